@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+
+#include "base/status.h"
+#include "request/batch.h"
+
+namespace musaic {
+
+struct RunnerLimits {
+  int max_tokens_per_step = 0;    // rows that the arena is planned for
+  int max_sequences = 0;          // slots
+  int max_context = 0;            // positions a sequence may have
+  int page_size = 0;              // tokens a KV page
+  int num_pages = 0;
+  int vocab_size = 0;
+};
+
+// Runs steps on a device. Called by the engine thread only. A failed step is reported by collect and leaves the
+// runner usable.
+class Runner {
+ public:
+  using Ticket = uint64_t;
+
+  virtual ~Runner() = default;
+  virtual const RunnerLimits& limits() const = 0;
+  // Enqueues a step. REQUIRES: the batch keeps the limits.
+  virtual Ticket launch(const Batch& batch) = 0;
+  // Waits for the step; tickets are collected in launch order.
+  virtual Result<StepOutput> collect(Ticket ticket) = 0;
+  // Does a bounded piece of background work (capturing one more bucket). Returns false when nothing is left.
+  virtual bool work_while_idle() { return false; }
+};
+
+}  // namespace musaic

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tensor/dtype.h"
+#include "tensor/shape.h"
+
+namespace musaic {
+
+// A tensor as it lies in the mapped file.
+struct WeightTensor {
+  std::string name;         // Hugging Face's: "model.layers.0.self_attn.q_proj.weight"
+  std::string source_name;  // in the file, for messages
+  DType dtype = DType::kF32;
+  Shape shape;              // row-major: [out, in]
+  const std::byte* data = nullptr;
+  size_t bytes = 0;
+};
+
+// The weights of one model by Hugging Face name, mapped from a GGUF file or safetensors shards.
+class WeightSource {
+ public:
+  virtual ~WeightSource() = default;
+  virtual const WeightTensor* find(std::string_view name) const = 0;
+  virtual std::vector<std::string> names() const = 0;
+  // After a tensor was repacked: drop its mapped pages from this process.
+  virtual void drop_pages(const WeightTensor& tensor) const = 0;
+};
+
+}  // namespace musaic
