@@ -17,6 +17,8 @@
 
 namespace musaic {
 
+class ByteCursor;
+
 // One metadata value. Integers of every width are int64_t, both floats double, arrays homogeneous.
 using GgufValue = std::variant<int64_t, double, bool, std::string, std::vector<int64_t>, std::vector<double>,
                                std::vector<bool>, std::vector<std::string>>;
@@ -24,7 +26,7 @@ using GgufValue = std::variant<int64_t, double, bool, std::string, std::vector<i
 struct GgufTensor {
   std::string name;
   DType dtype = DType::kF32;
-  Shape shape;           // row-major: [out, in], the reverse of the file's order
+  Shape shape;             // row-major: [out, in], the reverse of the file's order
   size_t file_offset = 0;  // from the start of the file
   size_t bytes = 0;
 };
@@ -51,6 +53,9 @@ class GgufFile {
 
  private:
   explicit GgufFile(MappedFile file) : file_(std::move(file)) {}
+  void read_metadata(ByteCursor& cursor, uint64_t count);
+  void read_tensors(ByteCursor& cursor, uint64_t count);
+  size_t data_alignment() const;
 
   MappedFile file_;
   std::map<std::string, GgufValue, std::less<>> metadata_;

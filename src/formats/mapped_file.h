@@ -18,7 +18,8 @@ class MappedFile {
   const std::filesystem::path& path() const { return path_; }
   std::span<const std::byte> bytes() const { return bytes_; }
 
-  // Drops the pages of [offset, offset + size) from this process; a later read brings them back from the file.
+  // Drops the pages of [offset, offset + size) from this process; a later read brings them back from the
+  // file.
   void drop_pages(size_t offset, size_t size) const;
 
  private:
