@@ -1,0 +1,156 @@
+#include "ir/builder.h"
+
+#include "base/status.h"
+
+namespace musaic {
+namespace {
+
+// Attributes by schema: defaults filled in, unknown or missing ones refused.
+Attributes complete_attributes(const Schema& schema, Attributes given) {
+  Attributes complete;
+  for (const SchemaArgument& argument : schema.arguments) {
+    if (argument.type == SchemaType::kTensor) continue;
+    const auto found = given.entries().find(argument.name);
+    if (found != given.entries().end()) {
+      complete.set(argument.name, found->second);
+    } else if (argument.default_value) {
+      complete.set(argument.name, *argument.default_value);
+    } else {
+      fail_load("{}: argument {} is missing", schema.name, argument.name);
+    }
+  }
+  for (const auto& [name, value] : given.entries()) {
+    if (!complete.contains(name)) fail_load("{}: has no argument {}", schema.name, name);
+  }
+  return complete;
+}
+
+std::vector<const Meta*> input_metas(const Graph& graph, const std::vector<ValueId>& inputs) {
+  std::vector<const Meta*> metas;
+  for (ValueId id : inputs) metas.push_back(id == kNoValue ? nullptr : &graph.values[id].meta);
+  return metas;
+}
+
+void check_arity(const Schema& schema, std::span<const Value> inputs) {
+  const auto tensors = schema.tensors();
+  if (inputs.size() > tensors.size()) {
+    fail_load("{}: {} tensors given, expected {}", schema.name, inputs.size(), tensors.size());
+  }
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const bool given = i < inputs.size() && inputs[i].defined();
+    if (!given && !tensors[i]->optional) fail_load("{}: tensor {} is missing", schema.name, tensors[i]->name);
+  }
+}
+
+}  // namespace
+
+const Meta& Value::meta() const {
+  return builder_->graph().values[id_].meta;
+}
+
+GraphBuilder::GraphBuilder(const OpRegistry& registry, std::string name, Device device)
+    : registry_(registry) {
+  graph_.name = std::move(name);
+  graph_.device = std::move(device);
+}
+
+GraphBuilder::GraphBuilder(const OpRegistry& registry, Graph graph)
+    : registry_(registry), graph_(std::move(graph)) {}
+
+ValueId GraphBuilder::add(GraphValue value) {
+  const ValueId id = static_cast<ValueId>(graph_.values.size());
+  if (value.storage == kNoValue) value.storage = id;
+  if (value.kind == ValueKind::kNode) value.name = std::to_string(id);
+  graph_.values.push_back(std::move(value));
+  return id;
+}
+
+Value GraphBuilder::input(std::string name, DType dtype, DimShape shape) {
+  return {this, add({.name = std::move(name),
+                     .kind = ValueKind::kInput,
+                     .meta = Meta::contiguous(dtype, std::move(shape), graph_.device)})};
+}
+
+Value GraphBuilder::weight(std::vector<std::string> parts, DType dtype, DimShape shape) {
+  std::string name;
+  for (const std::string& part : parts) name += (name.empty() ? "" : "+") + part;
+  const ValueId known = graph_.find(name);
+  if (known != kNoValue) return {this, known};
+  return {this, add({.name = std::move(name),
+                     .kind = ValueKind::kWeight,
+                     .meta = Meta::contiguous(dtype, std::move(shape), graph_.device),
+                     .weight_parts = std::move(parts)})};
+}
+
+Value GraphBuilder::constant(std::string name, DType dtype, DimShape shape, std::vector<std::byte> bytes) {
+  const ValueId known = graph_.find(name);
+  if (known != kNoValue) return {this, known};
+  return {this, add({.name = std::move(name),
+                     .kind = ValueKind::kConstant,
+                     .meta = Meta::contiguous(dtype, std::move(shape), graph_.device),
+                     .constant = std::make_shared<const std::vector<std::byte>>(std::move(bytes))})};
+}
+
+Value GraphBuilder::state(std::string name, DType dtype, DimShape shape) {
+  return {this, add({.name = std::move(name),
+                     .kind = ValueKind::kState,
+                     .meta = Meta::contiguous(dtype, std::move(shape), graph_.device)})};
+}
+
+void GraphBuilder::output(std::string name, Value value) {
+  graph_.outputs.emplace_back(std::move(name), value.id());
+}
+
+std::vector<Value> GraphBuilder::call(std::string_view op, std::initializer_list<Value> inputs,
+                                      Attributes attributes) {
+  return call(op, std::span(inputs.begin(), inputs.size()), std::move(attributes));
+}
+
+std::vector<Value> GraphBuilder::call(std::string_view name, std::span<const Value> inputs,
+                                      Attributes attributes) {
+  const OpDef* op = registry_.find(name);
+  if (op == nullptr) fail_load("{}: no such operator", name);
+  check_arity(op->schema, inputs);
+  const auto tensors = op->schema.tensors();
+
+  Node node;
+  node.op = op->schema.name;
+  node.inputs.assign(tensors.size(), kNoValue);
+  for (size_t i = 0; i < inputs.size(); ++i) node.inputs[i] = inputs[i].id();
+  node.attributes = complete_attributes(op->schema, std::move(attributes));
+
+  const auto metas = input_metas(graph_, node.inputs);
+  const std::vector<FakeOutput> fakes = op->fake({op->schema, metas, node.attributes});
+  if (fakes.size() != op->schema.returns.size()) {
+    fail_load("{}: the fake kernel gives {} outputs, the schema {}", name, fakes.size(),
+              op->schema.returns.size());
+  }
+  const int node_index = static_cast<int>(graph_.nodes.size());
+  std::vector<Value> results;
+  for (const FakeOutput& fake : fakes) {
+    GraphValue value{.name = "", .kind = ValueKind::kNode, .meta = fake.meta, .node = node_index};
+    if (fake.view_of >= 0) {
+      const GraphValue& base = graph_.values[node.inputs[fake.view_of]];
+      value.storage = base.storage;
+      value.offset = base.offset + fake.view_offset;
+    }
+    node.outputs.push_back(add(std::move(value)));
+    results.emplace_back(this, node.outputs.back());
+  }
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    if (!tensors[i]->mutated || node.inputs[i] == kNoValue) continue;
+    const GraphValue before = graph_.values[node.inputs[i]];
+    const ValueId version = add({.name = "",
+                                 .kind = ValueKind::kNode,
+                                 .meta = before.meta,
+                                 .node = node_index,
+                                 .storage = before.storage,
+                                 .offset = before.offset});
+    node.mutations.push_back({static_cast<int>(i), version});
+    results.emplace_back(this, version);
+  }
+  graph_.nodes.push_back(std::move(node));
+  return results;
+}
+
+}  // namespace musaic

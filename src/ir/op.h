@@ -1,0 +1,112 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "device/backend.h"
+#include "ir/attributes.h"
+#include "ir/schema.h"
+#include "tensor/meta.h"
+#include "tensor/tensor.h"
+
+namespace musaic {
+
+class GraphBuilder;
+class Value;
+
+// What a fake kernel sees: the tensor arguments' metas in schema order (nullptr: absent optional).
+struct FakeCall {
+  const Schema& schema;
+  std::span<const Meta* const> inputs;
+  const Attributes& attributes;
+
+  // REQUIRES: the argument is not an absent optional.
+  const Meta& input(int index) const { return *inputs[index]; }
+  bool has(int index) const { return index < static_cast<int>(inputs.size()) && inputs[index] != nullptr; }
+};
+
+struct FakeOutput {
+  Meta meta;
+  int view_of = -1;     // index of the tensor argument that it is a view of
+  Dim view_offset = 0;  // in values of the base
+};
+
+// Shape, dtype, device and aliasing of the outputs from those of the inputs, reading no data. A wrong
+// argument is a LoadError: "op: argument has ..., expected ...".
+using Fake = std::vector<FakeOutput> (*)(const FakeCall& call);
+
+// What a kernel's predicate sees.
+struct KernelQuery {
+  std::span<const Meta* const> inputs;  // nullptr: absent
+  std::span<const Meta* const> outputs;
+  const Attributes& attributes;
+  const Capabilities& capabilities;
+};
+
+// One bound call: addresses, shapes and strides are final. In a captured program they stay valid for every
+// replay.
+struct KernelCall {
+  std::span<const Tensor> inputs;  // schema order; undefined tensor: absent
+  std::span<const Tensor> outputs;
+  Tensor workspace;  // u8, as many bytes as the kernel asked for
+  const Attributes& attributes;
+  // How many leading rows are real; pad rows follow. On the device: read it when the work runs, never when it
+  // is enqueued. nullptr: all rows are real.
+  const int32_t* live_rows = nullptr;
+  Stream& stream;
+};
+
+// Rows of a weight, possibly merged from several tensors stacked along dimension 0.
+struct WeightRows {
+  struct Part {
+    int64_t rows;
+    const std::byte* data;
+  };
+  DType dtype = DType::kF32;
+  int64_t rows = 0;
+  int64_t columns = 0;
+  std::vector<Part> parts;
+
+  size_t row_bytes() const { return byte_size(dtype, columns); }
+  const std::byte* row(int64_t index) const;
+};
+
+// How a kernel wants a weight laid out. Kernels that name the same layout share the packed copy.
+struct WeightPacking {
+  int input = 1;           // the tensor argument that is repacked
+  std::string layout;      // "q4_1_x16"
+  int row_alignment = 16;  // pack is called for row ranges that begin at multiples of it
+  size_t (*bytes)(int64_t rows, int64_t columns) = nullptr;
+  // Packs rows [begin, end) of the source into `packed` (the start of the whole buffer, 64-byte aligned).
+  // Called from several threads for disjoint ranges.
+  void (*pack)(const WeightRows& source, int64_t begin, int64_t end, std::byte* packed) = nullptr;
+};
+
+// One way to run an op on a device type. The first entry whose predicate holds is taken.
+struct Kernel {
+  std::string name;                                            // "linear_q4_1_vnni"
+  std::string device_type;                                     // "cpu"
+  bool (*supports)(const KernelQuery& query) = nullptr;        // nullptr: always
+  void (*run)(const KernelCall& call) = nullptr;               // enqueues; never allocates
+  Dim (*workspace_bytes)(const KernelQuery& query) = nullptr;  // nullptr: none
+  std::optional<WeightPacking> packing;
+};
+
+// The op in simpler ops: reference of its test, proof of the fusion pass, path of a device that lacks the op.
+using Decomposition = std::vector<Value> (*)(GraphBuilder& builder, std::span<const Value> inputs,
+                                             const Attributes& attributes);
+
+struct OpDef {
+  Schema schema;
+  Fake fake = nullptr;
+  std::vector<Kernel> kernels;
+  Decomposition decomposition = nullptr;  // fused ops only
+  bool is_break = false;                  // runs between captured pieces of an extend program
+  bool is_view = false;                   // no kernel: the output is an address inside an input
+};
+
+}  // namespace musaic

@@ -1,0 +1,52 @@
+#include "ir/registry.h"
+
+#include "base/status.h"
+
+namespace musaic {
+
+const std::byte* WeightRows::row(int64_t index) const {
+  int64_t first = 0;
+  for (const Part& part : parts) {
+    if (index < first + part.rows) return part.data + static_cast<size_t>(index - first) * row_bytes();
+    first += part.rows;
+  }
+  CHECK(false, "row {} of {}", index, rows);
+  return nullptr;
+}
+
+void OpRegistry::define(std::string_view schema, OpDef definition) {
+  Result<Schema> parsed = Schema::parse(schema);
+  if (!parsed.ok()) fail_load("{}", parsed.status().message());
+  definition.schema = std::move(*parsed);
+  const std::string name = definition.schema.name;
+  if (definition.fake == nullptr) fail_load("{}: an operator without a fake kernel cannot be traced", name);
+  if (!ops_.emplace(name, std::move(definition)).second) fail_load("{}: is already registered", name);
+}
+
+void OpRegistry::add_kernel(std::string_view op, Kernel kernel) {
+  const auto found = ops_.find(op);
+  CHECK(found != ops_.end(), "kernel {} for the unknown op {}", kernel.name, op);
+  found->second.kernels.push_back(std::move(kernel));
+}
+
+const OpDef* OpRegistry::find(std::string_view name) const {
+  const auto found = ops_.find(name);
+  return found == ops_.end() ? nullptr : &found->second;
+}
+
+const OpDef& OpRegistry::get(std::string_view name) const {
+  const OpDef* op = find(name);
+  CHECK(op != nullptr, "unknown op {}", name);
+  return *op;
+}
+
+const Kernel* OpRegistry::find_kernel(const OpDef& op, std::string_view device_type,
+                                      const KernelQuery& query) const {
+  for (const Kernel& kernel : op.kernels) {
+    if (kernel.device_type == device_type && (kernel.supports == nullptr || kernel.supports(query)))
+      return &kernel;
+  }
+  return nullptr;
+}
+
+}  // namespace musaic

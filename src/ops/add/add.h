@@ -1,0 +1,13 @@
+#pragma once
+
+#include "ir/builder.h"
+
+namespace musaic {
+
+// aten::add. Elementwise x + y of equal shapes, dense rows; contiguous result. Pad rows are not written.
+Value add(Value x, Value y);
+
+void define_add(OpRegistry& registry);
+void add_add_cpu(OpRegistry& registry);
+
+}  // namespace musaic

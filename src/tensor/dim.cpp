@@ -1,0 +1,256 @@
+#include "tensor/dim.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/check.h"
+
+namespace musaic {
+
+struct Dim::Expression {
+  Kind kind;
+  std::string symbol;
+  Dim left;
+  Dim right;
+};
+
+namespace {
+
+int64_t apply(Dim::Kind kind, int64_t a, int64_t b) {
+  switch (kind) {
+    case Dim::Kind::kAdd:
+      return a + b;
+    case Dim::Kind::kSub:
+      return a - b;
+    case Dim::Kind::kMul:
+      return a * b;
+    case Dim::Kind::kCeilDiv:
+      return (a + b - 1) / b;
+    case Dim::Kind::kRoundUp:
+      return (a + b - 1) / b * b;
+    case Dim::Kind::kMin:
+      return std::min(a, b);
+    default:
+      CHECK(false, "no operation");
+  }
+  return 0;
+}
+
+bool is_value(const Dim& dim, int64_t value) {
+  return dim.is_constant() && dim.constant() == value;
+}
+
+// Recursive descent over: sum := product (('+'|'-') product)*, product := atom ('*' atom)*.
+class DimParser {
+ public:
+  explicit DimParser(std::string_view text) : text_(text) {}
+
+  std::optional<Dim> parse() {
+    auto dim = sum();
+    skip_spaces();
+    return dim && text_.empty() ? dim : std::nullopt;
+  }
+
+ private:
+  void skip_spaces() {
+    while (!text_.empty() && text_.front() == ' ') text_.remove_prefix(1);
+  }
+  bool take(char c) {
+    skip_spaces();
+    if (text_.empty() || text_.front() != c) return false;
+    text_.remove_prefix(1);
+    return true;
+  }
+  std::optional<Dim> sum() {
+    auto left = product();
+    while (left) {
+      if (take('+')) {
+        const auto right = product();
+        left = right ? std::optional(*left + *right) : std::nullopt;
+      } else if (take('-')) {
+        const auto right = product();
+        left = right ? std::optional(*left - *right) : std::nullopt;
+      } else {
+        break;
+      }
+    }
+    return left;
+  }
+  std::optional<Dim> product() {
+    auto left = atom();
+    while (left && take('*')) {
+      const auto right = atom();
+      left = right ? std::optional(*left * *right) : std::nullopt;
+    }
+    return left;
+  }
+  std::optional<Dim> atom() {
+    if (take('(')) {
+      auto inner = sum();
+      return inner && take(')') ? inner : std::nullopt;
+    }
+    skip_spaces();
+    size_t length = 0;
+    while (length < text_.size() &&
+           (std::isalnum(static_cast<unsigned char>(text_[length])) || text_[length] == '_')) {
+      ++length;
+    }
+    if (length == 0) return std::nullopt;
+    const std::string word(text_.substr(0, length));
+    text_.remove_prefix(length);
+    if (std::isdigit(static_cast<unsigned char>(word.front()))) return number(word);
+    return take('(') ? call(word) : Dim::symbol(word);
+  }
+  static std::optional<Dim> number(const std::string& word) {
+    int64_t value = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+    if (error != std::errc() || end != word.data() + word.size()) return std::nullopt;
+    return Dim(value);
+  }
+  std::optional<Dim> call(const std::string& function) {
+    const auto a = sum();
+    if (!a || !take(',')) return std::nullopt;
+    const auto b = sum();
+    if (!b || !take(')')) return std::nullopt;
+    if (function == "ceil_div") return ceil_div(*a, *b);
+    if (function == "round_up") return round_up(*a, *b);
+    if (function == "min") return min(*a, *b);
+    return std::nullopt;
+  }
+
+  std::string_view text_;
+};
+
+}  // namespace
+
+Dim::Dim(int64_t value) : value_(value) {}
+
+Dim Dim::symbol(std::string name) {
+  Dim dim;
+  dim.expression_ = std::make_shared<const Expression>(Expression{Kind::kSymbol, std::move(name), 0, 0});
+  return dim;
+}
+
+Dim Dim::make(Kind kind, const Dim& a, const Dim& b) {
+  if (a.is_constant() && b.is_constant()) return apply(kind, a.value_, b.value_);
+  Dim dim;
+  dim.expression_ = std::make_shared<const Expression>(Expression{kind, "", a, b});
+  return dim;
+}
+
+std::optional<Dim> Dim::parse(std::string_view text) {
+  return DimParser(text).parse();
+}
+
+int64_t Dim::constant() const {
+  CHECK(is_constant(), "{} is no constant", to_string(*this));
+  return value_;
+}
+
+std::optional<std::string> Dim::symbol_name() const {
+  if (is_constant() || expression_->kind != Kind::kSymbol) return std::nullopt;
+  return expression_->symbol;
+}
+
+int64_t Dim::evaluate(const DimBindings& bindings) const {
+  if (is_constant()) return value_;
+  if (expression_->kind == Kind::kSymbol) {
+    const auto found = bindings.find(expression_->symbol);
+    CHECK(found != bindings.end(), "dimension {} is not bound", expression_->symbol);
+    return found->second;
+  }
+  return apply(expression_->kind, expression_->left.evaluate(bindings),
+               expression_->right.evaluate(bindings));
+}
+
+Dim operator+(const Dim& a, const Dim& b) {
+  if (is_value(a, 0)) return b;
+  if (is_value(b, 0)) return a;
+  return Dim::make(Dim::Kind::kAdd, a, b);
+}
+
+Dim operator-(const Dim& a, const Dim& b) {
+  if (is_value(b, 0)) return a;
+  if (a == b) return 0;
+  return Dim::make(Dim::Kind::kSub, a, b);
+}
+
+Dim operator*(const Dim& a, const Dim& b) {
+  if (is_value(a, 1)) return b;
+  if (is_value(b, 1)) return a;
+  if (is_value(a, 0) || is_value(b, 0)) return 0;
+  return Dim::make(Dim::Kind::kMul, a, b);
+}
+
+Dim ceil_div(const Dim& a, const Dim& b) {
+  return is_value(b, 1) ? a : Dim::make(Dim::Kind::kCeilDiv, a, b);
+}
+Dim round_up(const Dim& a, const Dim& multiple) {
+  return is_value(multiple, 1) ? a : Dim::make(Dim::Kind::kRoundUp, a, multiple);
+}
+Dim min(const Dim& a, const Dim& b) {
+  return a == b ? a : Dim::make(Dim::Kind::kMin, a, b);
+}
+
+bool operator==(const Dim& a, const Dim& b) {
+  if (a.is_constant() || b.is_constant()) return a.is_constant() && b.is_constant() && a.value_ == b.value_;
+  if (a.expression_ == b.expression_) return true;
+  const Dim::Expression& x = *a.expression_;
+  const Dim::Expression& y = *b.expression_;
+  return x.kind == y.kind && x.symbol == y.symbol && x.left == y.left && x.right == y.right;
+}
+
+std::string to_string(const Dim& dim) {
+  if (dim.is_constant()) return std::to_string(dim.value_);
+  const Dim::Expression& e = *dim.expression_;
+  const auto operand = [](const Dim& d) {
+    const bool sum = !d.is_constant() &&
+                     (d.expression_->kind == Dim::Kind::kAdd || d.expression_->kind == Dim::Kind::kSub ||
+                      d.expression_->kind == Dim::Kind::kMul);
+    return sum ? "(" + to_string(d) + ")" : to_string(d);
+  };
+  switch (e.kind) {
+    case Dim::Kind::kSymbol:
+      return e.symbol;
+    case Dim::Kind::kAdd:
+      return operand(e.left) + " + " + operand(e.right);
+    case Dim::Kind::kSub:
+      return operand(e.left) + " - " + operand(e.right);
+    case Dim::Kind::kMul:
+      return operand(e.left) + " * " + operand(e.right);
+    case Dim::Kind::kCeilDiv:
+      return fmt::format("ceil_div({}, {})", to_string(e.left), to_string(e.right));
+    case Dim::Kind::kRoundUp:
+      return fmt::format("round_up({}, {})", to_string(e.left), to_string(e.right));
+    case Dim::Kind::kMin:
+      return fmt::format("min({}, {})", to_string(e.left), to_string(e.right));
+    default:
+      return "?";
+  }
+}
+
+DimShape contiguous_strides(const DimShape& shape) {
+  DimShape strides(shape.size());
+  Dim stride = 1;
+  for (size_t i = shape.size(); i-- > 0;) {
+    strides[i] = stride;
+    stride = shape[i] * stride;
+  }
+  return strides;
+}
+
+Dim elements(const DimShape& shape) {
+  Dim product = 1;
+  for (const Dim& dim : shape) product = product * dim;
+  return product;
+}
+
+std::string to_string(const DimShape& shape) {
+  std::string out = "[";
+  for (size_t i = 0; i < shape.size(); ++i) out += (i ? ", " : "") + to_string(shape[i]);
+  return out + "]";
+}
+
+}  // namespace musaic
