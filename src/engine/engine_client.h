@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/status.h"
-#include "request/batch.h"
+#include "metrics/step_counts.h"
 #include "request/request.h"
 
 namespace musaic {
@@ -26,13 +26,6 @@ struct EngineStats {
   double cache_hit_rate = 0.0;
   uint64_t retracted_requests = 0;
   uint64_t aborted_requests = 0;
-};
-
-// Counts of steps by (kind, mode, bucket, reason), for /metrics and /server_info.
-struct StepCount {
-  StepRecord record;   // seconds: sum over the steps
-  uint64_t steps = 0;
-  uint64_t pad_rows = 0;
 };
 
 // What the server sees of the engine. Every method may be called from any thread.

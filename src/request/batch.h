@@ -22,6 +22,7 @@ struct BatchSequence {
   std::vector<int32_t> pages;   // pages that hold positions 0 .. start + tokens.size() - 1, in order
   bool sample = false;          // draw a token from the last row's logits
   bool reset_slot = false;      // first step of this sequence in `slot`: clear the slot's device state
+  std::vector<TokenId> output_tokens;  // with reset_slot: tokens drawn before (a resumed request), for the penalties
   int num_generated = 0;        // tokens generated before this step: the counter of the random stream
   SamplingParams sampling;      // seed is set
   std::vector<TokenId> banned;  // tokens that may not be drawn in this step (min_new_tokens)

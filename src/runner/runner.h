@@ -24,7 +24,7 @@ class Runner {
 
   virtual ~Runner() = default;
   virtual const RunnerLimits& limits() const = 0;
-  // Enqueues a step. REQUIRES: the batch keeps the limits.
+  // Enqueues a step. REQUIRES: the batch keeps the limits. The batch may change once this returns.
   virtual Ticket launch(const Batch& batch) = 0;
   // Waits for the step; tickets are collected in launch order.
   virtual Result<StepOutput> collect(Ticket ticket) = 0;
