@@ -1,0 +1,27 @@
+#include "ops/op_list.h"
+
+#include "ops/add/add.h"
+#include "ops/attention/attention.h"
+#include "ops/embedding/embedding.h"
+#include "ops/index_select/index_select.h"
+#include "ops/kv_write/kv_write.h"
+#include "ops/rms_norm/rms_norm.h"
+#include "ops/rope/rope.h"
+#include "ops/swiglu/swiglu.h"
+#include "ops/view/view.h"
+
+namespace musaic {
+
+void define_ops(OpRegistry& registry) {
+  define_add(registry);
+  define_attention(registry);
+  define_embedding(registry);
+  define_index_select(registry);
+  define_kv_write(registry);
+  define_rms_norm(registry);
+  define_rope(registry);
+  define_swiglu(registry);
+  define_view(registry);
+}
+
+}  // namespace musaic
