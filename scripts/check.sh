@@ -1,0 +1,14 @@
+#!/bin/bash
+# usage: scripts/check.sh   Formatting, folder rules, and a build in which warnings are errors.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scripts/install_packages.sh build test check
+echo "check: formatting"
+find src $([ -d include ] && echo include) -name "*.h" -o -name "*.cpp" -o -name "*.cu" | sort | xargs -rd "\n" clang-format --dry-run -Werror
+echo "check: folders"
+python3 scripts/check_layers.py --self-test
+python3 scripts/check_layers.py
+echo "check: build"
+scripts/build.sh cpu --tests
+echo "check: all fine"
