@@ -16,7 +16,7 @@ struct WeightTensor {
   std::string name;         // Hugging Face's: "model.layers.0.self_attn.q_proj.weight"
   std::string source_name;  // in the file, for messages
   DType dtype = DType::kF32;
-  Shape shape;              // row-major: [out, in]
+  Shape shape;  // row-major: [out, in]
   const std::byte* data = nullptr;
   size_t bytes = 0;
 };
@@ -29,6 +29,12 @@ class WeightSource {
   virtual std::vector<std::string> names() const = 0;
   // After a tensor was repacked: drop its mapped pages from this process.
   virtual void drop_pages(const WeightTensor& tensor) const = 0;
+  // The file or folder, for messages.
+  virtual std::string origin() const { return "the weights"; }
 };
+
+// The tensor of that name and shape. Throws LoadError with the origin, the tensor, expected and got, or when
+// it is missing: with the name that comes nearest.
+const WeightTensor& require_weight(const WeightSource& source, std::string_view name, const Shape& expected);
 
 }  // namespace musaic
