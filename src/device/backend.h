@@ -40,6 +40,8 @@ class Backend {
   virtual ~Backend() = default;
   virtual const Device& device() const = 0;
   virtual const Capabilities& capabilities() const = 0;
+  // Kernels may read any address of this process: mapped weights need no copy.
+  virtual bool reads_host_memory() const { return false; }
   // Throws LoadError when there is too little memory. Refused (CHECK) while a capture is running.
   virtual std::unique_ptr<DeviceMemory> allocate(size_t bytes, const std::string& purpose) = 0;
   virtual Stream& stream() = 0;

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "program/target.h"
+#include "tensor/dim.h"
+
+namespace musaic {
+
+struct PlannedNode {
+  int node = 0;  // index in the graph
+  const Kernel* kernel = nullptr;
+  size_t workspace_offset = 0;
+  size_t workspace_bytes = 0;
+};
+
+// One bucket of one graph: the kernel of every node that has one (views have none), and the place of every
+// temporary and workspace in one arena. Two that are alive at the same time never overlap.
+struct Plan {
+  static constexpr size_t kExternal = SIZE_MAX;  // inputs, weights, constants, states, graph outputs
+
+  DimBindings bindings;
+  std::vector<PlannedNode> nodes;
+  std::vector<size_t> offsets;  // by storage id
+  size_t arena_bytes = 0;
+};
+
+inline constexpr size_t kArenaAlignment = 64;  // a cache line and the widest vector
+
+// Throws LoadError when a node has no kernel: op, device, types and what there is.
+Plan plan_memory(const Graph& graph, const Target& target, const DimBindings& bindings);
+
+}  // namespace musaic

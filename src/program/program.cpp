@@ -1,0 +1,159 @@
+#include "program/program.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+
+#include "base/check.h"
+
+namespace musaic {
+namespace {
+
+constexpr int kMaxTensors = 24;  // arguments of one op; musaic::sample has the most
+
+Shape evaluate(const DimShape& dims, const DimBindings& bindings) {
+  std::array<int64_t, Shape::kMaxRank> values{};
+  for (size_t i = 0; i < dims.size(); ++i) values[i] = dims[i].evaluate(bindings);
+  return Shape(std::span<const int64_t>(values.data(), dims.size()));
+}
+
+}  // namespace
+
+Program::Program(Graph graph, const Target& target, Backend& backend, bool whole)
+    : graph_(std::move(graph)), target_(target), backend_(backend), segments_(split(graph_, target.registry, whole)) {}
+
+const Plan& Program::add_bucket(int bucket, const DimBindings& bindings) {
+  return buckets_.emplace(bucket, Bucket{plan_memory(graph_, target_, bindings), {}}).first->second.plan;
+}
+
+void Program::bind(AddressBook addresses, const WeightStore& weights, void* arena) {
+  addresses_ = std::move(addresses);
+  weights_ = &weights;
+  arena_ = static_cast<std::byte*>(arena);
+  external_.assign(graph_.values.size(), nullptr);
+  const auto look_up = [&](const std::string& name) {
+    const auto found = addresses_.find(name);
+    CHECK(found != addresses_.end(), "graph {}: {} has no address", graph_.name, name);
+    return found->second;
+  };
+  for (size_t i = 0; i < graph_.values.size(); ++i) {
+    const ValueKind kind = graph_.values[i].kind;
+    if (kind != ValueKind::kNode && kind != ValueKind::kWeight) external_[i] = look_up(graph_.values[i].name);
+  }
+  for (const auto& [name, id] : graph_.outputs) external_[graph_.values[id].storage] = look_up(name);
+}
+
+void* Program::storage_address(const Plan& plan, const PlannedNode& planned, ValueId id, int input) const {
+  const ValueId storage = graph_.values[id].storage;
+  const GraphValue& root = graph_.values[storage];
+  if (root.kind == ValueKind::kWeight) {
+    return const_cast<void*>(weights_->address(root, *planned.kernel, input));
+  }
+  if (external_[storage] != nullptr) return external_[storage];
+  return arena_ + plan.offsets[storage];
+}
+
+Tensor Program::tensor(const Plan& plan, const PlannedNode& planned, ValueId id, int input) const {
+  if (id == kNoValue) return {};
+  const GraphValue& value = graph_.values[id];
+  auto* base = static_cast<std::byte*>(storage_address(plan, planned, id, input));
+  const int64_t offset = value.offset.evaluate(plan.bindings);
+  return {base + byte_size(value.meta.dtype, offset), value.meta.dtype, evaluate(value.meta.shape, plan.bindings),
+          evaluate(value.meta.strides, plan.bindings)};
+}
+
+const int32_t* Program::live_rows(const Node& node) const {
+  const ValueId id = node.outputs.empty() ? node.mutations.front().version : node.outputs.front();
+  const Meta& meta = graph_.values[id].meta;
+  const auto symbol = meta.shape.empty() ? std::nullopt : meta.shape[0].symbol_name();
+  if (!symbol) return nullptr;
+  const auto found = addresses_.find("num_" + *symbol);
+  return found == addresses_.end() ? nullptr : static_cast<const int32_t*>(found->second);
+}
+
+void Program::enqueue(const Plan& plan, const PlannedNode& planned) {
+  const Node& node = graph_.nodes[planned.node];
+  std::array<Tensor, kMaxTensors> inputs;
+  std::array<Tensor, kMaxTensors> outputs;
+  CHECK(node.inputs.size() <= kMaxTensors && node.outputs.size() <= kMaxTensors);
+  for (size_t i = 0; i < node.inputs.size(); ++i) inputs[i] = tensor(plan, planned, node.inputs[i], static_cast<int>(i));
+  for (size_t i = 0; i < node.outputs.size(); ++i) outputs[i] = tensor(plan, planned, node.outputs[i], -1);
+  Tensor workspace;
+  if (planned.workspace_bytes > 0) {
+    workspace = Tensor::contiguous(arena_ + planned.workspace_offset, DType::kU8,
+                                   {static_cast<int64_t>(planned.workspace_bytes)});
+  }
+  backend_.name_next(node.op.c_str());
+  planned.kernel->run({std::span(inputs.data(), node.inputs.size()), std::span(outputs.data(), node.outputs.size()),
+                       workspace, node.attributes, live_rows(node), backend_.stream()});
+}
+
+void Program::enqueue_segment(const Plan& plan, const Segment& segment) {
+  const auto first = std::lower_bound(plan.nodes.begin(), plan.nodes.end(), segment.begin,
+                                      [](const PlannedNode& planned, int node) { return planned.node < node; });
+  for (auto it = first; it != plan.nodes.end() && it->node < segment.end; ++it) enqueue(plan, *it);
+}
+
+void Program::run_eagerly(int bucket) {
+  const Plan& plan = buckets_.at(bucket).plan;
+  for (const Segment& segment : segments_) enqueue_segment(plan, segment);
+}
+
+void Program::capture(int bucket) {
+  const auto start = std::chrono::steady_clock::now();
+  Bucket& state = buckets_.at(bucket);
+  state.pieces.clear();
+  backend_.stream().synchronize();
+  for (const Segment& segment : segments_) {
+    if (segment.is_break) {
+      state.pieces.push_back(nullptr);
+      continue;
+    }
+    backend_.begin_capture(backend_.stream());
+    enqueue_segment(state.plan, segment);
+    state.pieces.push_back(backend_.end_capture(backend_.stream()));
+  }
+  capture_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+void Program::replay(int bucket) {
+  Bucket& state = buckets_.at(bucket);
+  for (size_t i = 0; i < segments_.size(); ++i) {
+    if (segments_[i].is_break) {
+      enqueue_segment(state.plan, segments_[i]);
+    } else {
+      state.pieces[i]->replay(backend_.stream());
+    }
+  }
+}
+
+bool Program::is_captured(int bucket) const {
+  const auto found = buckets_.find(bucket);
+  return found != buckets_.end() && !found->second.pieces.empty();
+}
+
+std::vector<int> Program::bucket_sizes() const {
+  std::vector<int> sizes;
+  for (const auto& [size, bucket] : buckets_) sizes.push_back(size);
+  return sizes;
+}
+
+int Program::num_pieces() const {
+  return static_cast<int>(std::count_if(segments_.begin(), segments_.end(), [](const Segment& s) { return !s.is_break; }));
+}
+
+size_t Program::arena_bytes() const {
+  size_t bytes = 0;
+  for (const auto& [size, bucket] : buckets_) bytes = std::max(bytes, bucket.plan.arena_bytes);
+  return bytes;
+}
+
+size_t Program::captured_bytes() const {
+  size_t bytes = 0;
+  for (const auto& [size, bucket] : buckets_) {
+    for (const auto& piece : bucket.pieces) bytes += piece ? piece->bytes() : 0;
+  }
+  return bytes;
+}
+
+}  // namespace musaic

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "program/plan.h"
+#include "program/split.h"
+#include "program/weight_store.h"
+
+namespace musaic {
+
+// Addresses of what lies outside the arena, by name: inputs, constants, states, and graph outputs. A symbol's
+// live count is the input `num_<symbol>`.
+using AddressBook = std::map<std::string, void*, std::less<>>;
+
+// One graph with a plan per bucket, run eagerly or as captured pieces with breaks between them. Both run the same
+// kernels at the same addresses, padded alike, so they agree bit for bit.
+class Program {
+ public:
+  // `whole`: breaks are captured too, in one piece.
+  Program(Graph graph, const Target& target, Backend& backend, bool whole);
+
+  // Plans one bucket. Throws LoadError when a node has no kernel.
+  const Plan& add_bucket(int bucket, const DimBindings& bindings);
+  // REQUIRES: all buckets were added; the addresses stay valid as long as the program.
+  void bind(AddressBook addresses, const WeightStore& weights, void* arena);
+
+  void run_eagerly(int bucket);
+  void capture(int bucket);
+  // REQUIRES: is_captured(bucket).
+  void replay(int bucket);
+  bool is_captured(int bucket) const;
+
+  const Graph& graph() const { return graph_; }
+  const std::vector<Segment>& segments() const { return segments_; }
+  const Plan& plan(int bucket) const { return buckets_.at(bucket).plan; }
+  std::vector<int> bucket_sizes() const;
+  int num_pieces() const;
+  size_t arena_bytes() const;    // of the largest bucket
+  size_t captured_bytes() const;
+  double capture_seconds() const { return capture_seconds_; }
+
+ private:
+  struct Bucket {
+    Plan plan;
+    std::vector<std::unique_ptr<CapturedGraph>> pieces;  // one a segment; empty until captured, null for breaks
+  };
+
+  void enqueue(const Plan& plan, const PlannedNode& planned);
+  void enqueue_segment(const Plan& plan, const Segment& segment);
+  Tensor tensor(const Plan& plan, const PlannedNode& planned, ValueId id, int input) const;
+  void* storage_address(const Plan& plan, const PlannedNode& planned, ValueId id, int input) const;
+  const int32_t* live_rows(const Node& node) const;
+
+  Graph graph_;
+  const Target& target_;
+  Backend& backend_;
+  std::vector<Segment> segments_;
+  std::map<int, Bucket> buckets_;
+  AddressBook addresses_;
+  std::vector<void*> external_;  // by storage id; nullptr: weight or in the arena
+  const WeightStore* weights_ = nullptr;
+  std::byte* arena_ = nullptr;
+  double capture_seconds_ = 0.0;
+};
+
+}  // namespace musaic

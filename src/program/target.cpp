@@ -1,0 +1,34 @@
+#include "program/target.h"
+
+namespace musaic {
+namespace {
+
+std::vector<const Meta*> metas_of(const Graph& graph, const std::vector<ValueId>& ids) {
+  std::vector<const Meta*> metas;
+  for (ValueId id : ids) metas.push_back(id == kNoValue ? nullptr : &graph.values[id].meta);
+  return metas;
+}
+
+}  // namespace
+
+const Kernel* find_kernel(const Target& target, const Graph& graph, const Node& node) {
+  const auto inputs = metas_of(graph, node.inputs);
+  const auto outputs = metas_of(graph, node.outputs);
+  return target.registry.find_kernel(target.registry.get(node.op), target.device.type,
+                                     {inputs, outputs, node.attributes, target.capabilities});
+}
+
+bool supports(const Target& target, std::string_view op_name, std::span<const Value> inputs,
+              const Attributes& attributes) {
+  const OpDef* op = target.registry.find(op_name);
+  if (op == nullptr) return false;
+  std::vector<const Meta*> metas(op->schema.num_tensors(), nullptr);
+  for (size_t i = 0; i < inputs.size(); ++i) metas[i] = inputs[i].defined() ? &inputs[i].meta() : nullptr;
+  const auto fakes = op->fake({op->schema, metas, attributes});
+  std::vector<const Meta*> outputs;
+  for (const FakeOutput& fake : fakes) outputs.push_back(&fake.meta);
+  return target.registry.find_kernel(*op, target.device.type, {metas, outputs, attributes, target.capabilities}) !=
+         nullptr;
+}
+
+}  // namespace musaic

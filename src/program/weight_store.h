@@ -1,0 +1,56 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "device/backend.h"
+#include "program/plan.h"
+
+namespace musaic {
+
+// Where weights come from; the runner wires it to the model's files.
+struct WeightReader {
+  std::function<WeightRows(const GraphValue& weight)> read;
+  std::function<void(const GraphValue& weight)> release;  // its mapped pages are not needed any more
+};
+
+using LoadProgress = std::function<void(size_t done_bytes, size_t total_bytes)>;
+
+// Weights on the device, each in the layouts that the planned kernels ask for; packed in parallel. Where the
+// device reads host memory and the kernel the file's layout, nothing is copied.
+class WeightStore {
+ public:
+  explicit WeightStore(Backend& backend) : backend_(backend) {}
+
+  // Notes what the plan's kernels will read.
+  void request(const Graph& graph, const Plan& plan);
+  // Loads everything requested. Throws LoadError.
+  void load(const WeightReader& reader, int num_threads, const LoadProgress& progress);
+
+  // REQUIRES: loaded.
+  const void* address(const GraphValue& weight, const Kernel& kernel, int input) const;
+  size_t bytes() const { return bytes_; }            // on the device
+  size_t mapped_bytes() const { return mapped_bytes_; }  // read in place
+
+ private:
+  struct Entry {
+    GraphValue weight;
+    const WeightPacking* packing = nullptr;  // nullptr: as in the file
+    const void* address = nullptr;
+    std::unique_ptr<DeviceMemory> memory;
+  };
+  using Key = std::pair<std::string, std::string>;  // weight, layout
+
+  static Key key(const GraphValue& weight, const Kernel& kernel, int input);
+
+  Backend& backend_;
+  std::map<Key, Entry> entries_;
+  size_t bytes_ = 0;
+  size_t mapped_bytes_ = 0;
+};
+
+}  // namespace musaic
