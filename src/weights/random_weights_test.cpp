@@ -1,0 +1,74 @@
+#include "weights/random_weights.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "formats/dequantize.h"
+#include "weights/model_files.h"
+#include "weights/weight_shapes.h"
+
+namespace musaic {
+namespace {
+
+struct Moments {
+  double mean = 0, deviation = 0, largest = 0;
+};
+
+Moments moments_of(const WeightTensor& tensor) {
+  const int64_t count = tensor.shape.elements();
+  std::vector<float> values(static_cast<size_t>(count));
+  dequantize_row(tensor.dtype, tensor.data, values.data(), count);
+  Moments moments;
+  double squares = 0;
+  for (float value : values) {
+    moments.mean += value / static_cast<double>(count);
+    squares += static_cast<double>(value) * value / static_cast<double>(count);
+    moments.largest = std::max(moments.largest, std::abs(static_cast<double>(value)));
+  }
+  moments.deviation = std::sqrt(squares - moments.mean * moments.mean);
+  return moments;
+}
+
+TEST(RandomWeights, HaveTheScaleThatKeepsActivationsAlive) {
+  const ModelConfig config = open_model(MUSAIC_TEST_DATA "/tiny/qwen2").config;
+  for (DType dtype : {DType::kF32, DType::kBF16}) {
+    const auto weights = make_random_weights(config, dtype, 1);
+    const Moments matrix =
+        moments_of(require_weight(*weights, "model.layers.1.mlp.gate_proj.weight", {384, 256}));
+    EXPECT_NEAR(matrix.mean, 0, 0.001);  // 98,304 values of deviation 1/16
+    EXPECT_NEAR(matrix.deviation, 1.0 / 16, 0.001);
+    EXPECT_LT(matrix.largest, 4.0 / 16);
+    EXPECT_NEAR(moments_of(require_weight(*weights, "model.norm.weight", {256})).mean, 1, 0.05);
+    EXPECT_NEAR(moments_of(require_weight(*weights, "model.layers.0.self_attn.q_proj.bias", {256})).mean, 0,
+                0.05);
+  }
+}
+
+TEST(RandomWeights, DependOnSeedAndNameOnly) {
+  ModelConfig config = open_model(MUSAIC_TEST_DATA "/tiny/llama").config;
+  const Shape shape{256, 256};
+  const auto first = make_random_weights(config, DType::kBF16, 7);
+  const auto other_seed = make_random_weights(config, DType::kBF16, 8);
+  config.num_hidden_layers = 1;
+  const auto shorter = make_random_weights(config, DType::kBF16, 7);
+  const std::string name = "model.layers.0.self_attn.q_proj.weight";
+  const WeightTensor& tensor = require_weight(*first, name, shape);
+  EXPECT_EQ(std::memcmp(tensor.data, require_weight(*shorter, name, shape).data, tensor.bytes), 0);
+  EXPECT_NE(std::memcmp(tensor.data, require_weight(*other_seed, name, shape).data, tensor.bytes), 0);
+  const WeightTensor& o_proj = require_weight(*first, "model.layers.0.self_attn.o_proj.weight", shape);
+  EXPECT_NE(std::memcmp(tensor.data, o_proj.data, tensor.bytes), 0);
+}
+
+TEST(WeightShapes, AreThoseOfTheTinyCheckpoints) {
+  for (const char* model_name : {"llama", "qwen2", "qwen3"}) {
+    const ModelFiles model = open_model(std::string(MUSAIC_TEST_DATA "/tiny/") + model_name);
+    const auto shapes = list_weight_shapes(model.config);
+    EXPECT_EQ(shapes.size(), model.weights->names().size()) << model_name;
+    for (const WeightShape& weight : shapes) require_weight(*model.weights, weight.name, weight.shape);
+  }
+}
+
+}  // namespace
+}  // namespace musaic
