@@ -41,7 +41,7 @@ void KvCache::publish(PageTable& table, std::span<const TokenId> tokens) {
   const size_t end = tokens.size() / page_size;
   if (!cache_prefixes_ || end <= first) return;
   const auto new_tokens = tokens.subspan(first * page_size, (end - first) * page_size);
-  const auto new_pages = std::span<const int32_t>(table.pages).subspan(first, end - first);
+  const auto new_pages = std::span<int32_t>(table.pages).subspan(first, end - first);
   const PrefixTree::Inserted inserted = tree_.insert(table.node, new_tokens, new_pages);
   tree_.lock(inserted.node);
   tree_.unlock(table.node);

@@ -48,7 +48,7 @@ TEST(KvCache, SharesAPublishedPrefixAndKeepsItWhileASequenceLives) {
   EXPECT_EQ(cache.cached_pages(), 0);
 }
 
-TEST(KvCache, FreesTheDuplicatePagesOfTwoSequencesThatComputedTheSame) {
+TEST(KvCache, StoresAPrefixOnceThoughTwoSequencesComputedIt) {
   KvCache cache(8, 4, true);
   const auto tokens = count_up(8);
   PageTable first;
@@ -58,8 +58,10 @@ TEST(KvCache, FreesTheDuplicatePagesOfTwoSequencesThatComputedTheSame) {
   ASSERT_TRUE(cache.grow(first, 8) && cache.grow(second, 8));
   cache.publish(first, tokens);
   cache.publish(second, tokens);
-  EXPECT_EQ(cache.used_pages(), 4);
+  EXPECT_EQ(second.pages, first.pages);
+  EXPECT_EQ(cache.used_pages(), 2);
   cache.release(first);
+  EXPECT_EQ(cache.used_pages(), 2);
   cache.release(second);
   EXPECT_EQ(cache.available_pages(), 8);
   EXPECT_EQ(cache.cached_pages(), 2);

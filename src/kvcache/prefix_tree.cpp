@@ -61,7 +61,7 @@ int PrefixTree::matched_pages(std::span<const TokenId> tokens) const {
 }
 
 PrefixTree::Inserted PrefixTree::insert(Node* parent, std::span<const TokenId> tokens,
-                                        std::span<const int32_t> pages) {
+                                        std::span<int32_t> pages) {
   CHECK(tokens.size() == pages.size() * page_size_, "prefix tree: {} tokens for {} pages", tokens.size(),
         pages.size());
   Node* node = parent;
@@ -76,6 +76,7 @@ PrefixTree::Inserted PrefixTree::insert(Node* parent, std::span<const TokenId> t
     const size_t common = static_cast<size_t>(common_pages(child, tokens));
     if (common == 0) break;  // another page with the same hash
     node = common < child->pages.size() ? split(child, static_cast<int>(common)) : child;
+    adopt(node, pages.subspan(done, common));
     tokens = tokens.subspan(common * page_size_);
     done += common;
   }
@@ -133,6 +134,15 @@ int PrefixTree::common_pages(const Node* node, std::span<const TokenId> tokens) 
   const auto end = node->tokens.begin() + static_cast<std::ptrdiff_t>(length);
   const auto differs = std::mismatch(node->tokens.begin(), end, tokens.begin()).first;
   return static_cast<int>(static_cast<size_t>(differs - node->tokens.begin()) / page_size_);
+}
+
+void PrefixTree::adopt(const Node* node, std::span<int32_t> pages) {
+  for (size_t i = 0; i < pages.size(); ++i) {
+    if (pages[i] == node->pages[i]) continue;
+    pool_.retain(node->pages[i]);
+    pool_.release(pages[i]);
+    pages[i] = node->pages[i];
+  }
 }
 
 // Cuts `node` after `num_pages`; returns the new upper part. The lower part stays the same object, since

@@ -36,9 +36,10 @@ class PrefixTree {
   Node* match(std::span<const TokenId> tokens, std::vector<int32_t>& pages);
   int matched_pages(std::span<const TokenId> tokens) const;
 
-  // Adds `tokens`, which follow the end of `parent`; pages[i] holds tokens [i * page_size, (i + 1) *
-  // page_size). Where the tokens are known already the tree keeps its own pages.
-  Inserted insert(Node* parent, std::span<const TokenId> tokens, std::span<const int32_t> pages);
+  // Adds `tokens`, which follow the end of `parent`; pages[i], held by the caller, has tokens
+  // [i * page_size, (i + 1) * page_size). Where the tokens are known already the caller's hold moves to the
+  // tree's page, and pages[i] with it, so that no prefix is stored twice.
+  Inserted insert(Node* parent, std::span<const TokenId> tokens, std::span<int32_t> pages);
 
   void lock(Node* node);
   void unlock(Node* node);
@@ -50,6 +51,7 @@ class PrefixTree {
  private:
   Node* child_of(const Node* node, std::span<const TokenId> tokens) const;
   int common_pages(const Node* node, std::span<const TokenId> tokens) const;
+  void adopt(const Node* node, std::span<int32_t> pages);
   Node* split(Node* node, int num_pages);
   Node* add_leaf(Node* parent, std::span<const TokenId> tokens, std::span<const int32_t> pages);
   void remove_leaf(Node* leaf);

@@ -1,7 +1,5 @@
 #include "metrics/step_counts.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 namespace musaic {
@@ -28,14 +26,6 @@ std::vector<StepCount> StepCounts::list() const {
   list.reserve(counts_.size());
   for (const auto& [key, count] : counts_) list.push_back(count);
   return list;
-}
-
-std::string describe(const StepRecord& record) {
-  const char* kind = record.kind == StepKind::kDecode ? "decode" : "extend";
-  const char* mode = record.replayed ? "replayed" : "eager";
-  std::string text = fmt::format("{} bucket={} {} pad={}", kind, record.bucket, mode, pad_rows(record));
-  if (!record.replayed && !record.reason.empty()) text += " reason=" + record.reason;
-  return text;
 }
 
 }  // namespace musaic

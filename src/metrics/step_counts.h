@@ -28,8 +28,4 @@ class StepCounts {
   std::map<Key, StepCount> counts_;
 };
 
-// "extend bucket=64 replayed pad=3"; a step that ran eagerly adds its reason: "decode bucket=8 eager pad=0
-// reason=disabled".
-std::string describe(const StepRecord& record);
-
 }  // namespace musaic

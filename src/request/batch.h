@@ -22,15 +22,16 @@ struct BatchSequence {
   std::vector<int32_t> pages;   // pages that hold positions 0 .. start + tokens.size() - 1, in order
   bool sample = false;          // draw a token from the last row's logits
   bool reset_slot = false;      // first step of this sequence in `slot`: clear the slot's device state
-  std::vector<TokenId> output_tokens;  // with reset_slot: tokens drawn before (a resumed request), for the penalties
+  std::vector<TokenId>
+      output_tokens;            // with reset_slot: tokens drawn before (a resumed request), for the penalties
   int num_generated = 0;        // tokens generated before this step: the counter of the random stream
   SamplingParams sampling;      // seed is set
   std::vector<TokenId> banned;  // tokens that may not be drawn in this step (min_new_tokens)
   // Log-probabilities: rows of this step whose following prompt token is wanted, as offsets into `tokens`.
   int logprob_begin = 0;
-  int logprob_end = 0;                 // empty when begin == end
+  int logprob_end = 0;                   // empty when begin == end
   std::vector<TokenId> logprob_targets;  // one a row of [begin, end): the token that follows it in the prompt
-  bool output_logprobs = false;        // of the drawn token
+  bool output_logprobs = false;          // of the drawn token
   int top_n = 0;
   std::vector<TokenId> probes;
 };
@@ -52,11 +53,15 @@ struct Batch {
 struct StepRecord {
   StepKind kind = StepKind::kExtend;
   bool replayed = false;
-  int tokens = 0;    // real rows
-  int bucket = 0;    // rows of the program that ran; pad rows = bucket - tokens
+  int tokens = 0;      // real rows
+  int bucket = 0;      // rows of the program that ran; pad rows = bucket - tokens
   std::string reason;  // "bucket", "disabled", "above_max_tokens", ...
   double seconds = 0.0;
 };
+
+// "extend bucket=64 replayed pad=3"; an eager step adds its reason: "decode bucket=8 eager pad=0
+// reason=disabled".
+std::string describe(const StepRecord& record);
 
 struct SequenceOutput {
   RequestId request = 0;
