@@ -5,6 +5,8 @@
 #include "ops/embedding/embedding.h"
 #include "ops/index_select/index_select.h"
 #include "ops/kv_write/kv_write.h"
+#include "ops/linear/linear.h"
+#include "ops/quantize/quantize.h"
 #include "ops/rms_norm/rms_norm.h"
 #include "ops/rope/rope.h"
 #include "ops/swiglu/swiglu.h"
@@ -18,6 +20,8 @@ void define_ops(OpRegistry& registry) {
   define_embedding(registry);
   define_index_select(registry);
   define_kv_write(registry);
+  define_linear(registry);
+  define_quantize(registry);
   define_rms_norm(registry);
   define_rope(registry);
   define_swiglu(registry);
