@@ -1,0 +1,45 @@
+"""SGLang's own evaluation client against a server launched as SGLang's pull request launches its own."""
+import pytest
+
+from clients.evaluation import run_evaluation
+from running_server import PULL_REQUEST_FLAGS, run_musaic
+
+RELEASES = ("0.5.23", "0.5.12.post1")
+LINES = {"Accuracy", "Invalid", "Latency", "Output throughput"}
+
+
+def assert_complete(evaluation, num_questions):
+    assert set(evaluation.summary) == LINES
+    assert len(evaluation.texts) == num_questions
+    assert all(text.strip() for text in evaluation.texts)
+    assert evaluation.summary["Output throughput"] > 0
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_sixteen_questions_at_once(start, tmp_path, release):
+    evaluation = run_evaluation(release, start(*PULL_REQUEST_FLAGS), tmp_path, 16, 16)
+    assert_complete(evaluation, 16)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("release", RELEASES)
+def test_two_hundred_questions(start, tmp_path, release):
+    evaluation = run_evaluation(release, start(*PULL_REQUEST_FLAGS), tmp_path, 200, 16)
+    print(evaluation.summary)
+    assert_complete(evaluation, 200)
+
+
+def test_float32_texts_are_the_same_one_by_one_sixteen_at_once_and_in_the_terminal(start, model, tmp_path):
+    server = start("--dtype", "float32", *PULL_REQUEST_FLAGS)
+    folders = [tmp_path / name for name in ("one", "sixteen")]
+    for folder in folders:
+        folder.mkdir()
+    one = run_evaluation("0.5.23", server, folders[0], 16, 1)
+    sixteen = run_evaluation("0.5.23", server, folders[1], 16, 16)
+    assert_complete(sixteen, 16)
+    assert one.texts == sixteen.texts
+    terminal = run_musaic("generate", "--model-path", model, "--dtype", "float32", "--temperature", "0",
+                          "--max-new-tokens", "512", "--stop", "Question", "--stop", "Assistant:",
+                          "--stop", "<|separator|>", one.prompts[0], timeout=300)
+    assert terminal.returncode == 0, terminal.stderr
+    assert one.texts[0].strip() in terminal.stdout
