@@ -1,0 +1,13 @@
+#include "ops/kernels_cpu.h"
+
+#include "ops/add/add.h"
+#include "ops/rms_norm/rms_norm.h"
+
+namespace musaic {
+
+void add_cpu_kernels(OpRegistry& registry) {
+  add_add_cpu(registry);
+  add_rms_norm_cpu(registry);
+}
+
+}  // namespace musaic
