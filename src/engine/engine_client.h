@@ -16,8 +16,8 @@ using OutputSink = std::function<void(OutputEvent&&)>;
 struct EngineStats {
   int running_requests = 0;
   int waiting_requests = 0;
-  int64_t used_tokens = 0;       // KV tokens held by live requests
-  int64_t cached_tokens = 0;     // KV tokens held by the prefix cache alone, free on demand
+  int64_t used_tokens = 0;    // KV tokens held by live requests
+  int64_t cached_tokens = 0;  // KV tokens held by the prefix cache alone, free on demand
   int64_t token_capacity = 0;
   int max_running_requests = 0;
   int max_queued_requests = 0;
@@ -33,9 +33,9 @@ class EngineClient {
  public:
   virtual ~EngineClient() = default;
 
-  // Takes the requests (all or none) and returns their ids, or kOverloaded when the queue is full, kInvalidArgument when one can
-  // never be served (prompt + max_new_tokens over the context or the KV capacity), kUnavailable when draining.
-  // Events go to `sink`; the first may arrive before this returns.
+  // Takes the requests (all or none) and returns their ids, or kOverloaded when the queue is full,
+  // kInvalidArgument when one can never be served (prompt + max_new_tokens over the context or the KV
+  // capacity), kUnavailable when draining. Events go to `sink`; the first may arrive before this returns.
   virtual Result<std::vector<RequestId>> submit(std::vector<Request> requests, OutputSink sink) = 0;
 
   // Ends a request: frees its tokens at the next step. Its sink gets a last event with kAbort unless it has

@@ -1,0 +1,162 @@
+#include <utility>
+
+#include "base/log.h"
+#include "engine/engine.h"
+
+namespace musaic {
+
+bool Engine::step() {
+  take_commands();
+  const Batch& batch = scheduler_.schedule();
+  const bool has_batch = !batch.empty();
+  if (has_batch) launch(batch);
+  const size_t may_stay = has_batch ? static_cast<size_t>(options_.overlap_depth) : 0;
+  const bool must_collect = in_flight_.size() > may_stay;
+  if (must_collect) collect_oldest();
+  return has_batch || must_collect;
+}
+
+void Engine::run() {
+  while (!is_stopping()) {
+    if (step()) continue;
+    CHECK(scheduler_.idle(), "the engine has requests but nothing to run");
+    report_.pause(scheduler_.counts(), Clock::now());
+    publish_stats();
+    if (!runner_.work_while_idle()) sleep_until_commands();
+  }
+  end_all_requests();
+}
+
+bool Engine::is_stopping() const {
+  const std::lock_guard lock(mutex_);
+  return stopping_;
+}
+
+void Engine::launch(const Batch& batch) {
+  const Clock::time_point now = Clock::now();
+  const Watchdog::Watch watch(watchdog_);
+  in_flight_.push_back({runner_.launch(batch), scheduler_.last_step(), now});
+}
+
+void Engine::collect_oldest() {
+  const InFlight oldest = in_flight_.front();
+  in_flight_.pop_front();
+  Result<StepOutput> output = [&] {
+    const Watchdog::Watch watch(watchdog_);
+    return runner_.collect(oldest.ticket);
+  }();
+  if (!output.ok()) {
+    spdlog::error("a step failed, its requests are ended: {}", output.status().message());
+    std::vector<OutputEvent> events = scheduler_.fail_step(output.status());
+    aborted_requests_ += events.size();
+    return deliver(std::move(events));
+  }
+  StepRecord record = output->record;
+  const Clock::time_point now = Clock::now();
+  if (record.seconds <= 0.0) record.seconds = std::chrono::duration<double>(now - oldest.launched).count();
+  std::vector<OutputEvent> events = scheduler_.commit(*std::move(output));
+  report_.add(oldest.contents, record, scheduler_.counts(), now);
+  {
+    const std::lock_guard lock(mutex_);
+    step_counts_.add(record);
+  }
+  deliver(std::move(events));
+}
+
+void Engine::take_commands() {
+  Commands commands;
+  bool has_requests = false;
+  {
+    const std::lock_guard lock(mutex_);
+    std::swap(commands, commands_);
+    has_requests = live_requests_ > 0;
+  }
+  if (commands.empty()) return;
+  for (Submitted& submitted : commands.requests) {
+    sinks_.emplace(submitted.request.id, std::move(submitted.sink));
+    scheduler_.add(std::move(submitted.request), submitted.time);
+  }
+  std::vector<OutputEvent> events;
+  for (const Abort& abort : commands.aborts) {
+    auto event =
+        scheduler_.abort(abort.request, {.kind = FinishKind::kAbort, .message = "aborted by the client"});
+    if (!event) continue;
+    if (!abort.quiet) ++aborted_requests_;
+    events.push_back(*std::move(event));
+  }
+  if (!events.empty()) deliver(std::move(events));
+  answer_flushes(std::move(commands.flushes), has_requests);
+}
+
+// A flush waits for steps in flight of requests that have ended.
+void Engine::answer_flushes(std::vector<std::promise<bool>> flushes, bool has_requests) {
+  for (std::promise<bool>& flush : flushes) {
+    const bool flushed = scheduler_.flush_cache();
+    if (flushed || has_requests) {
+      flush.set_value(flushed);
+      continue;
+    }
+    const std::lock_guard lock(mutex_);
+    commands_.flushes.push_back(std::move(flush));
+  }
+}
+
+void Engine::deliver(std::vector<OutputEvent> events) {
+  publish_stats();
+  int finished = 0;
+  for (OutputEvent& event : events) {
+    const auto entry = sinks_.find(event.request);
+    CHECK(entry != sinks_.end(), "no sink for request {}", event.request);
+    const auto sink = entry->second;
+    if (event.finish) {
+      sinks_.erase(entry);
+      ++finished;
+    }
+    (*sink)(std::move(event));
+  }
+  if (finished == 0) return;
+  const std::lock_guard lock(mutex_);
+  live_requests_ -= finished;
+}
+
+void Engine::publish_stats() {
+  const SchedulerCounts counts = scheduler_.counts();
+  const std::lock_guard lock(mutex_);
+  stats_.running_requests = counts.running_requests;
+  stats_.waiting_requests = counts.waiting_requests + static_cast<int>(commands_.requests.size());
+  stats_.used_tokens = counts.used_tokens;
+  stats_.cached_tokens = counts.cached_tokens;
+  stats_.token_capacity = counts.token_capacity;
+  stats_.max_running_requests = scheduler_.max_running_requests();
+  stats_.max_queued_requests = options_.max_queued_requests;
+  stats_.context_length = runner_.limits().max_context;
+  stats_.last_gen_throughput = report_.generated_per_second();
+  stats_.cache_hit_rate = report_.cache_hit_rate();
+  stats_.retracted_requests = counts.retractions;
+  stats_.aborted_requests = aborted_requests_;
+}
+
+void Engine::end_all_requests() {
+  take_commands();
+  while (!in_flight_.empty()) collect_oldest();
+  std::vector<RequestId> ids;
+  for (const auto& [id, sink] : sinks_) ids.push_back(id);
+  std::vector<OutputEvent> events;
+  for (const RequestId id : ids) {
+    const Finish finish{.kind = FinishKind::kAbort, .message = "the server is shutting down", .status = 503};
+    if (auto event = scheduler_.abort(id, finish)) events.push_back(*std::move(event));
+  }
+  aborted_requests_ += events.size();
+  deliver(std::move(events));
+  const std::lock_guard lock(mutex_);
+  has_thread_ = false;
+  for (std::promise<bool>& flush : commands_.flushes) flush.set_value(false);
+  commands_.flushes.clear();
+}
+
+void Engine::sleep_until_commands() {
+  std::unique_lock lock(mutex_);
+  commands_came_.wait(lock, [this] { return stopping_ || !commands_.empty(); });
+}
+
+}  // namespace musaic
