@@ -21,7 +21,39 @@ std::vector<FakeOutput> fake_slice(const FakeCall& call) {
   return {out};
 }
 
+std::vector<FakeOutput> fake_unflatten(const FakeCall& call) {
+  const Meta& x = call.input(0);
+  const int64_t inner = call.attributes.get_int("inner");
+  expect_dense_rows(call, 0);
+  if (!x.dim(-1).is_constant() || inner <= 0 || x.dim(-1).constant() % inner != 0) {
+    fail_load("aten::unflatten: the last dimension of {} is no multiple of {}", to_string(x), inner);
+  }
+  FakeOutput out{.meta = x, .view_of = 0};
+  out.meta.shape.back() = x.dim(-1).constant() / inner;
+  out.meta.shape.push_back(inner);
+  out.meta.strides.back() = inner;
+  out.meta.strides.push_back(1);
+  return {out};
+}
+
+std::vector<FakeOutput> fake_flatten(const FakeCall& call) {
+  const Meta& x = call.input(0);
+  if (x.rank() < 2 || !(x.strides[x.rank() - 2] == x.dim(-1)) || !x.has_dense_rows()) {
+    fail_load("aten::flatten: the last two dimensions of {} do not lie densely", to_string(x));
+  }
+  FakeOutput out{.meta = x, .view_of = 0};
+  const Dim inner = x.dim(-1);
+  out.meta.shape.pop_back();
+  out.meta.shape.back() = out.meta.shape.back() * inner;
+  out.meta.strides.pop_back();
+  out.meta.strides.back() = 1;
+  return {out};
+}
+
 }  // namespace
+
+Value split_last_dim(Value x, int64_t inner) { return x.builder().call("aten::unflatten", {x}, {{"inner", inner}})[0]; }
+Value merge_last_dims(Value x) { return x.builder().call("aten::flatten", {x})[0]; }
 
 Value slice(Value x, int axis, int64_t begin, int64_t end) {
   return x.builder().call("aten::slice", {x}, {{"dim", int64_t{axis}}, {"start", begin}, {"end", end}})[0];
@@ -30,6 +62,9 @@ Value slice(Value x, int axis, int64_t begin, int64_t end) {
 void define_view(OpRegistry& registry) {
   registry.define("aten::slice(Tensor(a) x, int dim, int start, int end) -> Tensor(a)",
                   {.schema = {}, .fake = fake_slice, .is_view = true});
+  registry.define("aten::unflatten(Tensor(a) x, int inner) -> Tensor(a)",
+                  {.schema = {}, .fake = fake_unflatten, .is_view = true});
+  registry.define("aten::flatten(Tensor(a) x) -> Tensor(a)", {.schema = {}, .fake = fake_flatten, .is_view = true});
 }
 
 }  // namespace musaic

@@ -1,0 +1,183 @@
+#include "models/layers.h"
+
+#include <cmath>
+#include <cstring>
+#include <numeric>
+
+#include "base/status.h"
+#include "ops/add/add.h"
+#include "ops/attention/attention.h"
+#include "ops/embedding/embedding.h"
+#include "ops/kv_write/kv_write.h"
+#include "ops/linear/linear.h"
+#include "ops/rms_norm/rms_norm.h"
+#include "ops/rope/rope.h"
+#include "ops/swiglu/swiglu.h"
+#include "ops/view/view.h"
+#include "weights/rope_frequencies.h"
+
+namespace musaic {
+namespace {
+
+DType configured_dtype(const ModelConfig& config) {
+  if (config.dtype == "bfloat16") return DType::kBF16;
+  if (config.dtype == "float16") return DType::kF16;
+  return parse_dtype(config.dtype).value_or(DType::kF32);
+}
+
+Shape constant_shape(const DimShape& dims) {
+  Shape shape = Shape(std::vector<int64_t>(dims.size(), 0));
+  for (size_t i = 0; i < dims.size(); ++i) shape[static_cast<int>(i)] = dims[i].constant();
+  return shape;
+}
+
+}  // namespace
+
+DType WeightNames::dtype_of(const std::string& name, const DimShape& shape) const {
+  if (source_ != nullptr) return require_weight(*source_, name, constant_shape(shape)).dtype;
+  const DType dtype = configured_dtype(config_);
+  return shape.size() < 2 && is_block_quantized(dtype) ? DType::kF32 : dtype;
+}
+
+Value WeightNames::tensor(const std::string& name, DimShape shape) const {
+  const DType dtype = dtype_of(name, shape);
+  return builder_.weight({name}, dtype, std::move(shape));
+}
+
+bool WeightNames::has(const std::string& name) const { return source_ != nullptr && source_->find(name) != nullptr; }
+
+bool WeightNames::dtypes_agree(const std::vector<std::string>& names, const std::vector<int64_t>& rows,
+                               int64_t columns) const {
+  for (size_t i = 1; i < names.size(); ++i) {
+    if (dtype_of(names[i], {rows[i], columns}) != dtype_of(names[0], {rows[0], columns})) return false;
+  }
+  return true;
+}
+
+Value WeightNames::stacked(const std::vector<std::string>& names, const std::vector<int64_t>& rows,
+                           int64_t columns) const {
+  const int64_t total = std::accumulate(rows.begin(), rows.end(), int64_t{0});
+  return builder_.weight(names, dtype_of(names[0], {rows[0], columns}), {total, columns});
+}
+
+Linear::Linear(const WeightNames& weights, const std::string& prefix, int64_t out, int64_t in, bool has_bias)
+    : weight(weights.tensor(prefix + ".weight", {out, in})) {
+  if (has_bias) bias = weights.tensor(prefix + ".bias", {out});
+}
+
+Value Linear::operator()(Value x) const { return linear(x, weight, bias); }
+
+MergedLinear::MergedLinear(const WeightNames& weights, const std::string& prefix, const std::vector<std::string>& names,
+                           std::vector<int64_t> outs, int64_t in, bool has_bias)
+    : outs_(std::move(outs)) {
+  std::vector<std::string> weight_names;
+  for (const std::string& name : names) weight_names.push_back(prefix + name + ".weight");
+  const int64_t total = std::accumulate(outs_.begin(), outs_.end(), int64_t{0});
+  const bool merged = weights.dtypes_agree(weight_names, outs_, in);
+  if (merged) {
+    weights_.push_back(weights.stacked(weight_names, outs_, in));
+  } else {
+    for (size_t i = 0; i < names.size(); ++i) weights_.push_back(weights.tensor(weight_names[i], {outs_[i], in}));
+  }
+  if (!has_bias) return;
+  std::vector<std::string> bias_names;
+  for (size_t i = 0; i < names.size(); ++i) {
+    bias_names.push_back(prefix + names[i] + ".bias");
+    const Value bias = weights.tensor(bias_names.back(), {outs_[i]});
+    if (!merged) biases_.push_back(bias);
+  }
+  if (merged) {
+    const DType dtype = weights.tensor(bias_names[0], {outs_[0]}).meta().dtype;
+    biases_.push_back(weights.builder().weight(bias_names, dtype, {total}));
+  }
+}
+
+std::vector<Value> MergedLinear::operator()(Value x) const {
+  const auto bias = [&](size_t i) { return biases_.empty() ? Value() : biases_[i]; };
+  std::vector<Value> parts;
+  if (weights_.size() > 1) {
+    for (size_t i = 0; i < weights_.size(); ++i) parts.push_back(linear(x, weights_[i], bias(i)));
+    return parts;
+  }
+  const Value all = linear(x, weights_[0], bias(0));
+  int64_t begin = 0;
+  for (int64_t out : outs_) {
+    parts.push_back(slice(all, 1, begin, begin + out));
+    begin += out;
+  }
+  return parts;
+}
+
+RmsNorm::RmsNorm(const WeightNames& weights, const std::string& name, int64_t size)
+    : weight(weights.tensor(name + ".weight", {size})), eps(weights.config().rms_norm_eps) {}
+
+Value RmsNorm::operator()(Value x) const { return rms_norm(x, weight, eps); }
+
+SwigluMlp::SwigluMlp(const WeightNames& weights, const std::string& prefix)
+    : gate_up(weights, prefix, {"gate_proj", "up_proj"},
+              {weights.config().intermediate_size, weights.config().intermediate_size}, weights.config().hidden_size,
+              weights.config().mlp_bias),
+      down(weights, prefix + "down_proj", weights.config().hidden_size, weights.config().intermediate_size,
+           weights.config().mlp_bias) {}
+
+Value SwigluMlp::operator()(Value x) const {
+  const auto parts = gate_up(x);
+  return down(mul(silu(parts[0]), parts[1]));
+}
+
+CachedAttention::CachedAttention(GraphBuilder& builder, const ModelConfig& config, const CacheSpec& cache, int layer)
+    : config_(config) {
+  const DimShape shape = {Dim::symbol("pages"), cache.num_kv_heads, cache.page_size, cache.head_dim};
+  const std::string prefix = "layers." + std::to_string(layer) + ".";
+  key_cache_ = builder.state(prefix + "key_cache", cache.dtype, shape);
+  value_cache_ = builder.state(prefix + "value_cache", cache.dtype, shape);
+}
+
+Value CachedAttention::operator()(Value query, Value key, Value value, const AttentionInput& input) const {
+  const Value rotated_query = rope_(query, input.cos_sin, config_.head_dim, config_.rope_interleaved);
+  const Value rotated_key = rope_(key, input.cos_sin, config_.head_dim, config_.rope_interleaved);
+  const auto [keys, values] = kv_write(rotated_key, value, input.step.slots, key_cache_, value_cache_);
+  return paged_attention({.query = rotated_query,
+                          .key_cache = keys,
+                          .value_cache = values,
+                          .query_start = input.step.query_start,
+                          .kv_lengths = input.step.kv_lengths,
+                          .page_table = input.step.page_table,
+                          .num_sequences = input.step.num_sequences,
+                          .num_heads = config_.num_attention_heads,
+                          .scale = 1.0 / std::sqrt(static_cast<double>(config_.head_dim))});
+}
+
+Value operator+(Value a, Value b) { return add(a, b); }
+
+Value rotary_cos_sin(GraphBuilder& builder, const ModelConfig& config, Value positions) {
+  const std::vector<float> frequencies = rope_inverse_frequencies(config);
+  std::vector<std::byte> bytes(frequencies.size() * sizeof(float));
+  std::memcpy(bytes.data(), frequencies.data(), bytes.size());
+  const Value inv_freq =
+      builder.constant("rope_inv_freq", DType::kF32, {static_cast<int64_t>(frequencies.size())}, std::move(bytes));
+  return rope_cos_sin(positions, inv_freq, rope_attention_factor(config));
+}
+
+Value embed_tokens(const WeightNames& weights, Value token_ids) {
+  const ModelConfig& config = weights.config();
+  return embedding(weights.tensor("model.embed_tokens.weight", {config.vocab_size, config.hidden_size}), token_ids);
+}
+
+Value lm_head(const WeightNames& weights, Value hidden) {
+  const ModelConfig& config = weights.config();
+  const char* name = config.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight";
+  return linear(hidden, weights.tensor(name, {config.vocab_size, config.hidden_size}));
+}
+
+CacheSpec attention_cache(const ModelConfig& config, const ModelOptions& options) {
+  return {.dtype = options.kv_dtype,
+          .page_size = options.page_size,
+          .num_layers = config.num_hidden_layers,
+          .num_kv_heads = config.num_key_value_heads,
+          .head_dim = config.head_dim};
+}
+
+std::string layer_prefix(int layer) { return "model.layers." + std::to_string(layer) + "."; }
+
+}  // namespace musaic

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ir/builder.h"
+#include "weights/model_config.h"
+#include "weights/weight_source.h"
+
+namespace musaic {
+
+// What a step feeds a model, and the sizes that its programs are made for.
+struct StepInputs {
+  Value token_ids;      // [tokens]  i32
+  Value positions;      // [tokens]  i32
+  Value slots;          // [tokens]  i32, page · page_size + offset
+  Value query_start;    // [sequences + 1]  i32
+  Value kv_lengths;     // [sequences]  i32
+  Value page_table;     // [sequences, max_pages]  i32
+  Value num_sequences;  // [1]  i32
+};
+
+// How a model keeps its past: for each layer, states named `layers.N.key_cache` and `layers.N.value_cache` of
+// [pages, kv_heads, page_size, head_dim].
+struct CacheSpec {
+  DType dtype = DType::kF16;
+  int page_size = 16;
+  int num_layers = 0;
+  int num_kv_heads = 0;
+  int head_dim = 0;
+
+  size_t bytes_per_token() const {
+    return 2 * static_cast<size_t>(num_layers) * byte_size(dtype, int64_t{num_kv_heads} * head_dim);
+  }
+};
+
+struct ModelOptions {
+  DType kv_dtype = DType::kF16;
+  int page_size = 16;
+};
+
+// One architecture over one configuration. Its functions append to the graph that is being traced; the weights'
+// files tell their dtypes (nullptr: a bare configuration, dtype as configured).
+class Model {
+ public:
+  virtual ~Model() = default;
+  // The last residual, [tokens, hidden_size] f32, before the final norm.
+  virtual Value forward(GraphBuilder& builder, const StepInputs& inputs) const = 0;
+  // Logits [rows, vocab_size] f32 from selected rows of the last residual.
+  virtual Value head(GraphBuilder& builder, Value hidden) const = 0;
+  virtual CacheSpec cache() const = 0;
+};
+
+// REQUIRES: config and weights outlive the model. Throws LoadError for an unknown model_type, and a missing or wrong
+// tensor when traced.
+std::unique_ptr<Model> make_model(const ModelConfig& config, const WeightSource* weights, const ModelOptions& options);
+
+// The model types that make_model knows.
+std::vector<std::string> model_types();
+
+}  // namespace musaic
