@@ -1,0 +1,124 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "models/model.h"
+#include "program/program.h"
+#include "runner/head_writer.h"
+#include "runner/io_buffers.h"
+#include "runner/model_graphs.h"
+#include "runner/runner.h"
+#include "runner/step_writer.h"
+
+namespace musaic {
+
+struct GraphRunnerOptions {
+  GraphOptions graphs;
+  int max_tokens_per_step = 512;
+  int max_graph_tokens = 512;        // larger extend steps run eagerly
+  std::vector<int> extend_sizes;     // asked token buckets; empty: the default ladder
+  std::vector<int> decode_sizes;     // asked batch sizes; empty: the default list
+  int default_max_decode = 64;       // end of the default list
+  int max_sequences = 64;
+  int max_context = 2048;
+  int num_pages = 0;
+  bool capture_extend = true;
+  bool capture_decode = true;
+  bool pad_decode = true;            // false: a batch size that is no bucket runs eagerly
+  bool whole_extend = false;         // attention inside the captured piece
+};
+
+// The bucket that a step runs in, and whether as a replay; `reason` says why.
+struct StepChoice {
+  int bucket = 0;
+  bool replay = false;
+  std::string reason;
+};
+
+// Runs steps as programs: padded to a bucket, replayed from captured pieces, or interpreted at the same addresses.
+class GraphRunner : public Runner {
+ public:
+  // Traces and plans; needs no weights yet. `model`, `target` and `backend` outlive the runner.
+  GraphRunner(const Model& model, const Target& target, Backend& backend, GraphRunnerOptions options);
+
+  // Loads the weights and allocates everything. Must be called before the first launch.
+  void load(const WeightReader& reader, int num_threads, const LoadProgress& progress);
+  // Captures the next bucket, largest first; false when all are captured.
+  bool capture_next();
+  int num_buckets() const;
+  int num_captured() const;
+
+  const RunnerLimits& limits() const override { return limits_; }
+  Ticket launch(const Batch& batch) override;
+  Result<StepOutput> collect(Ticket ticket) override;
+  bool work_while_idle() override { return capture_next(); }
+
+  // What a step of this size would do.
+  StepChoice choose(StepKind kind, int tokens) const;
+  // The logits of the rows of the last step's last head chunk: [rows, vocab_size], for tests and evaluation.
+  const float* last_logits() const { return buffers_.get<float>("logits"); }
+  // For evaluation: called with the logits [rows.size(), vocab_size] of every head chunk; rows are in batch order.
+  using LogitsObserver = std::function<void(std::span<const HeadRow> rows, const float* logits)>;
+  void observe_logits(LogitsObserver observer) { observer_ = std::move(observer); }
+  // Runs every step eagerly (for comparison), or as chosen.
+  void force_eager(bool eager) { force_eager_ = eager; }
+  // Fills the arena with NaN, so that a read of what no node of a step has written shows.
+  void poison_arena();
+
+  const ModelGraphs& graphs() const { return graphs_; }
+  const Program& extend() const { return extend_; }
+  const Program& decode() const { return decode_; }
+  const Program& head() const { return head_; }
+  const GraphRunnerOptions& options() const { return options_; }
+
+  struct Memory {
+    size_t weight_bytes = 0;         // packed, on the device
+    size_t mapped_weight_bytes = 0;  // read where the file is mapped
+    size_t kv_bytes = 0;             // reserved; touched on demand
+    size_t arena_bytes = 0;
+    size_t io_bytes = 0;
+    size_t graph_bytes = 0;
+  };
+  Memory memory() const;
+  double capture_seconds() const;
+
+ private:
+  void add_buckets();
+  DimBindings bindings(int tokens, int sequences) const;
+  static DimBindings head_bindings(const DimBindings& base, int rows);
+  void prepare_slots(const Batch& batch);
+  StepRecord run_body(const Batch& batch);
+  void run_program(Program& program, int bucket, bool replay);
+  std::vector<HeadRow> wanted_rows(const Batch& batch) const;
+  void run_head(const Batch& batch, std::span<const HeadRow> rows, bool replay, StepOutput& output);
+  void gather_logprobs(const Batch& batch, std::span<const HeadRow> rows, std::span<const TokenId> tokens, bool replay,
+                       StepOutput& output);
+
+  Backend& backend_;
+  GraphRunnerOptions options_;
+  RunnerLimits limits_;
+  ModelGraphs graphs_;
+  std::vector<int> extend_sizes_;  // captured when asked; the last holds max_tokens_per_step
+  std::vector<int> decode_sizes_;
+  std::vector<int> head_sizes_;
+  DimBindings fixed_;              // dimensions that no step changes
+  Program extend_;
+  Program decode_;
+  Program head_;
+  Program logprobs_;
+  IoBuffers buffers_;
+  WeightStore weights_;
+  std::unique_ptr<DeviceMemory> arena_;
+  std::optional<StepWriter> step_writer_;
+  std::optional<HeadWriter> head_writer_;
+  std::optional<StepOutput> pending_;
+  Ticket next_ticket_ = 1;
+  bool force_eager_ = false;
+  LogitsObserver observer_;
+};
+
+}  // namespace musaic

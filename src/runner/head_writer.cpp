@@ -1,0 +1,102 @@
+#include "runner/head_writer.h"
+
+#include <limits>
+
+#include "base/check.h"
+
+namespace musaic {
+
+bool has_penalties(const SamplingParams& sampling) {
+  return sampling.frequency_penalty != 0.0f || sampling.presence_penalty != 0.0f || sampling.repetition_penalty != 1.0f;
+}
+
+HeadWriter::HeadWriter(Backend& backend, const IoBuffers& buffers, int max_rows) : backend_(backend), buffers_(buffers) {
+  for (auto* ints : {&row_index_, &top_k_, &draw_, &count_slot_, &bias_count_, &target_, &top_n_, &probe_count_}) {
+    ints->resize(max_rows);
+  }
+  for (auto* floats : {&temperature_, &top_p_, &min_p_, &frequency_penalty_, &presence_penalty_, &repetition_penalty_}) {
+    floats->resize(max_rows);
+  }
+  seed_.resize(max_rows);
+}
+
+template <class T>
+void HeadWriter::copy(const char* name, const std::vector<T>& values, size_t count) {
+  backend_.copy_to_device(buffers_.get<T>(name), values.data(), count * sizeof(T), backend_.stream());
+}
+
+void HeadWriter::write_bias(const BatchSequence& sequence, int index) {
+  std::vector<int32_t> ids;
+  std::vector<float> values;
+  for (const auto& [token, bias] : sequence.sampling.logit_bias) {
+    ids.push_back(token);
+    values.push_back(bias);
+  }
+  for (TokenId token : sequence.banned) {
+    ids.push_back(token);
+    values.push_back(-std::numeric_limits<float>::infinity());
+  }
+  CHECK(ids.size() <= kMaxLogitBias, "request {}: {} biased tokens", sequence.request, ids.size());
+  bias_count_[index] = static_cast<int32_t>(ids.size());
+  if (ids.empty()) return;
+  const size_t offset = static_cast<size_t>(index) * kMaxLogitBias;
+  backend_.copy_to_device(buffers_.get<int32_t>("bias_ids") + offset, ids.data(), ids.size() * sizeof(int32_t),
+                          backend_.stream());
+  backend_.copy_to_device(buffers_.get<float>("bias_values") + offset, values.data(), values.size() * sizeof(float),
+                          backend_.stream());
+}
+
+void HeadWriter::write_row(const BatchSequence& sequence, const HeadRow& row, int index) {
+  const SamplingParams& sampling = sequence.sampling;
+  row_index_[index] = row.hidden_row;
+  temperature_[index] = row.draw ? sampling.temperature : 0.0f;
+  top_k_[index] = sampling.top_k;
+  top_p_[index] = sampling.top_p;
+  min_p_[index] = sampling.min_p;
+  seed_[index] = sampling.seed.value_or(0);
+  draw_[index] = sequence.num_generated;
+  frequency_penalty_[index] = sampling.frequency_penalty;
+  presence_penalty_[index] = sampling.presence_penalty;
+  repetition_penalty_[index] = sampling.repetition_penalty;
+  count_slot_[index] = row.draw && has_penalties(sampling) ? sequence.slot : -1;
+  bias_count_[index] = 0;
+  if (row.draw) write_bias(sequence, index);
+}
+
+void HeadWriter::write_sampling(const Batch& batch, std::span<const HeadRow> rows) {
+  const size_t count = rows.size();
+  for (size_t i = 0; i < count; ++i) write_row(batch.sequences[rows[i].sequence], rows[i], static_cast<int>(i));
+  const auto num_rows = static_cast<int32_t>(count);
+  backend_.copy_to_device(buffers_.get<int32_t>("num_rows"), &num_rows, sizeof(num_rows), backend_.stream());
+  copy("row_index", row_index_, count);
+  copy("temperature", temperature_, count);
+  copy("top_k", top_k_, count);
+  copy("top_p", top_p_, count);
+  copy("min_p", min_p_, count);
+  copy("seed", seed_, count);
+  copy("draw", draw_, count);
+  copy("frequency_penalty", frequency_penalty_, count);
+  copy("presence_penalty", presence_penalty_, count);
+  copy("repetition_penalty", repetition_penalty_, count);
+  copy("count_slot", count_slot_, count);
+  copy("bias_count", bias_count_, count);
+}
+
+void HeadWriter::write_logprobs(const Batch& batch, std::span<const HeadRow> rows, std::span<const TokenId> tokens) {
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const BatchSequence& sequence = batch.sequences[rows[i].sequence];
+    const bool wanted = rows[i].target >= 0 || sequence.output_logprobs;
+    target_[i] = rows[i].target >= 0 ? rows[i].target : wanted ? tokens[i] : -1;
+    top_n_[i] = wanted ? sequence.top_n : 0;
+    probe_count_[i] = wanted ? static_cast<int32_t>(sequence.probes.size()) : 0;
+    if (probe_count_[i] > 0) {
+      backend_.copy_to_device(buffers_.get<int32_t>("probe_ids") + i * kMaxProbeTokens, sequence.probes.data(),
+                              sequence.probes.size() * sizeof(int32_t), backend_.stream());
+    }
+  }
+  copy("target", target_, rows.size());
+  copy("top_n", top_n_, rows.size());
+  copy("probe_count", probe_count_, rows.size());
+}
+
+}  // namespace musaic

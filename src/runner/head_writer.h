@@ -1,0 +1,46 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "device/backend.h"
+#include "request/batch.h"
+#include "runner/io_buffers.h"
+
+namespace musaic {
+
+// One row whose logits are wanted.
+struct HeadRow {
+  int hidden_row = 0;                      // row of the step
+  int sequence = 0;                        // index in the batch
+  bool draw = false;                       // sample a token from it
+  TokenId target = -1;                     // prompt token whose log-probability is wanted; -1: none
+};
+
+// Writes a chunk of rows into the buffers of the head and of the log-probabilities.
+class HeadWriter {
+ public:
+  HeadWriter(Backend& backend, const IoBuffers& buffers, int max_rows);
+
+  // REQUIRES: rows.size() <= max_rows.
+  void write_sampling(const Batch& batch, std::span<const HeadRow> rows);
+  // After sampling: `tokens` are the drawn ones; a row's target is its prompt token or what was drawn.
+  void write_logprobs(const Batch& batch, std::span<const HeadRow> rows, std::span<const TokenId> tokens);
+
+ private:
+  void write_row(const BatchSequence& sequence, const HeadRow& row, int index);
+  void write_bias(const BatchSequence& sequence, int index);
+  template <class T>
+  void copy(const char* name, const std::vector<T>& values, size_t count);
+
+  Backend& backend_;
+  const IoBuffers& buffers_;
+  std::vector<int32_t> row_index_, top_k_, draw_, count_slot_, bias_count_, target_, top_n_, probe_count_;
+  std::vector<float> temperature_, top_p_, min_p_, frequency_penalty_, presence_penalty_, repetition_penalty_;
+  std::vector<int64_t> seed_;
+};
+
+// Whether a sequence's draws depend on the tokens it has drawn before.
+bool has_penalties(const SamplingParams& sampling);
+
+}  // namespace musaic

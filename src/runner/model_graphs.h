@@ -1,0 +1,39 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "models/model.h"
+#include "program/passes/pass.h"
+#include "program/target.h"
+
+namespace musaic {
+
+// What the traced graphs and their passes depend on.
+struct GraphOptions {
+  bool quantize_activations = true;          // false: --dtype float32
+  bool run_passes = true;                    // false: breakable, the graph as traced
+  std::vector<std::string> disabled_passes;  // --disable-pass
+};
+
+struct ModelGraph {
+  Graph graph;
+  double trace_milliseconds = 0.0;
+  std::vector<PassReport> passes;
+};
+
+// The graphs of one model, in the order of a step. Dimensions: `tokens` and `sequences` of the step, `pages` of the
+// cache, `max_pages` of a sequence, `hidden_rows` of the largest step, `rows` whose logits are wanted, `slots` of
+// requests.
+struct ModelGraphs {
+  ModelGraph extend;    // → hidden [tokens, hidden_size]
+  ModelGraph decode;    // the same for one token a sequence
+  ModelGraph head;      // hidden, row_index → logits [rows, vocab_size], token [rows]
+  ModelGraph logprobs;  // logits → log-probabilities
+};
+
+// Stops tracing after a stage, for `musaic graph --after`: "trace" or a pass name; empty: all.
+ModelGraphs trace_model_graphs(const Model& model, const Target& target, const GraphOptions& options,
+                               const std::string& after = "");
+
+}  // namespace musaic

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <vector>
+
+#include "device/backend.h"
+#include "request/batch.h"
+#include "runner/io_buffers.h"
+
+namespace musaic {
+
+// Writes a batch into the body's input buffers: token ids, positions, slots and the attention's metadata. Stages on
+// the host and copies what is used, nothing more.
+class StepWriter {
+ public:
+  StepWriter(Backend& backend, const IoBuffers& buffers, int max_tokens, int max_sequences, int max_pages, int page_size);
+
+  // REQUIRES: the batch keeps the limits.
+  void write(const Batch& batch);
+
+ private:
+  void write_sequence(const BatchSequence& sequence, int index, int first_row);
+
+  Backend& backend_;
+  const IoBuffers& buffers_;
+  int max_pages_;
+  int page_size_;
+  std::vector<int32_t> token_ids_, positions_, slots_;         // [max_tokens]
+  std::vector<int32_t> query_start_, kv_lengths_, page_table_;  // [max_sequences + 1], [.], [., max_pages]
+};
+
+}  // namespace musaic
