@@ -6,9 +6,11 @@
 #include "ops/index_select/index_select.h"
 #include "ops/kv_write/kv_write.h"
 #include "ops/linear/linear.h"
+#include "ops/logprobs/logprobs.h"
 #include "ops/quantize/quantize.h"
 #include "ops/rms_norm/rms_norm.h"
 #include "ops/rope/rope.h"
+#include "ops/sample/sample.h"
 #include "ops/swiglu/swiglu.h"
 #include "ops/view/view.h"
 
@@ -21,9 +23,11 @@ void define_ops(OpRegistry& registry) {
   define_index_select(registry);
   define_kv_write(registry);
   define_linear(registry);
+  define_logprobs(registry);
   define_quantize(registry);
   define_rms_norm(registry);
   define_rope(registry);
+  define_sample(registry);
   define_swiglu(registry);
   define_view(registry);
 }

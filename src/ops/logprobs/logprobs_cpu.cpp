@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "backends/cpu/cpu_stream.h"
+#include "backends/cpu/rows.h"
 #include "ops/logprobs/logprobs.h"
 #include "ops/sample/row_kernels.h"
 
@@ -87,7 +88,7 @@ struct LogprobsBody {
   float* probe_logprobs;
 
   void operator()(const Worker& worker) const {
-    const int64_t rows = live_rows == nullptr ? num_rows : std::clamp<int64_t>(*live_rows, 0, num_rows);
+    const int64_t rows = live_count(live_rows, num_rows);
     for (int64_t row = worker.next_chunk(); row < rows; row = worker.next_chunk()) compute(row);
   }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "backends/cpu/highway_targets.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/sample/row_kernels_cpu.cpp"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "backends/cpu/cpu_stream.h"
+#include "backends/cpu/rows.h"
 #include "ops/sample/philox.h"
 #include "ops/sample/row_kernels.h"
 #include "ops/sample/row_order.h"
@@ -70,7 +71,7 @@ struct SampleBody {
 
 // Rows that need more than a maximum come first, each by one worker; the parts of the others fill the gaps.
 void SampleBody::operator()(const Worker& worker) const {
-  const int64_t rows = live_rows == nullptr ? num_rows : std::clamp<int64_t>(*live_rows, 0, num_rows);
+  const int64_t rows = live_count(live_rows, num_rows);
   const int64_t chunks = rows + rows * parts_a_row();
   for (int64_t chunk = worker.next_chunk(); chunk < chunks; chunk = worker.next_chunk()) {
     if (chunk < rows) {
