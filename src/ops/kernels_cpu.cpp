@@ -1,17 +1,27 @@
 #include "ops/kernels_cpu.h"
 
 #include "ops/add/add.h"
+#include "ops/embedding/embedding.h"
+#include "ops/index_select/index_select.h"
+#include "ops/kv_write/kv_write.h"
 #include "ops/logprobs/logprobs.h"
 #include "ops/rms_norm/rms_norm.h"
+#include "ops/rope/rope.h"
 #include "ops/sample/sample.h"
+#include "ops/swiglu/swiglu.h"
 
 namespace musaic {
 
 void add_cpu_kernels(OpRegistry& registry) {
   add_add_cpu(registry);
+  add_embedding_cpu(registry);
+  add_index_select_cpu(registry);
+  add_kv_write_cpu(registry);
   add_logprobs_cpu(registry);
   add_rms_norm_cpu(registry);
+  add_rope_cpu(registry);
   add_sample_cpu(registry);
+  add_swiglu_cpu(registry);
 }
 
 }  // namespace musaic

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "formats/dequantize.h"
+#include "tensor/dequantize.h"
 #include "weights/model_files.h"
 #include "weights/weight_shapes.h"
 

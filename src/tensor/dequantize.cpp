@@ -1,4 +1,4 @@
-#include "formats/dequantize.h"
+#include "tensor/dequantize.h"
 
 #include <algorithm>
 #include <array>

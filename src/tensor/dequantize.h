@@ -1,0 +1,15 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "tensor/dtype.h"
+
+namespace musaic {
+
+// The float values of `elements` stored ones: plain scalar code, the reference for every kernel.
+// `source` needs no alignment. REQUIRES: a floating-point or block-quantized type; elements is a multiple of
+// its block size.
+void dequantize_row(DType dtype, const std::byte* source, float* out, int64_t elements);
+
+}  // namespace musaic
