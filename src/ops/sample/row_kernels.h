@@ -27,6 +27,9 @@ struct BestLogit {
   int32_t index = 0;  // the lowest among equals; 0 when all are -inf
 };
 
+// keys[i] = descending_key(logits[i]).
+void descending_keys(const float* logits, int64_t size, uint32_t* keys);
+
 BestLogit best_logit(const float* logits, int64_t size);
 
 // A weight as a double that is a multiple of 2^-34, so that sums of up to 2^19 weights of at most 1 are exact

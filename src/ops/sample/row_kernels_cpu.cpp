@@ -55,6 +55,18 @@ BestLogit best_logit(const float* logits, int64_t size) {
   return {cleaned, static_cast<int32_t>(i)};
 }
 
+void descending_keys(const float* logits, int64_t size, uint32_t* keys) {
+  const hn::RebindToUnsigned<FloatTag> integers;
+  const auto largest_positive = hn::Set(integers, 0x7fffffffu);
+  int64_t i = 0;
+  for (; i + kLanes <= size; i += kLanes) {
+    const auto bits = hn::BitCast(integers, clean(hn::LoadU(kFloats, logits + i)));
+    const auto is_negative = hn::Gt(bits, largest_positive);
+    hn::StoreU(hn::IfThenElse(is_negative, bits, hn::Sub(largest_positive, bits)), integers, keys + i);
+  }
+  for (; i < size; ++i) keys[i] = descending_key(logits[i]);
+}
+
 Floats exp_weight(Floats x, Floats max, Floats scale) {
   constexpr float kUnderflow = -110.0f;  // exp of it is 0 in float
   const Floats exponent = hn::Mul(hn::Sub(clean(x), max), scale);
@@ -117,9 +129,14 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace musaic {
 
+HWY_EXPORT(descending_keys);
 HWY_EXPORT(best_logit);
 HWY_EXPORT(exp_weights);
 HWY_EXPORT(indices_at_least);
+
+void descending_keys(const float* logits, int64_t size, uint32_t* keys) {
+  HWY_DYNAMIC_DISPATCH(descending_keys)(logits, size, keys);
+}
 
 BestLogit best_logit(const float* logits, int64_t size) {
   return HWY_DYNAMIC_DISPATCH(best_logit)(logits, size);

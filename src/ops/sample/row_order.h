@@ -48,7 +48,8 @@ class RowOrder {
   Prefix shortest(const Goal& goal) const;
   Prefix select(const Goal& goal) const;
   Prefix take_equal(const Goal& goal, Prefix prefix, uint32_t key, double weight) const;
-  double sum_and_collect_head(float threshold);
+  double sum_and_collect_head(float depth);
+  float cut_head(float depth);
   // Calls visit(first id, weights, count, sum of exact_weight) for each block of the row.
   template <class Visit>
   void for_each_block(Visit visit) const;

@@ -35,28 +35,40 @@ void RowOrder::for_each_block(Visit visit) const {
 
 RowOrder::RowOrder(const float* logits, int64_t size, float max, float temperature)
     : logits_(logits), size_(size), max_(max), scale_(1.0f / temperature) {
-  total_mass_ = sum_and_collect_head(max - kHeadDepth * temperature);
+  total_mass_ = sum_and_collect_head(kHeadDepth * temperature);
   std::sort(head_.begin(), head_.begin() + head_size_,
             [](const HeadToken& a, const HeadToken& b) { return a.order < b.order; });
 }
 
-double RowOrder::sum_and_collect_head(float threshold) {
+double RowOrder::sum_and_collect_head(float depth) {
   double sum = 0.0;
-  bool fits = true;
   std::array<int32_t, kBlock> ids;
   for_each_block([&](int64_t first, const float* weights, int64_t count, double mass) {
     sum += mass;
-    if (!fits) return;
     const int64_t found =
-        indices_at_least(logits_ + first, count, threshold, static_cast<int32_t>(first), ids.data());
-    fits = head_size_ + found <= kMaxHead;
-    for (int64_t i = 0; fits && i < found; ++i) {
-      const uint64_t key = descending_key(logits_[ids[i]]);
-      head_[head_size_++] = {key << 32 | static_cast<uint32_t>(ids[i]), weights[ids[i] - first]};
+        indices_at_least(logits_ + first, count, max_ - depth, static_cast<int32_t>(first), ids.data());
+    for (int64_t i = 0; i < found; ++i) {
+      if (head_size_ == kMaxHead) depth = cut_head(depth);
+      if (head_size_ == kMaxHead) return;
+      const float logit = clean_logit(logits_[ids[i]]);
+      if (logit < max_ - depth) continue;  // cut since this block was looked through
+      head_[head_size_++] = {uint64_t{descending_key(logit)} << 32 | static_cast<uint32_t>(ids[i]),
+                             weights[ids[i] - first]};
     }
   });
-  if (!fits) head_size_ = 0;
   return sum;
+}
+
+// Halves the depth until a token drops out, or only tokens equal to the largest are left.
+float RowOrder::cut_head(float depth) {
+  while (head_size_ == kMaxHead && max_ - depth < max_) {
+    depth *= 0.5f;
+    const uint64_t limit = uint64_t{descending_key(max_ - depth)} << 32 | 0xffffffffu;
+    const auto end = std::remove_if(head_.begin(), head_.begin() + head_size_,
+                                    [&](const HeadToken& token) { return token.order > limit; });
+    head_size_ = static_cast<int>(end - head_.begin());
+  }
+  return depth;
 }
 
 double RowOrder::mass_of_weights_from(float minimum) const {
@@ -82,15 +94,16 @@ RowOrder::Prefix RowOrder::select(const Goal& goal) const {
   uint32_t key = 0;   // the digits chosen so far
   uint32_t mask = 0;  // where they are
   Histogram histogram;
+  std::array<uint32_t, kBlock> keys;
   int bin = 0;
   for (const Digit& digit : kDigits) {
     const int bins = 1 << digit.bits;
     std::fill_n(histogram.begin(), bins, Bin{});
     for_each_block([&](int64_t first, const float* weights, int64_t count, double) {
+      descending_keys(logits_ + first, count, keys.data());
       for (int64_t i = 0; i < count; ++i) {
-        const uint32_t token_key = descending_key(logits_[first + i]);
-        if ((token_key & mask) != key) continue;
-        Bin& target = histogram[(token_key >> digit.shift) & (bins - 1)];
+        if ((keys[i] & mask) != key) continue;
+        Bin& target = histogram[(keys[i] >> digit.shift) & (bins - 1)];
         target.count += 1;
         target.mass += exact_weight(weights[i]);
       }
