@@ -7,5 +7,5 @@ scripts/install_packages.sh build
 scripts/build.sh cpu musaic
 model=$(python3 scripts/fetch_model.py)
 build/musaic bench --model-path "$model"
-python3 bench/with_server.py --log build/bench-server.log -- build/musaic serve --model-path "$model" --port 0 \
-  ::: python3 bench/load.py --base-url '{url}/v1' --concurrency 16 --requests 64 --max-tokens 64 "$@"
+python3 bench/with_server.py --log build/bench-server.log -- build/musaic serve --model-path "$model" --port "{port}" \
+  ::: python3 bench/load.py --base-url "{url}/v1" --concurrency 16 --requests 64 --max-tokens 64 "$@"
