@@ -93,6 +93,7 @@ void Engine::answer_flushes(std::vector<std::promise<bool>> flushes, bool has_re
   for (std::promise<bool>& flush : flushes) {
     const bool flushed = scheduler_.flush_cache();
     if (flushed || has_requests) {
+      publish_stats();
       flush.set_value(flushed);
       continue;
     }
