@@ -57,7 +57,8 @@ void check_rope(const ModelConfig& config, const std::string& file) {
   if (scaling.type == "yarn") {
     check_positive(file, "beta_fast", scaling.beta_fast);
     check_positive(file, "beta_slow", scaling.beta_slow);
-    if (config.rope_theta <= 1) fail_load("{}: `rope_theta` is {}, expected more than 1", file, config.rope_theta);
+    if (config.rope_theta <= 1)
+      fail_load("{}: `rope_theta` is {}, expected more than 1", file, config.rope_theta);
     return;
   }
   check_positive(file, "low_freq_factor", scaling.low_freq_factor);
