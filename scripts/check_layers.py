@@ -22,7 +22,7 @@ SOURCE_SUFFIXES = {".h", ".cpp", ".cu", ".cuh"}
 TEXT_SUFFIXES = SOURCE_SUFFIXES | {".py", ".sh", ".md", ".cmake", ".txt", ".json", ".service", ".html", ".js"}
 TEXT_FOLDERS = ("src", "include", "scripts", "tests", "bench", "docs", "cmake", "packaging")
 MARKER = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
-MACHINE_PATH = re.compile(r"(?<![\w.])/(work|home|root|Users)/[\w.-]")
+MACHINE_PATH = re.compile(r"(?<![\w.])/(work|root|Users|home)/(?!me\b)[\w.-]")  # /home/me is everybody's
 
 
 def read_layers(document):

@@ -45,7 +45,7 @@ def start(model):
 
     yield start_one
     for server in servers:
-        server.kill()
+        server.end()
 
 
 @pytest.fixture(scope="module")
