@@ -101,10 +101,10 @@ void GraphRunner::load(const WeightReader& reader, int num_threads, const LoadPr
 }
 
 bool GraphRunner::capture_next() {
-  const auto capture_largest = [](Program& program, const std::vector<int>& sizes, int limit) {
+  const auto capture_largest = [this](Program& program, const std::vector<int>& sizes, int limit) {
     for (auto size = sizes.rbegin(); size != sizes.rend(); ++size) {
       if (*size > limit || program.is_captured(*size)) continue;
-      program.capture(*size);
+      capture(program, *size);
       return true;
     }
     return false;
@@ -122,12 +122,9 @@ int GraphRunner::num_buckets() const {
                           (options_.capture_decode ? decode_sizes_.size() + 2 * head_sizes_.size() : 0));
 }
 
-int GraphRunner::num_captured() const {
-  int captured = 0;
-  for (const Program* program : {&extend_, &decode_, &head_, &logprobs_}) {
-    for (int size : program->bucket_sizes()) captured += program->is_captured(size);
-  }
-  return captured;
+void GraphRunner::capture(Program& program, int bucket) {
+  program.capture(bucket);
+  ++num_captured_;
 }
 
 StepChoice GraphRunner::choose(StepKind kind, int tokens) const {
@@ -144,7 +141,7 @@ StepChoice GraphRunner::choose(StepKind kind, int tokens) const {
 
 void GraphRunner::run_program(Program& program, int bucket, bool replay) {
   if (!replay) return program.run_eagerly(bucket);
-  if (!program.is_captured(bucket)) program.capture(bucket);
+  if (!program.is_captured(bucket)) capture(program, bucket);
   program.replay(bucket);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -50,7 +51,7 @@ class GraphRunner : public Runner {
   // Captures the next bucket, largest first; false when all are captured.
   bool capture_next();
   int num_buckets() const;
-  int num_captured() const;
+  int num_captured() const { return num_captured_; }  // any thread
 
   const RunnerLimits& limits() const override { return limits_; }
   Ticket launch(const Batch& batch) override;
@@ -92,6 +93,7 @@ class GraphRunner : public Runner {
   static DimBindings head_bindings(const DimBindings& base, int rows);
   void prepare_slots(const Batch& batch);
   StepRecord run_body(const Batch& batch);
+  void capture(Program& program, int bucket);
   void run_program(Program& program, int bucket, bool replay);
   std::vector<HeadRow> wanted_rows(const Batch& batch) const;
   void run_head(const Batch& batch, std::span<const HeadRow> rows, bool replay, StepOutput& output);
@@ -117,6 +119,7 @@ class GraphRunner : public Runner {
   std::optional<HeadWriter> head_writer_;
   std::optional<StepOutput> pending_;
   Ticket next_ticket_ = 1;
+  std::atomic<int> num_captured_{0};
   bool force_eager_ = false;
   LogitsObserver observer_;
 };

@@ -1,0 +1,30 @@
+#include "cli/model_flags.h"
+
+#include <CLI/CLI.hpp>
+
+namespace musaic {
+
+void add_model_flags(CLI::App& app, SessionOptions& options) {
+  app.add_option("--model-path,--model,-m", options.model_path,
+                 "a GGUF file, a Hugging Face folder, or org/name in the hub cache; default: the default model");
+  app.add_option("--tokenizer-path", options.tokenizer_path, "a GGUF file or a folder with tokenizer.json");
+  app.add_option("--load-format", options.load_format)->check(CLI::IsMember({"auto", "gguf", "safetensors", "dummy"}));
+  app.add_option("--dtype", options.dtype, "auto: quantized weights meet quantized activations; float32: exact")
+      ->check(CLI::IsMember({"auto", "half", "float16", "bfloat16", "float", "float32"}));
+  app.add_option("--kv-cache-dtype", options.kv_cache_dtype)
+      ->check(CLI::IsMember({"auto", "float32", "float16", "bfloat16"}));
+  app.add_option("--device", options.backend.device)->check(CLI::IsMember({"auto", "cpu", "cuda", "musa"}));
+  app.add_option("--threads", options.backend.num_threads, "0: the CPUs that the process may use");
+  app.add_option("--cpu-isa", options.backend.cpu_isa, "a lower instruction set than the processor's");
+  app.add_option("--context-length", options.context_length);
+  app.add_option("--max-total-tokens", options.max_total_tokens, "tokens in the KV cache");
+  app.add_option("--max-running-requests", options.max_running_requests);
+  app.add_option("--chunked-prefill-size", options.chunked_prefill_size, "tokens a step; -1: off");
+  app.add_option("--piecewise-cuda-graph-max-tokens", options.max_graph_tokens, "larger steps run eagerly");
+  app.add_option("--page-size", options.page_size);
+  app.add_option("--disable-pass", options.disabled_passes, "graph passes to leave out");
+  app.add_option("--chat-template", options.chat_template, "a file, or the template itself");
+  app.add_option("--random-seed", options.engine.random_seed);
+}
+
+}  // namespace musaic

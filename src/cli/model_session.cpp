@@ -1,0 +1,240 @@
+#include "cli/model_session.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "cli/program_info.h"
+#include "cli/progress.h"
+#include "tokenizer/tokenizer_files.h"
+#include "weights/random_weights.h"
+
+namespace musaic {
+namespace {
+
+constexpr int kDefaultMaxRunning = 64;
+constexpr int kDefaultChunk = 512;
+constexpr int kUnchunkedStepTokens = 2048;  // with chunking off and no --piecewise-cuda-graph-max-tokens
+constexpr int kDefaultPageSize = 16;
+constexpr int kContextsOfKv = 64;           // default KV: at most so many full contexts
+
+int64_t free_memory_bytes() {
+  std::ifstream file("/proc/meminfo");
+  std::string key;
+  int64_t kib = 0;
+  std::string unit;
+  while (file >> key >> kib >> unit) {
+    if (key == "MemAvailable:") return kib * 1024;
+  }
+  return int64_t{sysconf(_SC_AVPHYS_PAGES)} * sysconf(_SC_PAGESIZE);
+}
+
+// A vector counts as a column: its parts stack like a matrix's.
+WeightRows read_rows(const WeightSource& source, const GraphValue& weight) {
+  const int64_t columns = weight.meta.rank() == 1 ? 1 : weight.meta.dim(-1).constant();
+  WeightRows rows{.dtype = weight.meta.dtype, .rows = 0, .columns = columns, .parts = {}};
+  for (const std::string& part : weight.weight_parts) {
+    const WeightTensor* tensor = source.find(part);
+    CHECK(tensor != nullptr, "{} was there when traced", part);
+    rows.parts.push_back({tensor->shape[0], tensor->data});
+    rows.rows += tensor->shape[0];
+  }
+  return rows;
+}
+
+DType parse_kv_dtype(const std::string& name, bool exact) {
+  if (name == "auto") return exact ? DType::kF32 : DType::kF16;
+  if (name == "float32" || name == "f32") return DType::kF32;
+  if (name == "float16" || name == "half" || name == "f16") return DType::kF16;
+  if (name == "bfloat16" || name == "bf16") return DType::kBF16;
+  fail_load("--kv-cache-dtype: {} is not available on the cpu; there are: auto, float32, float16, bfloat16", name);
+}
+
+std::string read_template(const std::string& file_or_source) {
+  if (file_or_source.find("{%") != std::string::npos || file_or_source.find("{{") != std::string::npos) {
+    return file_or_source;
+  }
+  std::ifstream file(file_or_source, std::ios::binary);
+  if (!file) fail_load("--chat-template: cannot open {}", file_or_source);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+}  // namespace
+
+std::string default_model_path() {
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  const char* home = std::getenv("HOME");
+  const std::filesystem::path root =
+      cache != nullptr && *cache != '\0' ? cache : std::filesystem::path(home != nullptr ? home : ".") / ".cache";
+  const auto path = root / "musaic" / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf";
+  if (!std::filesystem::exists(path)) {
+    fail_load("{}: the default model is not there; `make model` fetches it, or name one with --model-path", path.string());
+  }
+  return path.string();
+}
+
+ModelSession::ModelSession(const Platform& platform, SessionOptions options)
+    : platform_(platform), options_(std::move(options)) {
+  backend_ = platform_.make_backend(options_.backend);
+  target_ = std::make_unique<Target>(Target{platform_.registry, backend_->device(), backend_->capabilities()});
+  open_files();
+  choose_sizes();
+  model_ = make_model(files_.config, files_.weights.get(), {.kv_dtype = kv_dtype_, .page_size = options_.page_size});
+  runner_ = std::make_unique<GraphRunner>(*model_, *target_, *backend_, runner_options());
+}
+
+ModelSession::~ModelSession() = default;
+
+void ModelSession::open_files() {
+  if (options_.model_path.empty()) options_.model_path = default_model_path();
+  files_ = open_model(options_.model_path);
+  const bool is_gguf = files_.format == ModelFormat::kGguf;
+  if (options_.load_format == "gguf" && !is_gguf) fail_load("{}: is no GGUF file (--load-format gguf)", files_.path.string());
+  if (options_.load_format == "safetensors" && files_.format != ModelFormat::kSafetensors) {
+    fail_load("{}: has no safetensors (--load-format safetensors)", files_.path.string());
+  }
+  if (options_.load_format == "dummy") {
+    files_.weights = make_random_weights(files_.config, DType::kBF16, options_.engine.random_seed);
+    spdlog::warn("--load-format dummy: the weights are random, so the text means nothing");
+  }
+  if (files_.weights == nullptr) {
+    fail_load("{}: has a configuration but no weights; --load-format dummy runs it with random ones", files_.path.string());
+  }
+}
+
+void ModelSession::choose_sizes() {
+  const ModelConfig& config = files_.config;
+  kv_dtype_ = parse_kv_dtype(options_.kv_cache_dtype, exact());
+  if (options_.page_size < 0) options_.page_size = kDefaultPageSize;
+  if (options_.page_size % 8 != 0) fail_load("--page-size: {} is no multiple of 8", options_.page_size);
+  context_length_ = options_.context_length > 0 ? options_.context_length : config.max_position_embeddings;
+  if (context_length_ > config.max_position_embeddings) {
+    fail_load("--context-length: {} is above the model's {}", context_length_, config.max_position_embeddings);
+  }
+  max_running_requests_ = options_.max_running_requests > 0 ? options_.max_running_requests : kDefaultMaxRunning;
+  chunk_ = options_.chunked_prefill_size == 0 ? kDefaultChunk : options_.chunked_prefill_size;
+  if (chunk_ < 0) chunk_ = options_.max_graph_tokens > 0 ? options_.max_graph_tokens : kUnchunkedStepTokens;
+  chunk_ = std::min(chunk_, context_length_);
+  if (options_.max_graph_tokens < 0) options_.max_graph_tokens = chunk_;
+
+  const CacheSpec cache =
+      make_model(config, files_.weights.get(), {.kv_dtype = kv_dtype_, .page_size = options_.page_size})->cache();
+  max_total_tokens_ = options_.max_total_tokens;
+  if (max_total_tokens_ <= 0) {
+    const int64_t fit = free_memory_bytes() / 4 / static_cast<int64_t>(cache.bytes_per_token());
+    max_total_tokens_ = std::min<int64_t>(fit, int64_t{kContextsOfKv} * context_length_);
+    if (max_total_tokens_ < options_.page_size) fail_load("too little memory for the KV cache: {} tokens fit", fit);
+  }
+  max_total_tokens_ = (max_total_tokens_ + options_.page_size - 1) / options_.page_size * options_.page_size;
+}
+
+GraphRunnerOptions ModelSession::runner_options() const {
+  GraphRunnerOptions runner;
+  runner.graphs.quantize_activations = !exact();
+  runner.graphs.run_passes = options_.prefill_graphs != GraphBackend::kBreakable;
+  runner.graphs.disabled_passes = options_.disabled_passes;
+  runner.max_tokens_per_step = std::max(chunk_, max_running_requests_);
+  runner.max_graph_tokens = options_.max_graph_tokens;
+  runner.extend_sizes = options_.extend_sizes;
+  runner.decode_sizes = options_.decode_sizes;
+  runner.default_max_decode = options_.max_decode_size > 0 ? options_.max_decode_size : kDefaultMaxRunning;
+  runner.max_sequences = max_running_requests_;
+  runner.max_context = context_length_;
+  runner.num_pages = static_cast<int>(max_total_tokens_ / options_.page_size);
+  runner.capture_extend = options_.prefill_graphs != GraphBackend::kDisabled;
+  runner.capture_decode = options_.decode_graphs != GraphBackend::kDisabled;
+  runner.pad_decode = options_.pad_decode;
+  runner.whole_extend = options_.prefill_graphs == GraphBackend::kFull;
+  return runner;
+}
+
+std::string ModelSession::tokenizer_path() const {
+  return options_.tokenizer_path.empty() ? files_.path.string() : options_.tokenizer_path;
+}
+
+void ModelSession::load_tokenizer() {
+  if (options_.skip_tokenizer) return;
+  const bool own = options_.tokenizer_path.empty();
+  const std::filesystem::path path = own ? files_.path : std::filesystem::path(options_.tokenizer_path);
+  if (own && files_.gguf) {
+    tokenizer_ = std::make_shared<const Tokenizer>(tokenizer_data_from_gguf(*files_.gguf));
+  } else if (path.extension() == ".gguf") {
+    tokenizer_ = std::make_shared<const Tokenizer>(tokenizer_data_from_gguf(*GgufFile::open(path)));
+  } else {
+    tokenizer_ = std::make_shared<const Tokenizer>(
+        tokenizer_data_from_hf(std::filesystem::is_directory(path) ? path : path.parent_path()));
+  }
+  load_chat_template();
+}
+
+void ModelSession::load_chat_template() {
+  const bool given = !options_.chat_template.empty();
+  const std::string source = given ? read_template(options_.chat_template) : tokenizer_->data().chat_template;
+  if (source.empty()) return;
+  auto parsed = ChatTemplate::parse(source);
+  if (parsed.ok()) {
+    chat_template_ = *parsed;
+  } else if (given) {
+    fail_load("--chat-template: {}", parsed.status().message());
+  } else {
+    spdlog::warn("the model's chat template is not understood, so there is no chat: {}", parsed.status().message());
+  }
+}
+
+void ModelSession::load() {
+  const auto start = std::chrono::steady_clock::now();
+  std::exception_ptr tokenizer_error;
+  std::jthread tokenizer_thread([&] {
+    try {
+      load_tokenizer();
+    } catch (...) {
+      tokenizer_error = std::current_exception();
+    }
+  });
+  const WeightReader reader{
+      .read = [&](const GraphValue& weight) { return read_rows(*files_.weights, weight); },
+      .release =
+          [&](const GraphValue& weight) {
+            for (const std::string& part : weight.weight_parts) files_.weights->drop_pages(*files_.weights->find(part));
+          }};
+  LoadBar bar("loading weights", options_.show_progress);
+  const int threads = options_.backend.num_threads > 0 ? options_.backend.num_threads
+                                                       : static_cast<int>(std::thread::hardware_concurrency());
+  runner_->load(reader, threads, [&](size_t done, size_t total) { bar.show(done, total); });
+  bar.finish();
+  tokenizer_thread.join();
+  if (tokenizer_error) std::rethrow_exception(tokenizer_error);
+  description_ = describe_programs(*runner_);
+  load_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+std::unique_ptr<Engine> ModelSession::make_engine() {
+  EngineOptions engine = options_.engine;
+  engine.scheduler.chunked_prefill_size = options_.chunked_prefill_size < 0 ? -1 : chunk_;
+  engine.scheduler.max_running_requests = max_running_requests_;
+  engine.scheduler.end_tokens = files_.config.eos_token_ids;
+  return std::make_unique<Engine>(*runner_, engine);
+}
+
+Json ModelSession::program_info() const {
+  Json info = description_;
+  info["num_captured"] = runner_->num_captured();
+  info["load_seconds"] = load_seconds_;
+  return info;
+}
+
+void ModelSession::capture_all() {
+  LoadBar bar("capturing", options_.show_progress);
+  do {
+    bar.show(runner_->num_captured(), runner_->num_buckets());
+  } while (runner_->capture_next());
+  bar.finish();
+}
+
+}  // namespace musaic

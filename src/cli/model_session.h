@@ -1,0 +1,108 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/platform.h"
+#include "engine/engine.h"
+#include "formats/json.h"
+#include "models/model.h"
+#include "runner/graph_runner.h"
+#include "tokenizer/chat_template.h"
+#include "tokenizer/tokenizer.h"
+#include "weights/model_files.h"
+
+namespace musaic {
+
+enum class GraphBackend { kFull, kPiecewise, kBreakable, kDisabled };
+
+// How one model is run, named after the server's flags. -1 or empty: the default of docs/OPERATIONS.md.
+struct SessionOptions {
+  std::string model_path;        // empty: the default model
+  std::string tokenizer_path;    // empty: with the model
+  bool skip_tokenizer = false;
+  std::string load_format = "auto";
+  std::string dtype = "auto";
+  std::string kv_cache_dtype = "auto";
+  BackendRequest backend;
+  int context_length = -1;
+  int64_t max_total_tokens = -1;
+  int max_running_requests = -1;
+  int chunked_prefill_size = 0;  // 0: default, -1: off
+  int max_graph_tokens = -1;     // --piecewise-cuda-graph-max-tokens
+  int page_size = -1;
+  std::vector<int> decode_sizes;
+  std::vector<int> extend_sizes;
+  int max_decode_size = -1;
+  GraphBackend prefill_graphs = GraphBackend::kPiecewise;
+  GraphBackend decode_graphs = GraphBackend::kFull;
+  bool pad_decode = true;
+  std::vector<std::string> disabled_passes;
+  EngineOptions engine;          // its scheduler's chunk is set by the session
+  bool show_progress = true;
+  std::string chat_template;     // a file, or the template itself; empty: the model's
+};
+
+// A model made ready to run: files, device, graphs, tokenizer. Throws LoadError. One thread; the engine that it
+// starts has its own.
+class ModelSession {
+ public:
+  // REQUIRES: platform outlives the session.
+  ModelSession(const Platform& platform, SessionOptions options);
+  ~ModelSession();
+
+  // Reads the weights and allocates; the constructor has only traced and planned.
+  void load();
+  // Makes an engine over the runner; not started. REQUIRES: loaded; one engine at a time.
+  std::unique_ptr<Engine> make_engine();
+  // Captures every bucket now instead of in idle gaps.
+  void capture_all();
+
+  const SessionOptions& options() const { return options_; }
+  const ModelFiles& files() const { return files_; }
+  const ModelConfig& config() const { return files_.config; }
+  GraphRunner& runner() { return *runner_; }
+  Backend& backend() { return *backend_; }
+  const std::shared_ptr<const Tokenizer>& tokenizer() const { return tokenizer_; }  // nullptr when skipped
+  const std::shared_ptr<const ChatTemplate>& chat_template() const { return chat_template_; }  // nullptr: none
+  std::string tokenizer_path() const;
+  int context_length() const { return context_length_; }
+  int64_t max_total_tokens() const { return max_total_tokens_; }
+  DType kv_dtype() const { return kv_dtype_; }
+  std::string dtype() const { return exact() ? "float32" : options_.dtype; }
+
+  // Programs, buckets, passes, capture state and memory, for /server_info. Any thread.
+  Json program_info() const;
+
+ private:
+  bool exact() const { return options_.dtype == "float32" || options_.dtype == "float"; }
+  void open_files();
+  void load_tokenizer();
+  void load_chat_template();
+  void choose_sizes();
+  GraphRunnerOptions runner_options() const;
+
+  const Platform& platform_;
+  SessionOptions options_;
+  std::unique_ptr<Backend> backend_;
+  ModelFiles files_;
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<Target> target_;
+  std::unique_ptr<GraphRunner> runner_;
+  std::shared_ptr<const Tokenizer> tokenizer_;         // shared with answers under way
+  std::shared_ptr<const ChatTemplate> chat_template_;  // likewise
+  DType kv_dtype_ = DType::kF16;
+  int context_length_ = 0;
+  int64_t max_total_tokens_ = 0;
+  int max_running_requests_ = 0;
+  int chunk_ = 0;
+  double load_seconds_ = 0.0;
+  Json description_;  // of the programs, made once they are loaded
+};
+
+// The GGUF that `make serve` fetches: $XDG_CACHE_HOME or ~/.cache, musaic/models/. Throws LoadError with the
+// command when it is not there.
+std::string default_model_path();
+
+}  // namespace musaic

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "device/backend.h"
+#include "ir/registry.h"
+
+namespace musaic {
+
+struct BackendRequest {
+  std::string device = "auto";  // "auto", or a device type
+  int num_threads = 0;          // 0: the CPUs that the process may use
+  std::string cpu_isa;          // empty: the processor's highest
+};
+
+// What this binary was built with. main.cpp makes it; nothing else names a backend.
+struct Platform {
+  OpRegistry registry;
+  std::vector<std::string> backends;          // "cpu"
+  std::vector<std::string> instruction_sets;  // of this processor, lowest first
+  // Throws LoadError for a device that this binary has no backend for.
+  std::function<std::unique_ptr<Backend>(const BackendRequest& request)> make_backend;
+  std::string version;  // "0.1.0 (commit), backends: cpu, instruction sets: avx2 ..."
+};
+
+}  // namespace musaic

@@ -1,0 +1,49 @@
+#include "cli/program_info.h"
+
+namespace musaic {
+namespace {
+
+Json describe_passes(const ModelGraph& graph) {
+  Json passes = Json::array();
+  for (const PassReport& report : graph.passes) {
+    passes.push_back({{"name", report.name},
+                      {"enabled", report.enabled},
+                      {"rewrites", report.rewrites},
+                      {"milliseconds", report.milliseconds},
+                      {"notes", report.notes}});
+  }
+  return passes;
+}
+
+Json describe_program(const ModelGraph& graph, const Program& program) {
+  Json buckets = Json::array();
+  for (int size : program.bucket_sizes()) {
+    buckets.push_back({{"size", size}, {"arena_bytes", program.plan(size).arena_bytes}});
+  }
+  return {{"graph", graph.graph.name},
+          {"nodes", graph.graph.nodes.size()},
+          {"pieces", program.num_pieces()},
+          {"breaks", program.segments().size() - static_cast<size_t>(program.num_pieces())},
+          {"trace_milliseconds", graph.trace_milliseconds},
+          {"passes", describe_passes(graph)},
+          {"buckets", std::move(buckets)}};
+}
+
+}  // namespace
+
+Json describe_programs(const GraphRunner& runner) {
+  const ModelGraphs& graphs = runner.graphs();
+  const GraphRunner::Memory memory = runner.memory();
+  return {{"programs",
+           {describe_program(graphs.extend, runner.extend()), describe_program(graphs.decode, runner.decode()),
+            describe_program(graphs.head, runner.head())}},
+          {"memory",
+           {{"weight_bytes", memory.weight_bytes},
+            {"mapped_weight_bytes", memory.mapped_weight_bytes},
+            {"kv_bytes_reserved", memory.kv_bytes},
+            {"arena_bytes", memory.arena_bytes},
+            {"io_bytes", memory.io_bytes}}},
+          {"num_buckets", runner.num_buckets()}};
+}
+
+}  // namespace musaic

@@ -1,0 +1,112 @@
+// Wiring: the only source that names a backend.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <exception>
+#include <string_view>
+
+#include "backends/cpu/cpu_backend.h"
+#include "backends/cpu/cpu_isa.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "cli/platform.h"
+#include "cli/nearest_name.h"
+#include "cli/verbs.h"
+#include "ops/kernels_cpu.h"
+#include "ops/op_list.h"
+#include "version.h"
+
+namespace musaic {
+namespace {
+
+struct Verb {
+  const char* name;
+  int (*run)(const Platform& platform, int argc, char** argv);
+  const char* what;
+};
+
+constexpr Verb kVerbs[] = {
+    {"serve", run_serve, "serve a model over HTTP (SGLang's and OpenAI's APIs)"},
+    {"launch_server", run_serve, "the same as serve"},
+    {"generate", run_generate, "continue a prompt in the terminal"},
+    {"chat", run_chat, "talk to a model in the terminal"},
+    {"graph", run_graph, "print a model's graph, as traced or after a pass"},
+    {"ops", run_ops, "list operators, schemas and kernels"},
+};
+
+std::vector<std::string> instruction_sets() {
+  std::vector<std::string> names;
+  for (CpuIsa isa : {CpuIsa::kAvx2, CpuIsa::kAvx512, CpuIsa::kAvx512Vnni, CpuIsa::kAvx512Bf16}) {
+    if (isa <= detect_cpu_isa()) names.emplace_back(name(isa));
+  }
+  return names;
+}
+
+std::unique_ptr<Backend> make_backend(const BackendRequest& request) {
+  if (request.device != "auto" && request.device != "cpu") {
+    fail_load("--device {}: this binary has no such backend; it has: cpu", request.device);
+  }
+  CpuBackendOptions options{.num_threads = request.num_threads, .isa = std::nullopt};
+  if (!request.cpu_isa.empty()) {
+    options.isa = parse_cpu_isa(request.cpu_isa);
+    if (!options.isa) {
+      fail_load("--cpu-isa {}: expected avx2, avx512, avx512_vnni or avx512_bf16", request.cpu_isa);
+    }
+  }
+  return std::make_unique<CpuBackend>(options);
+}
+
+Platform make_platform() {
+  Platform platform;
+  define_ops(platform.registry);
+  add_cpu_kernels(platform.registry);
+  platform.backends = {"cpu"};
+  platform.instruction_sets = instruction_sets();
+  platform.make_backend = make_backend;
+  std::string sets;
+  for (const std::string& set : platform.instruction_sets) sets += " " + set;
+  platform.version = fmt::format("musaic {} ({}), backends: cpu, instruction sets here:{}", kVersion, kCommit, sets);
+  return platform;
+}
+
+void print_help(std::FILE* out) {
+  fmt::print(out, "usage: musaic VERB [flags]; musaic VERB --help lists them\n\n");
+  for (const Verb& verb : kVerbs) fmt::print(out, "  {:14} {}\n", verb.name, verb.what);
+  fmt::print(out, "\n  --version      commit, backends and instruction sets\n");
+}
+
+int run(int argc, char** argv) {
+  const std::string_view name = argc > 1 ? argv[1] : "";
+  if (name.empty() || name == "--help" || name == "-h" || name == "help") {
+    print_help(name.empty() ? stderr : stdout);
+    return name.empty() ? kExitUsage : kExitOk;
+  }
+  set_up_log("info");
+  const Platform platform = make_platform();
+  if (name == "--version") {
+    fmt::print("{}\n", platform.version);
+    return kExitOk;
+  }
+  std::vector<std::string> names;
+  for (const Verb& verb : kVerbs) {
+    if (verb.name == name) return verb.run(platform, argc - 1, argv + 1);
+    names.emplace_back(verb.name);
+  }
+  const std::string nearest = nearest_name(name, names);
+  fmt::print(stderr, "musaic: unknown verb {}{}\n", name, nearest.empty() ? "" : "; did you mean " + nearest + "?");
+  return kExitUsage;
+}
+
+}  // namespace
+}  // namespace musaic
+
+int main(int argc, char** argv) {
+  try {
+    return musaic::run(argc, argv);
+  } catch (const musaic::LoadError& error) {
+    fmt::print(stderr, "musaic: {}\n", error.what());
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "musaic: {}\n", error.what());
+  }
+  return musaic::kExitLoad;
+}
