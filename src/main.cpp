@@ -9,8 +9,8 @@
 #include "backends/cpu/cpu_isa.h"
 #include "base/log.h"
 #include "base/status.h"
-#include "cli/platform.h"
 #include "cli/nearest_name.h"
+#include "cli/platform.h"
 #include "cli/verbs.h"
 #include "ops/kernels_cpu.h"
 #include "ops/op_list.h"
@@ -65,7 +65,8 @@ Platform make_platform() {
   platform.make_backend = make_backend;
   std::string sets;
   for (const std::string& set : platform.instruction_sets) sets += " " + set;
-  platform.version = fmt::format("musaic {} ({}), backends: cpu, instruction sets here:{}", kVersion, kCommit, sets);
+  platform.version =
+      fmt::format("musaic {} ({}), backends: cpu, instruction sets here:{}", kVersion, kCommit, sets);
   return platform;
 }
 
@@ -93,7 +94,8 @@ int run(int argc, char** argv) {
     names.emplace_back(verb.name);
   }
   const std::string nearest = nearest_name(name, names);
-  fmt::print(stderr, "musaic: unknown verb {}{}\n", name, nearest.empty() ? "" : "; did you mean " + nearest + "?");
+  fmt::print(stderr, "musaic: unknown verb {}{}\n", name,
+             nearest.empty() ? "" : "; did you mean " + nearest + "?");
   return kExitUsage;
 }
 

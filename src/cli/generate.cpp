@@ -17,7 +17,9 @@
 namespace musaic {
 namespace {
 
-std::string read_all(std::istream& input) { return {std::istreambuf_iterator<char>(input), {}}; }
+std::string read_all(std::istream& input) {
+  return {std::istreambuf_iterator<char>(input), {}};
+}
 
 void show(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stdout);
@@ -45,14 +47,16 @@ int run_generate(const Platform& platform, int argc, char** argv) {
   engine->start();
   Request request{.input_ids = session.tokenizer()->encode(prompt), .sampling = flags.sampling};
   const auto& interrupted = interrupt_flag();
-  auto answer = stream_answer(*engine, session.tokenizer(), std::move(request), flags.text, show, interrupted);
+  auto answer =
+      stream_answer(*engine, session.tokenizer(), std::move(request), flags.text, show, interrupted);
   if (!answer.ok()) fail_load("{}", answer.status().message());
   std::fputs("\n", stdout);
   if (verbose) {
     const double decode_seconds = answer->seconds - answer->seconds_to_first_token;
-    fmt::print(stderr, "{} prompt tokens, first token after {:.3f} s; {} tokens, {:.1f} tok/s after the first\n",
-               answer->prompt_tokens, answer->seconds_to_first_token, answer->tokens.size(),
-               answer->tokens.size() > 1 ? static_cast<double>(answer->tokens.size() - 1) / decode_seconds : 0.0);
+    fmt::print(
+        stderr, "{} prompt tokens, first token after {:.3f} s; {} tokens, {:.1f} tok/s after the first\n",
+        answer->prompt_tokens, answer->seconds_to_first_token, answer->tokens.size(),
+        answer->tokens.size() > 1 ? static_cast<double>(answer->tokens.size() - 1) / decode_seconds : 0.0);
   }
   engine->stop();
   return kExitOk;

@@ -72,7 +72,8 @@ int run_graph(const Platform& platform, int argc, char** argv) {
   const auto backend = platform.make_backend({.device = flags.device, .cpu_isa = flags.cpu_isa});
   const Target target{platform.registry, backend->device(), backend->capabilities()};
   const auto model = make_model(files.config, files.weights.get(), {});
-  const GraphOptions options{.quantize_activations = flags.dtype != "float32", .disabled_passes = flags.disabled_passes};
+  const GraphOptions options{.quantize_activations = flags.dtype != "float32",
+                             .disabled_passes = flags.disabled_passes};
   const ModelGraphs graphs = trace_model_graphs(*model, target, options, flags.after);
   const ModelGraph& graph = select(graphs, flags.kind);
   if (flags.passes) print_passes(graph);

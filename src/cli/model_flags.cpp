@@ -5,11 +5,14 @@
 namespace musaic {
 
 void add_model_flags(CLI::App& app, SessionOptions& options) {
-  app.add_option("--model-path,--model,-m", options.model_path,
-                 "a GGUF file, a Hugging Face folder, or org/name in the hub cache; default: the default model");
+  app.add_option(
+      "--model-path,--model,-m", options.model_path,
+      "a GGUF file, a Hugging Face folder, or org/name in the hub cache; default: the default model");
   app.add_option("--tokenizer-path", options.tokenizer_path, "a GGUF file or a folder with tokenizer.json");
-  app.add_option("--load-format", options.load_format)->check(CLI::IsMember({"auto", "gguf", "safetensors", "dummy"}));
-  app.add_option("--dtype", options.dtype, "auto: quantized weights meet quantized activations; float32: exact")
+  app.add_option("--load-format", options.load_format)
+      ->check(CLI::IsMember({"auto", "gguf", "safetensors", "dummy"}));
+  app.add_option("--dtype", options.dtype,
+                 "auto: quantized weights meet quantized activations; float32: exact")
       ->check(CLI::IsMember({"auto", "half", "float16", "bfloat16", "float", "float32"}));
   app.add_option("--kv-cache-dtype", options.kv_cache_dtype)
       ->check(CLI::IsMember({"auto", "float32", "float16", "bfloat16"}));

@@ -22,7 +22,7 @@ constexpr int kDefaultMaxRunning = 64;
 constexpr int kDefaultChunk = 512;
 constexpr int kUnchunkedStepTokens = 2048;  // with chunking off and no --piecewise-cuda-graph-max-tokens
 constexpr int kDefaultPageSize = 16;
-constexpr int kContextsOfKv = 64;           // default KV: at most so many full contexts
+constexpr int kContextsOfKv = 64;  // default KV: at most so many full contexts
 
 int64_t free_memory_bytes() {
   std::ifstream file("/proc/meminfo");
@@ -53,7 +53,8 @@ DType parse_kv_dtype(const std::string& name, bool exact) {
   if (name == "float32" || name == "f32") return DType::kF32;
   if (name == "float16" || name == "half" || name == "f16") return DType::kF16;
   if (name == "bfloat16" || name == "bf16") return DType::kBF16;
-  fail_load("--kv-cache-dtype: {} is not available on the cpu; there are: auto, float32, float16, bfloat16", name);
+  fail_load("--kv-cache-dtype: {} is not available on the cpu; there are: auto, float32, float16, bfloat16",
+            name);
 }
 
 std::string read_template(const std::string& file_or_source) {
@@ -70,11 +71,13 @@ std::string read_template(const std::string& file_or_source) {
 std::string default_model_path() {
   const char* cache = std::getenv("XDG_CACHE_HOME");
   const char* home = std::getenv("HOME");
-  const std::filesystem::path root =
-      cache != nullptr && *cache != '\0' ? cache : std::filesystem::path(home != nullptr ? home : ".") / ".cache";
+  const std::filesystem::path root = cache != nullptr && *cache != '\0'
+                                         ? cache
+                                         : std::filesystem::path(home != nullptr ? home : ".") / ".cache";
   const auto path = root / "musaic" / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf";
   if (!std::filesystem::exists(path)) {
-    fail_load("{}: the default model is not there; `make model` fetches it, or name one with --model-path", path.string());
+    fail_load("{}: the default model is not there; `make model` fetches it, or name one with --model-path",
+              path.string());
   }
   return path.string();
 }
@@ -82,10 +85,12 @@ std::string default_model_path() {
 ModelSession::ModelSession(const Platform& platform, SessionOptions options)
     : platform_(platform), options_(std::move(options)) {
   backend_ = platform_.make_backend(options_.backend);
-  target_ = std::make_unique<Target>(Target{platform_.registry, backend_->device(), backend_->capabilities()});
+  target_ =
+      std::make_unique<Target>(Target{platform_.registry, backend_->device(), backend_->capabilities()});
   open_files();
   choose_sizes();
-  model_ = make_model(files_.config, files_.weights.get(), {.kv_dtype = kv_dtype_, .page_size = options_.page_size});
+  model_ = make_model(files_.config, files_.weights.get(),
+                      {.kv_dtype = kv_dtype_, .page_size = options_.page_size});
   runner_ = std::make_unique<GraphRunner>(*model_, *target_, *backend_, runner_options());
 }
 
@@ -95,7 +100,8 @@ void ModelSession::open_files() {
   if (options_.model_path.empty()) options_.model_path = default_model_path();
   files_ = open_model(options_.model_path);
   const bool is_gguf = files_.format == ModelFormat::kGguf;
-  if (options_.load_format == "gguf" && !is_gguf) fail_load("{}: is no GGUF file (--load-format gguf)", files_.path.string());
+  if (options_.load_format == "gguf" && !is_gguf)
+    fail_load("{}: is no GGUF file (--load-format gguf)", files_.path.string());
   if (options_.load_format == "safetensors" && files_.format != ModelFormat::kSafetensors) {
     fail_load("{}: has no safetensors (--load-format safetensors)", files_.path.string());
   }
@@ -104,7 +110,8 @@ void ModelSession::open_files() {
     spdlog::warn("--load-format dummy: the weights are random, so the text means nothing");
   }
   if (files_.weights == nullptr) {
-    fail_load("{}: has a configuration but no weights; --load-format dummy runs it with random ones", files_.path.string());
+    fail_load("{}: has a configuration but no weights; --load-format dummy runs it with random ones",
+              files_.path.string());
   }
 }
 
@@ -115,21 +122,25 @@ void ModelSession::choose_sizes() {
   if (options_.page_size % 8 != 0) fail_load("--page-size: {} is no multiple of 8", options_.page_size);
   context_length_ = options_.context_length > 0 ? options_.context_length : config.max_position_embeddings;
   if (context_length_ > config.max_position_embeddings) {
-    fail_load("--context-length: {} is above the model's {}", context_length_, config.max_position_embeddings);
+    fail_load("--context-length: {} is above the model's {}", context_length_,
+              config.max_position_embeddings);
   }
-  max_running_requests_ = options_.max_running_requests > 0 ? options_.max_running_requests : kDefaultMaxRunning;
+  max_running_requests_ =
+      options_.max_running_requests > 0 ? options_.max_running_requests : kDefaultMaxRunning;
   chunk_ = options_.chunked_prefill_size == 0 ? kDefaultChunk : options_.chunked_prefill_size;
   if (chunk_ < 0) chunk_ = options_.max_graph_tokens > 0 ? options_.max_graph_tokens : kUnchunkedStepTokens;
   chunk_ = std::min(chunk_, context_length_);
   if (options_.max_graph_tokens < 0) options_.max_graph_tokens = chunk_;
 
   const CacheSpec cache =
-      make_model(config, files_.weights.get(), {.kv_dtype = kv_dtype_, .page_size = options_.page_size})->cache();
+      make_model(config, files_.weights.get(), {.kv_dtype = kv_dtype_, .page_size = options_.page_size})
+          ->cache();
   max_total_tokens_ = options_.max_total_tokens;
   if (max_total_tokens_ <= 0) {
     const int64_t fit = free_memory_bytes() / 4 / static_cast<int64_t>(cache.bytes_per_token());
     max_total_tokens_ = std::min<int64_t>(fit, int64_t{kContextsOfKv} * context_length_);
-    if (max_total_tokens_ < options_.page_size) fail_load("too little memory for the KV cache: {} tokens fit", fit);
+    if (max_total_tokens_ < options_.page_size)
+      fail_load("too little memory for the KV cache: {} tokens fit", fit);
   }
   max_total_tokens_ = (max_total_tokens_ + options_.page_size - 1) / options_.page_size * options_.page_size;
 }
@@ -183,7 +194,8 @@ void ModelSession::load_chat_template() {
   } else if (given) {
     fail_load("--chat-template: {}", parsed.status().message());
   } else {
-    spdlog::warn("the model's chat template is not understood, so there is no chat: {}", parsed.status().message());
+    spdlog::warn("the model's chat template is not understood, so there is no chat: {}",
+                 parsed.status().message());
   }
 }
 
@@ -201,11 +213,13 @@ void ModelSession::load() {
       .read = [&](const GraphValue& weight) { return read_rows(*files_.weights, weight); },
       .release =
           [&](const GraphValue& weight) {
-            for (const std::string& part : weight.weight_parts) files_.weights->drop_pages(*files_.weights->find(part));
+            for (const std::string& part : weight.weight_parts)
+              files_.weights->drop_pages(*files_.weights->find(part));
           }};
   LoadBar bar("loading weights", options_.show_progress);
-  const int threads = options_.backend.num_threads > 0 ? options_.backend.num_threads
-                                                       : static_cast<int>(std::thread::hardware_concurrency());
+  const int threads = options_.backend.num_threads > 0
+                          ? options_.backend.num_threads
+                          : static_cast<int>(std::thread::hardware_concurrency());
   runner_->load(reader, threads, [&](size_t done, size_t total) { bar.show(done, total); });
   bar.finish();
   tokenizer_thread.join();

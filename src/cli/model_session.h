@@ -19,8 +19,8 @@ enum class GraphBackend { kFull, kPiecewise, kBreakable, kDisabled };
 
 // How one model is run, named after the server's flags. -1 or empty: the default of docs/OPERATIONS.md.
 struct SessionOptions {
-  std::string model_path;        // empty: the default model
-  std::string tokenizer_path;    // empty: with the model
+  std::string model_path;      // empty: the default model
+  std::string tokenizer_path;  // empty: with the model
   bool skip_tokenizer = false;
   std::string load_format = "auto";
   std::string dtype = "auto";
@@ -39,13 +39,13 @@ struct SessionOptions {
   GraphBackend decode_graphs = GraphBackend::kFull;
   bool pad_decode = true;
   std::vector<std::string> disabled_passes;
-  EngineOptions engine;          // its scheduler's chunk is set by the session
+  EngineOptions engine;  // its scheduler's chunk is set by the session
   bool show_progress = true;
-  std::string chat_template;     // a file, or the template itself; empty: the model's
+  std::string chat_template;  // a file, or the template itself; empty: the model's
 };
 
-// A model made ready to run: files, device, graphs, tokenizer. Throws LoadError. One thread; the engine that it
-// starts has its own.
+// A model made ready to run: files, device, graphs, tokenizer. Throws LoadError. One thread; the engine that
+// it starts has its own.
 class ModelSession {
  public:
   // REQUIRES: platform outlives the session.
@@ -65,7 +65,9 @@ class ModelSession {
   GraphRunner& runner() { return *runner_; }
   Backend& backend() { return *backend_; }
   const std::shared_ptr<const Tokenizer>& tokenizer() const { return tokenizer_; }  // nullptr when skipped
-  const std::shared_ptr<const ChatTemplate>& chat_template() const { return chat_template_; }  // nullptr: none
+  const std::shared_ptr<const ChatTemplate>& chat_template() const {
+    return chat_template_;
+  }  // nullptr: none
   std::string tokenizer_path() const;
   int context_length() const { return context_length_; }
   int64_t max_total_tokens() const { return max_total_tokens_; }

@@ -18,7 +18,9 @@ TEST(NearestName, IsTheOneWithTheFewestEdits) {
   EXPECT_EQ(nearest_name("--prot", flags()), "--port");
 }
 
-TEST(NearestName, IsEmptyWhenNothingIsNear) { EXPECT_EQ(nearest_name("--xyzzy-frobnicate", flags()), ""); }
+TEST(NearestName, IsEmptyWhenNothingIsNear) {
+  EXPECT_EQ(nearest_name("--xyzzy-frobnicate", flags()), "");
+}
 
 }  // namespace
 }  // namespace musaic

@@ -35,8 +35,8 @@ Json describe_programs(const GraphRunner& runner) {
   const ModelGraphs& graphs = runner.graphs();
   const GraphRunner::Memory memory = runner.memory();
   return {{"programs",
-           {describe_program(graphs.extend, runner.extend()), describe_program(graphs.decode, runner.decode()),
-            describe_program(graphs.head, runner.head())}},
+           {describe_program(graphs.extend, runner.extend()),
+            describe_program(graphs.decode, runner.decode()), describe_program(graphs.head, runner.head())}},
           {"memory",
            {{"weight_bytes", memory.weight_bytes},
             {"mapped_weight_bytes", memory.mapped_weight_bytes},

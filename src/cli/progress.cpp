@@ -9,8 +9,8 @@ namespace musaic {
 namespace {
 
 constexpr int kWidth = 30;
-constexpr std::chrono::milliseconds kPause{50};  // between redraws
-constexpr std::chrono::milliseconds kQuiet{200}; // what is faster shows no bar
+constexpr std::chrono::milliseconds kPause{50};   // between redraws
+constexpr std::chrono::milliseconds kQuiet{200};  // what is faster shows no bar
 
 }  // namespace
 
@@ -29,7 +29,9 @@ void LoadBar::show(size_t done, size_t total) {
   const double seconds = std::chrono::duration<double>(now - start_).count();
   const double left = share > 0 ? seconds / share - seconds : 0;
   const std::string bar(static_cast<size_t>(share * kWidth), '#');
-  std::fputs(fmt::format("\r{} [{:<{}}] {:3.0f} %, {:.1f} s left ", what_, bar, kWidth, share * 100, left).c_str(), stderr);
+  std::fputs(
+      fmt::format("\r{} [{:<{}}] {:3.0f} %, {:.1f} s left ", what_, bar, kWidth, share * 100, left).c_str(),
+      stderr);
 }
 
 void LoadBar::finish() {

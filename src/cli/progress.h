@@ -6,8 +6,8 @@
 
 namespace musaic {
 
-// Progress on standard error: a bar on a terminal, otherwise nothing but what the log says. Thread-safe only as its
-// caller makes it.
+// Progress on standard error: a bar on a terminal, otherwise nothing but what the log says. Thread-safe only
+// as its caller makes it.
 class LoadBar {
  public:
   LoadBar(std::string what, bool enabled);

@@ -15,7 +15,8 @@ void add_sampling_flags(CLI::App& app, SamplingFlags& flags) {
   sampling.temperature = 0.0f;
   app.add_option("--max-new-tokens,-n", sampling.max_new_tokens)->check(CLI::NonNegativeNumber);
   app.add_option("--min-new-tokens", sampling.min_new_tokens)->check(CLI::NonNegativeNumber);
-  app.add_option("--temperature,-t", sampling.temperature, "0: the most likely token")->check(CLI::Range(0.0, 100.0));
+  app.add_option("--temperature,-t", sampling.temperature, "0: the most likely token")
+      ->check(CLI::Range(0.0, 100.0));
   app.add_option("--top-p", sampling.top_p)->check(CLI::Range(0.0, 1.0));
   app.add_option("--top-k", sampling.top_k, "-1: off");
   app.add_option("--min-p", sampling.min_p)->check(CLI::Range(0.0, 1.0));
@@ -33,6 +34,8 @@ const std::atomic<bool>& interrupt_flag() {
   return interrupted;
 }
 
-void clear_interrupt() { interrupted = false; }
+void clear_interrupt() {
+  interrupted = false;
+}
 
 }  // namespace musaic

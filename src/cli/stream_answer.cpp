@@ -33,18 +33,22 @@ class EventQueue {
   std::deque<OutputEvent> events_;
 };
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 }  // namespace
 
-Result<Answer> stream_answer(EngineClient& engine, const std::shared_ptr<const Tokenizer>& tokenizer, Request request,
-                             TextRules rules, const std::function<void(std::string_view)>& show,
+Result<Answer> stream_answer(EngineClient& engine, const std::shared_ptr<const Tokenizer>& tokenizer,
+                             Request request, TextRules rules,
+                             const std::function<void(std::string_view)>& show,
                              const std::atomic<bool>& interrupted) {
   auto stream = TextStream::create(tokenizer, std::move(rules));
   if (!stream.ok()) return stream.status();
   const auto events = std::make_shared<EventQueue>();  // the sink may outlive this call
   const auto start = Clock::now();
-  const auto ids = engine.submit({std::move(request)}, [events](OutputEvent&& event) { events->push(std::move(event)); });
+  const auto ids =
+      engine.submit({std::move(request)}, [events](OutputEvent&& event) { events->push(std::move(event)); });
   if (!ids.ok()) return ids.status();
   const RequestId id = ids.value()[0];
 

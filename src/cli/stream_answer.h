@@ -22,9 +22,11 @@ struct Answer {
   double seconds = 0.0;
 };
 
-// Runs one request and hands each piece of new text to `show`. Blocks; `interrupted` turning true aborts the request.
-Result<Answer> stream_answer(EngineClient& engine, const std::shared_ptr<const Tokenizer>& tokenizer, Request request,
-                             TextRules rules, const std::function<void(std::string_view)>& show,
+// Runs one request and hands each piece of new text to `show`. Blocks; `interrupted` turning true aborts the
+// request.
+Result<Answer> stream_answer(EngineClient& engine, const std::shared_ptr<const Tokenizer>& tokenizer,
+                             Request request, TextRules rules,
+                             const std::function<void(std::string_view)>& show,
                              const std::atomic<bool>& interrupted);
 
 }  // namespace musaic

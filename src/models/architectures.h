@@ -7,8 +7,11 @@
 namespace musaic {
 
 // One an architecture; model.cpp has the list by model_type.
-std::unique_ptr<Model> make_llama(const ModelConfig& config, const WeightSource* weights, const ModelOptions& options);
-std::unique_ptr<Model> make_qwen2(const ModelConfig& config, const WeightSource* weights, const ModelOptions& options);
-std::unique_ptr<Model> make_qwen3(const ModelConfig& config, const WeightSource* weights, const ModelOptions& options);
+std::unique_ptr<Model> make_llama(const ModelConfig& config, const WeightSource* weights,
+                                  const ModelOptions& options);
+std::unique_ptr<Model> make_qwen2(const ModelConfig& config, const WeightSource* weights,
+                                  const ModelOptions& options);
+std::unique_ptr<Model> make_qwen3(const ModelConfig& config, const WeightSource* weights,
+                                  const ModelOptions& options);
 
 }  // namespace musaic

@@ -44,7 +44,9 @@ Value WeightNames::tensor(const std::string& name, DimShape shape) const {
   return builder_.weight({name}, dtype, std::move(shape));
 }
 
-bool WeightNames::has(const std::string& name) const { return source_ != nullptr && source_->find(name) != nullptr; }
+bool WeightNames::has(const std::string& name) const {
+  return source_ != nullptr && source_->find(name) != nullptr;
+}
 
 bool WeightNames::dtypes_agree(const std::vector<std::string>& names, const std::vector<int64_t>& rows,
                                int64_t columns) const {
@@ -65,10 +67,13 @@ Linear::Linear(const WeightNames& weights, const std::string& prefix, int64_t ou
   if (has_bias) bias = weights.tensor(prefix + ".bias", {out});
 }
 
-Value Linear::operator()(Value x) const { return linear(x, weight, bias); }
+Value Linear::operator()(Value x) const {
+  return linear(x, weight, bias);
+}
 
-MergedLinear::MergedLinear(const WeightNames& weights, const std::string& prefix, const std::vector<std::string>& names,
-                           std::vector<int64_t> outs, int64_t in, bool has_bias)
+MergedLinear::MergedLinear(const WeightNames& weights, const std::string& prefix,
+                           const std::vector<std::string>& names, std::vector<int64_t> outs, int64_t in,
+                           bool has_bias)
     : outs_(std::move(outs)) {
   std::vector<std::string> weight_names;
   for (const std::string& name : names) weight_names.push_back(prefix + name + ".weight");
@@ -77,7 +82,8 @@ MergedLinear::MergedLinear(const WeightNames& weights, const std::string& prefix
   if (merged) {
     weights_.push_back(weights.stacked(weight_names, outs_, in));
   } else {
-    for (size_t i = 0; i < names.size(); ++i) weights_.push_back(weights.tensor(weight_names[i], {outs_[i], in}));
+    for (size_t i = 0; i < names.size(); ++i)
+      weights_.push_back(weights.tensor(weight_names[i], {outs_[i], in}));
   }
   if (!has_bias) return;
   std::vector<std::string> bias_names;
@@ -111,12 +117,14 @@ std::vector<Value> MergedLinear::operator()(Value x) const {
 RmsNorm::RmsNorm(const WeightNames& weights, const std::string& name, int64_t size)
     : weight(weights.tensor(name + ".weight", {size})), eps(weights.config().rms_norm_eps) {}
 
-Value RmsNorm::operator()(Value x) const { return rms_norm(x, weight, eps); }
+Value RmsNorm::operator()(Value x) const {
+  return rms_norm(x, weight, eps);
+}
 
 SwigluMlp::SwigluMlp(const WeightNames& weights, const std::string& prefix)
     : gate_up(weights, prefix, {"gate_proj", "up_proj"},
-              {weights.config().intermediate_size, weights.config().intermediate_size}, weights.config().hidden_size,
-              weights.config().mlp_bias),
+              {weights.config().intermediate_size, weights.config().intermediate_size},
+              weights.config().hidden_size, weights.config().mlp_bias),
       down(weights, prefix + "down_proj", weights.config().hidden_size, weights.config().intermediate_size,
            weights.config().mlp_bias) {}
 
@@ -125,7 +133,8 @@ Value SwigluMlp::operator()(Value x) const {
   return down(mul(silu(parts[0]), parts[1]));
 }
 
-CachedAttention::CachedAttention(GraphBuilder& builder, const ModelConfig& config, const CacheSpec& cache, int layer)
+CachedAttention::CachedAttention(GraphBuilder& builder, const ModelConfig& config, const CacheSpec& cache,
+                                 int layer)
     : config_(config) {
   const DimShape shape = {Dim::symbol("pages"), cache.num_kv_heads, cache.page_size, cache.head_dim};
   const std::string prefix = "layers." + std::to_string(layer) + ".";
@@ -148,20 +157,23 @@ Value CachedAttention::operator()(Value query, Value key, Value value, const Att
                           .scale = 1.0 / std::sqrt(static_cast<double>(config_.head_dim))});
 }
 
-Value operator+(Value a, Value b) { return add(a, b); }
+Value operator+(Value a, Value b) {
+  return add(a, b);
+}
 
 Value rotary_cos_sin(GraphBuilder& builder, const ModelConfig& config, Value positions) {
   const std::vector<float> frequencies = rope_inverse_frequencies(config);
   std::vector<std::byte> bytes(frequencies.size() * sizeof(float));
   std::memcpy(bytes.data(), frequencies.data(), bytes.size());
-  const Value inv_freq =
-      builder.constant("rope_inv_freq", DType::kF32, {static_cast<int64_t>(frequencies.size())}, std::move(bytes));
+  const Value inv_freq = builder.constant("rope_inv_freq", DType::kF32,
+                                          {static_cast<int64_t>(frequencies.size())}, std::move(bytes));
   return rope_cos_sin(positions, inv_freq, rope_attention_factor(config));
 }
 
 Value embed_tokens(const WeightNames& weights, Value token_ids) {
   const ModelConfig& config = weights.config();
-  return embedding(weights.tensor("model.embed_tokens.weight", {config.vocab_size, config.hidden_size}), token_ids);
+  return embedding(weights.tensor("model.embed_tokens.weight", {config.vocab_size, config.hidden_size}),
+                   token_ids);
 }
 
 Value lm_head(const WeightNames& weights, Value hidden) {
@@ -178,6 +190,8 @@ CacheSpec attention_cache(const ModelConfig& config, const ModelOptions& options
           .head_dim = config.head_dim};
 }
 
-std::string layer_prefix(int layer) { return "model.layers." + std::to_string(layer) + "."; }
+std::string layer_prefix(int layer) {
+  return "model.layers." + std::to_string(layer) + ".";
+}
 
 }  // namespace musaic

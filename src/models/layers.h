@@ -17,8 +17,10 @@ class WeightNames {
   Value tensor(const std::string& name, DimShape shape) const;
   bool has(const std::string& name) const;
   // Several tensors stacked along dimension 0; REQUIRES: dtypes_agree.
-  Value stacked(const std::vector<std::string>& names, const std::vector<int64_t>& rows, int64_t columns) const;
-  bool dtypes_agree(const std::vector<std::string>& names, const std::vector<int64_t>& rows, int64_t columns) const;
+  Value stacked(const std::vector<std::string>& names, const std::vector<int64_t>& rows,
+                int64_t columns) const;
+  bool dtypes_agree(const std::vector<std::string>& names, const std::vector<int64_t>& rows,
+                    int64_t columns) const;
 
   GraphBuilder& builder() const { return builder_; }
   const ModelConfig& config() const { return config_; }
@@ -33,7 +35,8 @@ class WeightNames {
 
 // y = x · Wᵀ (+ b).
 struct Linear {
-  Linear(const WeightNames& weights, const std::string& prefix, int64_t out, int64_t in, bool has_bias = false);
+  Linear(const WeightNames& weights, const std::string& prefix, int64_t out, int64_t in,
+         bool has_bias = false);
   Value operator()(Value x) const;
 
   Value weight;  // [out, in]

@@ -11,8 +11,8 @@ class LlamaAttention {
       : qkv_(weights, layer_prefix(layer) + "self_attn.", {"q_proj", "k_proj", "v_proj"},
              {query_size(weights), key_size(weights), key_size(weights)}, weights.config().hidden_size,
              weights.config().attention_bias),
-        out_(weights, layer_prefix(layer) + "self_attn.o_proj", weights.config().hidden_size, query_size(weights),
-             weights.has(layer_prefix(layer) + "self_attn.o_proj.bias")),
+        out_(weights, layer_prefix(layer) + "self_attn.o_proj", weights.config().hidden_size,
+             query_size(weights), weights.has(layer_prefix(layer) + "self_attn.o_proj.bias")),
         attend_(weights.builder(), weights.config(), cache, layer) {}
 
   Value operator()(Value x, const AttentionInput& input) const {
@@ -55,7 +55,8 @@ class LlamaBlock {
 
 }  // namespace
 
-std::unique_ptr<Model> make_llama(const ModelConfig& config, const WeightSource* weights, const ModelOptions& options) {
+std::unique_ptr<Model> make_llama(const ModelConfig& config, const WeightSource* weights,
+                                  const ModelOptions& options) {
   return std::make_unique<DecoderModel<LlamaBlock>>(config, weights, options);
 }
 

@@ -11,11 +11,13 @@ struct Architecture {
   std::unique_ptr<Model> (*make)(const ModelConfig&, const WeightSource*, const ModelOptions&);
 };
 
-constexpr Architecture kArchitectures[] = {{"llama", make_llama}, {"qwen2", make_qwen2}, {"qwen3", make_qwen3}};
+constexpr Architecture kArchitectures[] = {
+    {"llama", make_llama}, {"qwen2", make_qwen2}, {"qwen3", make_qwen3}};
 
 }  // namespace
 
-std::unique_ptr<Model> make_model(const ModelConfig& config, const WeightSource* weights, const ModelOptions& options) {
+std::unique_ptr<Model> make_model(const ModelConfig& config, const WeightSource* weights,
+                                  const ModelOptions& options) {
   for (const Architecture& architecture : kArchitectures) {
     if (config.model_type == architecture.model_type) return architecture.make(config, weights, options);
   }

@@ -41,8 +41,8 @@ struct ModelOptions {
   int page_size = 16;
 };
 
-// One architecture over one configuration. Its functions append to the graph that is being traced; the weights'
-// files tell their dtypes (nullptr: a bare configuration, dtype as configured).
+// One architecture over one configuration. Its functions append to the graph that is being traced; the
+// weights' files tell their dtypes (nullptr: a bare configuration, dtype as configured).
 class Model {
  public:
   virtual ~Model() = default;
@@ -53,9 +53,10 @@ class Model {
   virtual CacheSpec cache() const = 0;
 };
 
-// REQUIRES: config and weights outlive the model. Throws LoadError for an unknown model_type, and a missing or wrong
-// tensor when traced.
-std::unique_ptr<Model> make_model(const ModelConfig& config, const WeightSource* weights, const ModelOptions& options);
+// REQUIRES: config and weights outlive the model. Throws LoadError for an unknown model_type, and a missing
+// or wrong tensor when traced.
+std::unique_ptr<Model> make_model(const ModelConfig& config, const WeightSource* weights,
+                                  const ModelOptions& options);
 
 // The model types that make_model knows.
 std::vector<std::string> model_types();

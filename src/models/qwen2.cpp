@@ -24,8 +24,12 @@ class Qwen2Block {
   }
 
  private:
-  static int64_t query_size(const ModelConfig& config) { return int64_t{config.num_attention_heads} * config.head_dim; }
-  static int64_t key_size(const ModelConfig& config) { return int64_t{config.num_key_value_heads} * config.head_dim; }
+  static int64_t query_size(const ModelConfig& config) {
+    return int64_t{config.num_attention_heads} * config.head_dim;
+  }
+  static int64_t key_size(const ModelConfig& config) {
+    return int64_t{config.num_key_value_heads} * config.head_dim;
+  }
 
   Value attention(Value x, const AttentionInput& input) const {
     const auto qkv = qkv_(x);
@@ -42,7 +46,8 @@ class Qwen2Block {
 
 }  // namespace
 
-std::unique_ptr<Model> make_qwen2(const ModelConfig& config, const WeightSource* weights, const ModelOptions& options) {
+std::unique_ptr<Model> make_qwen2(const ModelConfig& config, const WeightSource* weights,
+                                  const ModelOptions& options) {
   return std::make_unique<DecoderModel<Qwen2Block>>(config, weights, options);
 }
 

@@ -28,10 +28,16 @@ class Qwen3Block {
   }
 
  private:
-  static int64_t query_size(const ModelConfig& config) { return int64_t{config.num_attention_heads} * config.head_dim; }
-  static int64_t key_size(const ModelConfig& config) { return int64_t{config.num_key_value_heads} * config.head_dim; }
+  static int64_t query_size(const ModelConfig& config) {
+    return int64_t{config.num_attention_heads} * config.head_dim;
+  }
+  static int64_t key_size(const ModelConfig& config) {
+    return int64_t{config.num_key_value_heads} * config.head_dim;
+  }
 
-  Value norm_heads(const RmsNorm& norm, Value x) const { return merge_last_dims(norm(split_last_dim(x, head_dim_))); }
+  Value norm_heads(const RmsNorm& norm, Value x) const {
+    return merge_last_dims(norm(split_last_dim(x, head_dim_)));
+  }
 
   Value attention(Value x, const AttentionInput& input) const {
     const auto qkv = qkv_(x);
@@ -51,7 +57,8 @@ class Qwen3Block {
 
 }  // namespace
 
-std::unique_ptr<Model> make_qwen3(const ModelConfig& config, const WeightSource* weights, const ModelOptions& options) {
+std::unique_ptr<Model> make_qwen3(const ModelConfig& config, const WeightSource* weights,
+                                  const ModelOptions& options) {
   return std::make_unique<DecoderModel<Qwen3Block>>(config, weights, options);
 }
 

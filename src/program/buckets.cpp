@@ -22,7 +22,8 @@ int step_after(int tokens) {
 
 std::vector<int> extend_buckets(int max_tokens) {
   std::vector<int> buckets;
-  for (int tokens = step_after(0); tokens < max_tokens; tokens += step_after(tokens)) buckets.push_back(tokens);
+  for (int tokens = step_after(0); tokens < max_tokens; tokens += step_after(tokens))
+    buckets.push_back(tokens);
   buckets.push_back(max_tokens);
   return buckets;
 }

@@ -5,12 +5,12 @@
 
 namespace musaic {
 
-// Token counts of extend programs up to and including max_tokens: 4..32 step 4, 48..256 step 16, 288..512 step 32,
-// 576..1024 step 64, 1280..4096 step 256, then 512.
+// Token counts of extend programs up to and including max_tokens: 4..32 step 4, 48..256 step 16, 288..512
+// step 32, 576..1024 step 64, 1280..4096 step 256, then 512.
 std::vector<int> extend_buckets(int max_tokens);
 
-// Batch sizes of decode programs: `asked` (or 1, 2, 4, 8, 12, then 16 and up by 8 up to default_max when empty), sorted,
-// clipped to max_sequences.
+// Batch sizes of decode programs: `asked` (or 1, 2, 4, 8, 12, then 16 and up by 8 up to default_max when
+// empty), sorted, clipped to max_sequences.
 std::vector<int> decode_buckets(std::span<const int> asked, int default_max, int max_sequences);
 
 // The smallest bucket that holds `size`, or -1.

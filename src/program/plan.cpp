@@ -15,12 +15,15 @@ struct Lifetime {
   size_t* offset;  // where the result goes
 };
 
-size_t aligned(size_t bytes) { return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment; }
+size_t aligned(size_t bytes) {
+  return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
+}
 
 [[noreturn]] void fail_without_kernel(const Graph& graph, const Node& node, const Target& target) {
   std::string arguments;
   for (ValueId id : node.inputs) {
-    arguments += (arguments.empty() ? "" : ", ") + (id == kNoValue ? "None" : to_string(graph.values[id].meta));
+    arguments +=
+        (arguments.empty() ? "" : ", ") + (id == kNoValue ? "None" : to_string(graph.values[id].meta));
   }
   std::string there;
   for (const Kernel& kernel : target.registry.get(node.op).kernels) {
@@ -80,9 +83,10 @@ size_t assign_offsets(std::vector<Lifetime>& lifetimes) {
     }
     *lifetime.offset = offset;
     arena_bytes = std::max(arena_bytes, aligned(offset + lifetime.bytes));
-    placed.insert(std::upper_bound(placed.begin(), placed.end(), &lifetime,
-                                   [](const Lifetime* a, const Lifetime* b) { return *a->offset < *b->offset; }),
-                  &lifetime);
+    placed.insert(
+        std::upper_bound(placed.begin(), placed.end(), &lifetime,
+                         [](const Lifetime* a, const Lifetime* b) { return *a->offset < *b->offset; }),
+        &lifetime);
   }
   return arena_bytes;
 }
@@ -90,7 +94,9 @@ size_t assign_offsets(std::vector<Lifetime>& lifetimes) {
 }  // namespace
 
 Plan plan_memory(const Graph& graph, const Target& target, const DimBindings& bindings) {
-  Plan plan{.bindings = bindings, .nodes = {}, .offsets = std::vector<size_t>(graph.values.size(), Plan::kExternal)};
+  Plan plan{.bindings = bindings,
+            .nodes = {},
+            .offsets = std::vector<size_t>(graph.values.size(), Plan::kExternal)};
   for (int i = 0; i < static_cast<int>(graph.nodes.size()); ++i) {
     const Node& node = graph.nodes[i];
     if (target.registry.get(node.op).is_view) continue;

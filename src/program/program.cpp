@@ -20,7 +20,10 @@ Shape evaluate(const DimShape& dims, const DimBindings& bindings) {
 }  // namespace
 
 Program::Program(Graph graph, const Target& target, Backend& backend, bool whole)
-    : graph_(std::move(graph)), target_(target), backend_(backend), segments_(split(graph_, target.registry, whole)) {}
+    : graph_(std::move(graph)),
+      target_(target),
+      backend_(backend),
+      segments_(split(graph_, target.registry, whole)) {}
 
 const Plan& Program::add_bucket(int bucket, const DimBindings& bindings) {
   return buckets_.emplace(bucket, Bucket{plan_memory(graph_, target_, bindings), {}}).first->second.plan;
@@ -58,8 +61,8 @@ Tensor Program::tensor(const Plan& plan, const PlannedNode& planned, ValueId id,
   const GraphValue& value = graph_.values[id];
   auto* base = static_cast<std::byte*>(storage_address(plan, planned, id, input));
   const int64_t offset = value.offset.evaluate(plan.bindings);
-  return {base + byte_size(value.meta.dtype, offset), value.meta.dtype, evaluate(value.meta.shape, plan.bindings),
-          evaluate(value.meta.strides, plan.bindings)};
+  return {base + byte_size(value.meta.dtype, offset), value.meta.dtype,
+          evaluate(value.meta.shape, plan.bindings), evaluate(value.meta.strides, plan.bindings)};
 }
 
 const int32_t* Program::live_rows(const Node& node) const {
@@ -76,7 +79,8 @@ void Program::enqueue(const Plan& plan, const PlannedNode& planned) {
   std::array<Tensor, kMaxTensors> inputs;
   std::array<Tensor, kMaxTensors> outputs;
   CHECK(node.inputs.size() <= kMaxTensors && node.outputs.size() <= kMaxTensors);
-  for (size_t i = 0; i < node.inputs.size(); ++i) inputs[i] = tensor(plan, planned, node.inputs[i], static_cast<int>(i));
+  for (size_t i = 0; i < node.inputs.size(); ++i)
+    inputs[i] = tensor(plan, planned, node.inputs[i], static_cast<int>(i));
   for (size_t i = 0; i < node.outputs.size(); ++i) outputs[i] = tensor(plan, planned, node.outputs[i], -1);
   Tensor workspace;
   if (planned.workspace_bytes > 0) {
@@ -84,13 +88,15 @@ void Program::enqueue(const Plan& plan, const PlannedNode& planned) {
                                    {static_cast<int64_t>(planned.workspace_bytes)});
   }
   backend_.name_next(node.op.c_str());
-  planned.kernel->run({std::span(inputs.data(), node.inputs.size()), std::span(outputs.data(), node.outputs.size()),
-                       workspace, node.attributes, live_rows(node), backend_.stream()});
+  planned.kernel->run({std::span(inputs.data(), node.inputs.size()),
+                       std::span(outputs.data(), node.outputs.size()), workspace, node.attributes,
+                       live_rows(node), backend_.stream()});
 }
 
 void Program::enqueue_segment(const Plan& plan, const Segment& segment) {
-  const auto first = std::lower_bound(plan.nodes.begin(), plan.nodes.end(), segment.begin,
-                                      [](const PlannedNode& planned, int node) { return planned.node < node; });
+  const auto first =
+      std::lower_bound(plan.nodes.begin(), plan.nodes.end(), segment.begin,
+                       [](const PlannedNode& planned, int node) { return planned.node < node; });
   for (auto it = first; it != plan.nodes.end() && it->node < segment.end; ++it) enqueue(plan, *it);
 }
 
@@ -139,7 +145,8 @@ std::vector<int> Program::bucket_sizes() const {
 }
 
 int Program::num_pieces() const {
-  return static_cast<int>(std::count_if(segments_.begin(), segments_.end(), [](const Segment& s) { return !s.is_break; }));
+  return static_cast<int>(
+      std::count_if(segments_.begin(), segments_.end(), [](const Segment& s) { return !s.is_break; }));
 }
 
 size_t Program::arena_bytes() const {

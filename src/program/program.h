@@ -15,8 +15,8 @@ namespace musaic {
 // live count is the input `num_<symbol>`.
 using AddressBook = std::map<std::string, void*, std::less<>>;
 
-// One graph with a plan per bucket, run eagerly or as captured pieces with breaks between them. Both run the same
-// kernels at the same addresses, padded alike, so they agree bit for bit.
+// One graph with a plan per bucket, run eagerly or as captured pieces with breaks between them. Both run the
+// same kernels at the same addresses, padded alike, so they agree bit for bit.
 class Program {
  public:
   // `whole`: breaks are captured too, in one piece.
@@ -38,14 +38,15 @@ class Program {
   const Plan& plan(int bucket) const { return buckets_.at(bucket).plan; }
   std::vector<int> bucket_sizes() const;
   int num_pieces() const;
-  size_t arena_bytes() const;    // of the largest bucket
+  size_t arena_bytes() const;  // of the largest bucket
   size_t captured_bytes() const;
   double capture_seconds() const { return capture_seconds_; }
 
  private:
   struct Bucket {
     Plan plan;
-    std::vector<std::unique_ptr<CapturedGraph>> pieces;  // one a segment; empty until captured, null for breaks
+    std::vector<std::unique_ptr<CapturedGraph>>
+        pieces;  // one a segment; empty until captured, null for breaks
   };
 
   void enqueue(const Plan& plan, const PlannedNode& planned);

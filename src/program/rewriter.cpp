@@ -13,13 +13,20 @@ void Rewriter::adopt_leaf(ValueId id) {
   const GraphValue& value = source_.values[id];
   const Meta& meta = value.meta;
   switch (value.kind) {
-    case ValueKind::kInput: mapped_[id] = builder_.input(value.name, meta.dtype, meta.shape); break;
-    case ValueKind::kWeight: mapped_[id] = builder_.weight(value.weight_parts, meta.dtype, meta.shape); break;
+    case ValueKind::kInput:
+      mapped_[id] = builder_.input(value.name, meta.dtype, meta.shape);
+      break;
+    case ValueKind::kWeight:
+      mapped_[id] = builder_.weight(value.weight_parts, meta.dtype, meta.shape);
+      break;
     case ValueKind::kConstant:
       mapped_[id] = builder_.constant(value.name, meta.dtype, meta.shape, *value.constant);
       break;
-    case ValueKind::kState: mapped_[id] = builder_.state(value.name, meta.dtype, meta.shape); break;
-    case ValueKind::kNode: break;
+    case ValueKind::kState:
+      mapped_[id] = builder_.state(value.name, meta.dtype, meta.shape);
+      break;
+    case ValueKind::kNode:
+      break;
   }
 }
 

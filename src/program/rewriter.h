@@ -6,7 +6,8 @@
 
 namespace musaic {
 
-// Builds a new graph from an old one, node by node: copied, dropped or replaced. Values are mapped as they appear.
+// Builds a new graph from an old one, node by node: copied, dropped or replaced. Values are mapped as they
+// appear.
 class Rewriter {
  public:
   Rewriter(const OpRegistry& registry, const Graph& source);

@@ -27,8 +27,8 @@ bool supports(const Target& target, std::string_view op_name, std::span<const Va
   const auto fakes = op->fake({op->schema, metas, attributes});
   std::vector<const Meta*> outputs;
   for (const FakeOutput& fake : fakes) outputs.push_back(&fake.meta);
-  return target.registry.find_kernel(*op, target.device.type, {metas, outputs, attributes, target.capabilities}) !=
-         nullptr;
+  return target.registry.find_kernel(*op, target.device.type,
+                                     {metas, outputs, attributes, target.capabilities}) != nullptr;
 }
 
 }  // namespace musaic

@@ -20,6 +20,7 @@ struct Target {
 const Kernel* find_kernel(const Target& target, const Graph& graph, const Node& node);
 
 // Whether the target has a kernel for a call with these inputs (undefined: absent).
-bool supports(const Target& target, std::string_view op, std::span<const Value> inputs, const Attributes& attributes);
+bool supports(const Target& target, std::string_view op, std::span<const Value> inputs,
+              const Attributes& attributes);
 
 }  // namespace musaic

@@ -10,7 +10,8 @@
 namespace musaic {
 namespace {
 
-constexpr int64_t kRowsPerTask = 256;  // small enough to balance two threads, a multiple of every row alignment
+constexpr int64_t kRowsPerTask =
+    256;  // small enough to balance two threads, a multiple of every row alignment
 
 // Rows [begin, end) of one weight to be written into `destination`.
 struct PackTask {
@@ -29,7 +30,8 @@ struct PackedWeight {
 
 void copy_rows(const WeightRows& rows, int64_t begin, int64_t end, std::byte* destination) {
   const size_t row_bytes = rows.row_bytes();
-  for (int64_t row = begin; row < end; ++row) std::memcpy(destination + row * row_bytes, rows.row(row), row_bytes);
+  for (int64_t row = begin; row < end; ++row)
+    std::memcpy(destination + row * row_bytes, rows.row(row), row_bytes);
 }
 
 void run_task(const PackTask& task, PackedWeight& weight) {

@@ -33,7 +33,7 @@ class WeightStore {
 
   // REQUIRES: loaded.
   const void* address(const GraphValue& weight, const Kernel& kernel, int input) const;
-  size_t bytes() const { return bytes_; }            // on the device
+  size_t bytes() const { return bytes_; }                // on the device
   size_t mapped_bytes() const { return mapped_bytes_; }  // read in place
 
  private:

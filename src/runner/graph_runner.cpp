@@ -18,7 +18,8 @@ std::vector<int> extend_sizes(const GraphRunnerOptions& options) {
   if (sizes.empty()) sizes = extend_buckets(std::min(options.max_graph_tokens, options.max_tokens_per_step));
   std::sort(sizes.begin(), sizes.end());
   std::erase_if(sizes, [&](int size) { return size < 1 || size > options.max_tokens_per_step; });
-  if (sizes.empty() || sizes.back() < options.max_tokens_per_step) sizes.push_back(options.max_tokens_per_step);
+  if (sizes.empty() || sizes.back() < options.max_tokens_per_step)
+    sizes.push_back(options.max_tokens_per_step);
   return sizes;
 }
 
@@ -29,12 +30,14 @@ size_t vocab_size(const ModelGraphs& graphs) {
 
 }  // namespace
 
-GraphRunner::GraphRunner(const Model& model, const Target& target, Backend& backend, GraphRunnerOptions options)
+GraphRunner::GraphRunner(const Model& model, const Target& target, Backend& backend,
+                         GraphRunnerOptions options)
     : backend_(backend),
       options_(std::move(options)),
       graphs_(trace_model_graphs(model, target, options_.graphs)),
       extend_sizes_(extend_sizes(options_)),
-      decode_sizes_(decode_buckets(options_.decode_sizes, options_.default_max_decode, options_.max_sequences)),
+      decode_sizes_(
+          decode_buckets(options_.decode_sizes, options_.default_max_decode, options_.max_sequences)),
       head_sizes_(std::begin(kHeadSizes), std::end(kHeadSizes)),
       extend_(graphs_.extend.graph, target, backend, options_.whole_extend),
       decode_(graphs_.decode.graph, target, backend, /*whole=*/true),
@@ -73,8 +76,10 @@ DimBindings GraphRunner::head_bindings(const DimBindings& base, int rows) {
 }
 
 void GraphRunner::add_buckets() {
-  for (int size : extend_sizes_) weights_.request(graphs_.extend.graph, extend_.add_bucket(size, bindings(size, options_.max_sequences)));
-  for (int size : decode_sizes_) weights_.request(graphs_.decode.graph, decode_.add_bucket(size, bindings(size, size)));
+  for (int size : extend_sizes_)
+    weights_.request(graphs_.extend.graph, extend_.add_bucket(size, bindings(size, options_.max_sequences)));
+  for (int size : decode_sizes_)
+    weights_.request(graphs_.decode.graph, decode_.add_bucket(size, bindings(size, size)));
   for (int size : head_sizes_) {
     weights_.request(graphs_.head.graph, head_.add_bucket(size, head_bindings(fixed_, size)));
     logprobs_.add_bucket(size, head_bindings(fixed_, size));
@@ -83,8 +88,8 @@ void GraphRunner::add_buckets() {
 
 void GraphRunner::load(const WeightReader& reader, int num_threads, const LoadProgress& progress) {
   weights_.load(reader, num_threads, progress);
-  const DimBindings largest =
-      head_bindings(bindings(std::max(extend_sizes_.back(), decode_sizes_.back()), options_.max_sequences), kMaxHeadRows);
+  const DimBindings largest = head_bindings(
+      bindings(std::max(extend_sizes_.back(), decode_sizes_.back()), options_.max_sequences), kMaxHeadRows);
   for (const ModelGraph* graph : {&graphs_.extend, &graphs_.decode, &graphs_.head, &graphs_.logprobs}) {
     buffers_.add(graph->graph, largest);
   }
@@ -95,8 +100,8 @@ void GraphRunner::load(const WeightReader& reader, int num_threads, const LoadPr
   for (Program* program : {&extend_, &decode_, &head_, &logprobs_}) {
     program->bind(buffers_.addresses(), weights_, arena_->data());
   }
-  step_writer_.emplace(backend_, buffers_, std::max(extend_sizes_.back(), decode_sizes_.back()), options_.max_sequences,
-                       static_cast<int>(fixed_.at("max_pages")), limits_.page_size);
+  step_writer_.emplace(backend_, buffers_, std::max(extend_sizes_.back(), decode_sizes_.back()),
+                       options_.max_sequences, static_cast<int>(fixed_.at("max_pages")), limits_.page_size);
   head_writer_.emplace(backend_, buffers_, kMaxHeadRows);
 }
 
@@ -132,7 +137,8 @@ StepChoice GraphRunner::choose(StepKind kind, int tokens) const {
   const auto& sizes = decode ? decode_sizes_ : extend_sizes_;
   const int bucket = bucket_for(sizes, tokens);
   CHECK(bucket > 0, "a step of {} tokens is above the limit of {}", tokens, sizes.back());
-  if (!(decode ? options_.capture_decode : options_.capture_extend)) return {bucket, false, "graphs_disabled"};
+  if (!(decode ? options_.capture_decode : options_.capture_extend))
+    return {bucket, false, "graphs_disabled"};
   if (force_eager_) return {bucket, false, "forced_eager"};
   if (!decode && bucket > options_.max_graph_tokens) return {bucket, false, "above_max_graph_tokens"};
   if (decode && !options_.pad_decode && bucket != tokens) return {bucket, false, "padding_disabled"};
@@ -150,7 +156,8 @@ void GraphRunner::prepare_slots(const Batch& batch) {
   const size_t row_bytes = static_cast<size_t>(limits_.vocab_size) * sizeof(int32_t);
   for (const BatchSequence& sequence : batch.sequences) {
     if (!sequence.reset_slot || !has_penalties(sequence.sampling)) continue;
-    int32_t* row = buffers_.get<int32_t>("token_counts") + static_cast<size_t>(sequence.slot) * limits_.vocab_size;
+    int32_t* row =
+        buffers_.get<int32_t>("token_counts") + static_cast<size_t>(sequence.slot) * limits_.vocab_size;
     std::vector<int32_t> counts(limits_.vocab_size, 0);
     for (TokenId token : sequence.output_tokens) ++counts[token];
     backend_.copy_to_device(row, counts.data(), row_bytes, backend_.stream());
@@ -162,7 +169,11 @@ StepRecord GraphRunner::run_body(const Batch& batch) {
   const StepChoice choice = choose(batch.kind, tokens);
   step_writer_->write(batch);
   run_program(batch.kind == StepKind::kDecode ? decode_ : extend_, choice.bucket, choice.replay);
-  return {.kind = batch.kind, .replayed = choice.replay, .tokens = tokens, .bucket = choice.bucket, .reason = choice.reason};
+  return {.kind = batch.kind,
+          .replayed = choice.replay,
+          .tokens = tokens,
+          .bucket = choice.bucket,
+          .reason = choice.reason};
 }
 
 std::vector<HeadRow> GraphRunner::wanted_rows(const Batch& batch) const {
@@ -179,12 +190,14 @@ std::vector<HeadRow> GraphRunner::wanted_rows(const Batch& batch) const {
   return rows;
 }
 
-void GraphRunner::run_head(const Batch& batch, std::span<const HeadRow> rows, bool replay, StepOutput& output) {
+void GraphRunner::run_head(const Batch& batch, std::span<const HeadRow> rows, bool replay,
+                           StepOutput& output) {
   const int bucket = bucket_for(head_sizes_, static_cast<int>(rows.size()));
   head_writer_->write_sampling(batch, rows);
   run_program(head_, bucket, replay);
   std::vector<TokenId> tokens(rows.size());
-  backend_.copy_to_host(tokens.data(), buffers_.get<int32_t>("token"), tokens.size() * sizeof(TokenId), backend_.stream());
+  backend_.copy_to_host(tokens.data(), buffers_.get<int32_t>("token"), tokens.size() * sizeof(TokenId),
+                        backend_.stream());
   if (observer_) observer_(rows, buffers_.get<float>("logits"));
   bool any_logprobs = false;
   for (size_t i = 0; i < rows.size(); ++i) {
@@ -194,12 +207,13 @@ void GraphRunner::run_head(const Batch& batch, std::span<const HeadRow> rows, bo
   if (any_logprobs) gather_logprobs(batch, rows, tokens, replay, output);
 }
 
-void GraphRunner::gather_logprobs(const Batch& batch, std::span<const HeadRow> rows, std::span<const TokenId> tokens,
-                                  bool replay, StepOutput& output) {
+void GraphRunner::gather_logprobs(const Batch& batch, std::span<const HeadRow> rows,
+                                  std::span<const TokenId> tokens, bool replay, StepOutput& output) {
   head_writer_->write_logprobs(batch, rows, tokens);
   run_program(logprobs_, bucket_for(head_sizes_, static_cast<int>(rows.size())), replay);
   const auto fetch = [&](const char* name, auto& values) {
-    backend_.copy_to_host(values.data(), buffers_.get<void>(name), values.size() * sizeof(values[0]), backend_.stream());
+    backend_.copy_to_host(values.data(), buffers_.get<void>(name), values.size() * sizeof(values[0]),
+                          backend_.stream());
   };
   std::vector<float> targets(rows.size());
   std::vector<float> top_logprobs(rows.size() * kMaxTopLogprobs);
@@ -229,7 +243,8 @@ Runner::Ticket GraphRunner::launch(const Batch& batch) {
   CHECK(!pending_, "the last step was not collected");
   const auto start = std::chrono::steady_clock::now();
   StepOutput output;
-  for (const BatchSequence& sequence : batch.sequences) output.sequences.push_back({.request = sequence.request});
+  for (const BatchSequence& sequence : batch.sequences)
+    output.sequences.push_back({.request = sequence.request});
   prepare_slots(batch);
   output.record = run_body(batch);
   const auto rows = wanted_rows(batch);
@@ -266,7 +281,8 @@ GraphRunner::Memory GraphRunner::memory() const {
 }
 
 double GraphRunner::capture_seconds() const {
-  return extend_.capture_seconds() + decode_.capture_seconds() + head_.capture_seconds() + logprobs_.capture_seconds();
+  return extend_.capture_seconds() + decode_.capture_seconds() + head_.capture_seconds() +
+         logprobs_.capture_seconds();
 }
 
 }  // namespace musaic

@@ -20,17 +20,17 @@ namespace musaic {
 struct GraphRunnerOptions {
   GraphOptions graphs;
   int max_tokens_per_step = 512;
-  int max_graph_tokens = 512;        // larger extend steps run eagerly
-  std::vector<int> extend_sizes;     // asked token buckets; empty: the default ladder
-  std::vector<int> decode_sizes;     // asked batch sizes; empty: the default list
-  int default_max_decode = 64;       // end of the default list
+  int max_graph_tokens = 512;     // larger extend steps run eagerly
+  std::vector<int> extend_sizes;  // asked token buckets; empty: the default ladder
+  std::vector<int> decode_sizes;  // asked batch sizes; empty: the default list
+  int default_max_decode = 64;    // end of the default list
   int max_sequences = 64;
   int max_context = 2048;
   int num_pages = 0;
   bool capture_extend = true;
   bool capture_decode = true;
-  bool pad_decode = true;            // false: a batch size that is no bucket runs eagerly
-  bool whole_extend = false;         // attention inside the captured piece
+  bool pad_decode = true;     // false: a batch size that is no bucket runs eagerly
+  bool whole_extend = false;  // attention inside the captured piece
 };
 
 // The bucket that a step runs in, and whether as a replay; `reason` says why.
@@ -40,7 +40,8 @@ struct StepChoice {
   std::string reason;
 };
 
-// Runs steps as programs: padded to a bucket, replayed from captured pieces, or interpreted at the same addresses.
+// Runs steps as programs: padded to a bucket, replayed from captured pieces, or interpreted at the same
+// addresses.
 class GraphRunner : public Runner {
  public:
   // Traces and plans; needs no weights yet. `model`, `target` and `backend` outlive the runner.
@@ -62,7 +63,8 @@ class GraphRunner : public Runner {
   StepChoice choose(StepKind kind, int tokens) const;
   // The logits of the rows of the last step's last head chunk: [rows, vocab_size], for tests and evaluation.
   const float* last_logits() const { return buffers_.get<float>("logits"); }
-  // For evaluation: called with the logits [rows.size(), vocab_size] of every head chunk; rows are in batch order.
+  // For evaluation: called with the logits [rows.size(), vocab_size] of every head chunk; rows are in batch
+  // order.
   using LogitsObserver = std::function<void(std::span<const HeadRow> rows, const float* logits)>;
   void observe_logits(LogitsObserver observer) { observer_ = std::move(observer); }
   // Runs every step eagerly (for comparison), or as chosen.
@@ -97,8 +99,8 @@ class GraphRunner : public Runner {
   void run_program(Program& program, int bucket, bool replay);
   std::vector<HeadRow> wanted_rows(const Batch& batch) const;
   void run_head(const Batch& batch, std::span<const HeadRow> rows, bool replay, StepOutput& output);
-  void gather_logprobs(const Batch& batch, std::span<const HeadRow> rows, std::span<const TokenId> tokens, bool replay,
-                       StepOutput& output);
+  void gather_logprobs(const Batch& batch, std::span<const HeadRow> rows, std::span<const TokenId> tokens,
+                       bool replay, StepOutput& output);
 
   Backend& backend_;
   GraphRunnerOptions options_;
@@ -107,7 +109,7 @@ class GraphRunner : public Runner {
   std::vector<int> extend_sizes_;  // captured when asked; the last holds max_tokens_per_step
   std::vector<int> decode_sizes_;
   std::vector<int> head_sizes_;
-  DimBindings fixed_;              // dimensions that no step changes
+  DimBindings fixed_;  // dimensions that no step changes
   Program extend_;
   Program decode_;
   Program head_;

@@ -7,14 +7,18 @@
 namespace musaic {
 
 bool has_penalties(const SamplingParams& sampling) {
-  return sampling.frequency_penalty != 0.0f || sampling.presence_penalty != 0.0f || sampling.repetition_penalty != 1.0f;
+  return sampling.frequency_penalty != 0.0f || sampling.presence_penalty != 0.0f ||
+         sampling.repetition_penalty != 1.0f;
 }
 
-HeadWriter::HeadWriter(Backend& backend, const IoBuffers& buffers, int max_rows) : backend_(backend), buffers_(buffers) {
-  for (auto* ints : {&row_index_, &top_k_, &draw_, &count_slot_, &bias_count_, &target_, &top_n_, &probe_count_}) {
+HeadWriter::HeadWriter(Backend& backend, const IoBuffers& buffers, int max_rows)
+    : backend_(backend), buffers_(buffers) {
+  for (auto* ints :
+       {&row_index_, &top_k_, &draw_, &count_slot_, &bias_count_, &target_, &top_n_, &probe_count_}) {
     ints->resize(max_rows);
   }
-  for (auto* floats : {&temperature_, &top_p_, &min_p_, &frequency_penalty_, &presence_penalty_, &repetition_penalty_}) {
+  for (auto* floats :
+       {&temperature_, &top_p_, &min_p_, &frequency_penalty_, &presence_penalty_, &repetition_penalty_}) {
     floats->resize(max_rows);
   }
   seed_.resize(max_rows);
@@ -40,10 +44,10 @@ void HeadWriter::write_bias(const BatchSequence& sequence, int index) {
   bias_count_[index] = static_cast<int32_t>(ids.size());
   if (ids.empty()) return;
   const size_t offset = static_cast<size_t>(index) * kMaxLogitBias;
-  backend_.copy_to_device(buffers_.get<int32_t>("bias_ids") + offset, ids.data(), ids.size() * sizeof(int32_t),
-                          backend_.stream());
-  backend_.copy_to_device(buffers_.get<float>("bias_values") + offset, values.data(), values.size() * sizeof(float),
-                          backend_.stream());
+  backend_.copy_to_device(buffers_.get<int32_t>("bias_ids") + offset, ids.data(),
+                          ids.size() * sizeof(int32_t), backend_.stream());
+  backend_.copy_to_device(buffers_.get<float>("bias_values") + offset, values.data(),
+                          values.size() * sizeof(float), backend_.stream());
 }
 
 void HeadWriter::write_row(const BatchSequence& sequence, const HeadRow& row, int index) {
@@ -65,7 +69,8 @@ void HeadWriter::write_row(const BatchSequence& sequence, const HeadRow& row, in
 
 void HeadWriter::write_sampling(const Batch& batch, std::span<const HeadRow> rows) {
   const size_t count = rows.size();
-  for (size_t i = 0; i < count; ++i) write_row(batch.sequences[rows[i].sequence], rows[i], static_cast<int>(i));
+  for (size_t i = 0; i < count; ++i)
+    write_row(batch.sequences[rows[i].sequence], rows[i], static_cast<int>(i));
   const auto num_rows = static_cast<int32_t>(count);
   backend_.copy_to_device(buffers_.get<int32_t>("num_rows"), &num_rows, sizeof(num_rows), backend_.stream());
   copy("row_index", row_index_, count);
@@ -82,7 +87,8 @@ void HeadWriter::write_sampling(const Batch& batch, std::span<const HeadRow> row
   copy("bias_count", bias_count_, count);
 }
 
-void HeadWriter::write_logprobs(const Batch& batch, std::span<const HeadRow> rows, std::span<const TokenId> tokens) {
+void HeadWriter::write_logprobs(const Batch& batch, std::span<const HeadRow> rows,
+                                std::span<const TokenId> tokens) {
   for (size_t i = 0; i < rows.size(); ++i) {
     const BatchSequence& sequence = batch.sequences[rows[i].sequence];
     const bool wanted = rows[i].target >= 0 || sequence.output_logprobs;
@@ -90,8 +96,9 @@ void HeadWriter::write_logprobs(const Batch& batch, std::span<const HeadRow> row
     top_n_[i] = wanted ? sequence.top_n : 0;
     probe_count_[i] = wanted ? static_cast<int32_t>(sequence.probes.size()) : 0;
     if (probe_count_[i] > 0) {
-      backend_.copy_to_device(buffers_.get<int32_t>("probe_ids") + i * kMaxProbeTokens, sequence.probes.data(),
-                              sequence.probes.size() * sizeof(int32_t), backend_.stream());
+      backend_.copy_to_device(buffers_.get<int32_t>("probe_ids") + i * kMaxProbeTokens,
+                              sequence.probes.data(), sequence.probes.size() * sizeof(int32_t),
+                              backend_.stream());
     }
   }
   copy("target", target_, rows.size());

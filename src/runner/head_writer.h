@@ -11,10 +11,10 @@ namespace musaic {
 
 // One row whose logits are wanted.
 struct HeadRow {
-  int hidden_row = 0;                      // row of the step
-  int sequence = 0;                        // index in the batch
-  bool draw = false;                       // sample a token from it
-  TokenId target = -1;                     // prompt token whose log-probability is wanted; -1: none
+  int hidden_row = 0;   // row of the step
+  int sequence = 0;     // index in the batch
+  bool draw = false;    // sample a token from it
+  TokenId target = -1;  // prompt token whose log-probability is wanted; -1: none
 };
 
 // Writes a chunk of rows into the buffers of the head and of the log-probabilities.

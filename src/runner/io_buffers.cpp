@@ -10,7 +10,8 @@ void IoBuffers::add(const Graph& graph, const DimBindings& largest) {
     add_value(value.name, value, largest);
     if (value.kind == ValueKind::kConstant) constants_[value.name] = value.constant;
   }
-  for (const auto& [name, id] : graph.outputs) add_value(name, graph.values[graph.values[id].storage], largest);
+  for (const auto& [name, id] : graph.outputs)
+    add_value(name, graph.values[graph.values[id].storage], largest);
 }
 
 void IoBuffers::add_value(const std::string& name, const GraphValue& value, const DimBindings& largest) {

@@ -11,8 +11,8 @@
 
 namespace musaic {
 
-// The inputs, outputs and states of the programs, outside the arena at addresses that never change. A name that
-// several graphs use is one buffer, as large as the largest of them.
+// The inputs, outputs and states of the programs, outside the arena at addresses that never change. A name
+// that several graphs use is one buffer, as large as the largest of them.
 class IoBuffers {
  public:
   explicit IoBuffers(Backend& backend) : backend_(backend) {}

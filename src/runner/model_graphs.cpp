@@ -12,7 +12,9 @@
 namespace musaic {
 namespace {
 
-Dim rows() { return Dim::symbol("rows"); }
+Dim rows() {
+  return Dim::symbol("rows");
+}
 
 StepInputs add_step_inputs(GraphBuilder& builder) {
   const Dim tokens = Dim::symbol("tokens");
@@ -91,8 +93,8 @@ std::vector<Pass> passes_up_to(const GraphOptions& options, const std::string& a
   fail_load("no pass {}; there are: {}", after, known);
 }
 
-ModelGraph trace(const char* name, const Target& target, const GraphOptions& options, std::span<const Pass> passes,
-                 const std::function<void(GraphBuilder&)>& forward) {
+ModelGraph trace(const char* name, const Target& target, const GraphOptions& options,
+                 std::span<const Pass> passes, const std::function<void(GraphBuilder&)>& forward) {
   const auto start = std::chrono::steady_clock::now();
   GraphBuilder builder(target.registry, name, target.device);
   forward(builder);

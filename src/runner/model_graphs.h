@@ -22,9 +22,9 @@ struct ModelGraph {
   std::vector<PassReport> passes;
 };
 
-// The graphs of one model, in the order of a step. Dimensions: `tokens` and `sequences` of the step, `pages` of the
-// cache, `max_pages` of a sequence, `hidden_rows` of the largest step, `rows` whose logits are wanted, `slots` of
-// requests.
+// The graphs of one model, in the order of a step. Dimensions: `tokens` and `sequences` of the step, `pages`
+// of the cache, `max_pages` of a sequence, `hidden_rows` of the largest step, `rows` whose logits are wanted,
+// `slots` of requests.
 struct ModelGraphs {
   ModelGraph extend;    // → hidden [tokens, hidden_size]
   ModelGraph decode;    // the same for one token a sequence

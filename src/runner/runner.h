@@ -8,16 +8,16 @@
 namespace musaic {
 
 struct RunnerLimits {
-  int max_tokens_per_step = 0;    // rows that the arena is planned for
-  int max_sequences = 0;          // slots
-  int max_context = 0;            // positions a sequence may have
-  int page_size = 0;              // tokens a KV page
+  int max_tokens_per_step = 0;  // rows that the arena is planned for
+  int max_sequences = 0;        // slots
+  int max_context = 0;          // positions a sequence may have
+  int page_size = 0;            // tokens a KV page
   int num_pages = 0;
   int vocab_size = 0;
 };
 
-// Runs steps on a device. Called by the engine thread only. A failed step is reported by collect and leaves the
-// runner usable.
+// Runs steps on a device. Called by the engine thread only. A failed step is reported by collect and leaves
+// the runner usable.
 class Runner {
  public:
   using Ticket = uint64_t;

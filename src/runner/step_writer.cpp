@@ -6,8 +6,8 @@
 
 namespace musaic {
 
-StepWriter::StepWriter(Backend& backend, const IoBuffers& buffers, int max_tokens, int max_sequences, int max_pages,
-                       int page_size)
+StepWriter::StepWriter(Backend& backend, const IoBuffers& buffers, int max_tokens, int max_sequences,
+                       int max_pages, int page_size)
     : backend_(backend),
       buffers_(buffers),
       max_pages_(max_pages),
@@ -33,7 +33,8 @@ void StepWriter::write_sequence(const BatchSequence& sequence, int index, int fi
   }
   query_start_[index] = first_row;
   kv_lengths_[index] = length;
-  std::copy(sequence.pages.begin(), sequence.pages.end(), page_table_.begin() + static_cast<size_t>(index) * max_pages_);
+  std::copy(sequence.pages.begin(), sequence.pages.end(),
+            page_table_.begin() + static_cast<size_t>(index) * max_pages_);
 }
 
 void StepWriter::write(const Batch& batch) {

@@ -8,11 +8,12 @@
 
 namespace musaic {
 
-// Writes a batch into the body's input buffers: token ids, positions, slots and the attention's metadata. Stages on
-// the host and copies what is used, nothing more.
+// Writes a batch into the body's input buffers: token ids, positions, slots and the attention's metadata.
+// Stages on the host and copies what is used, nothing more.
 class StepWriter {
  public:
-  StepWriter(Backend& backend, const IoBuffers& buffers, int max_tokens, int max_sequences, int max_pages, int page_size);
+  StepWriter(Backend& backend, const IoBuffers& buffers, int max_tokens, int max_sequences, int max_pages,
+             int page_size);
 
   // REQUIRES: the batch keeps the limits.
   void write(const Batch& batch);
@@ -24,7 +25,7 @@ class StepWriter {
   const IoBuffers& buffers_;
   int max_pages_;
   int page_size_;
-  std::vector<int32_t> token_ids_, positions_, slots_;         // [max_tokens]
+  std::vector<int32_t> token_ids_, positions_, slots_;          // [max_tokens]
   std::vector<int32_t> query_start_, kv_lengths_, page_table_;  // [max_sequences + 1], [.], [., max_pages]
 };
 

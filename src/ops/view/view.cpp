@@ -52,8 +52,12 @@ std::vector<FakeOutput> fake_flatten(const FakeCall& call) {
 
 }  // namespace
 
-Value split_last_dim(Value x, int64_t inner) { return x.builder().call("aten::unflatten", {x}, {{"inner", inner}})[0]; }
-Value merge_last_dims(Value x) { return x.builder().call("aten::flatten", {x})[0]; }
+Value split_last_dim(Value x, int64_t inner) {
+  return x.builder().call("aten::unflatten", {x}, {{"inner", inner}})[0];
+}
+Value merge_last_dims(Value x) {
+  return x.builder().call("aten::flatten", {x})[0];
+}
 
 Value slice(Value x, int axis, int64_t begin, int64_t end) {
   return x.builder().call("aten::slice", {x}, {{"dim", int64_t{axis}}, {"start", begin}, {"end", end}})[0];
@@ -64,7 +68,8 @@ void define_view(OpRegistry& registry) {
                   {.schema = {}, .fake = fake_slice, .is_view = true});
   registry.define("aten::unflatten(Tensor(a) x, int inner) -> Tensor(a)",
                   {.schema = {}, .fake = fake_unflatten, .is_view = true});
-  registry.define("aten::flatten(Tensor(a) x) -> Tensor(a)", {.schema = {}, .fake = fake_flatten, .is_view = true});
+  registry.define("aten::flatten(Tensor(a) x) -> Tensor(a)",
+                  {.schema = {}, .fake = fake_flatten, .is_view = true});
 }
 
 }  // namespace musaic

@@ -76,7 +76,8 @@ Graph fuse_add_rms_norm(const Graph& graph, const Target& target, PassReport& re
     const std::vector<Value> inputs = {rewriter.map(match->second.x), rewriter.map(match->second.residual),
                                        rewriter.map(norm.inputs[1])};
     if (!supports(target, "sgl_kernel::fused_add_rmsnorm", inputs, norm.attributes)) {
-      report.notes.push_back(fmt::format("node {}: {} has no sgl_kernel::fused_add_rmsnorm", i, target.device.type));
+      report.notes.push_back(
+          fmt::format("node {}: {} has no sgl_kernel::fused_add_rmsnorm", i, target.device.type));
       rewriter.copy(node);
       continue;
     }

@@ -26,7 +26,8 @@ class LinearQuantizer {
     const auto known = quantized_.find(node.inputs[0]);
     const bool is_known = known != quantized_.end();
     if (!is_known && !weight_is_supported(node, x)) return false;
-    const std::vector<Value> activations = is_known ? known->second : rewriter_.builder().call(kQuantize, {x});
+    const std::vector<Value> activations =
+        is_known ? known->second : rewriter_.builder().call(kQuantize, {x});
     const auto inputs = linear_inputs(node, activations);
     if (is_known && !supports(target_, kLinear, inputs, {})) return false;
     quantized_[node.inputs[0]] = activations;
