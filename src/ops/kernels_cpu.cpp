@@ -4,7 +4,9 @@
 #include "ops/embedding/embedding.h"
 #include "ops/index_select/index_select.h"
 #include "ops/kv_write/kv_write.h"
+#include "ops/linear/linear.h"
 #include "ops/logprobs/logprobs.h"
+#include "ops/quantize/quantize.h"
 #include "ops/rms_norm/rms_norm.h"
 #include "ops/rope/rope.h"
 #include "ops/sample/sample.h"
@@ -17,7 +19,9 @@ void add_cpu_kernels(OpRegistry& registry) {
   add_embedding_cpu(registry);
   add_index_select_cpu(registry);
   add_kv_write_cpu(registry);
+  add_linear_cpu(registry);
   add_logprobs_cpu(registry);
+  add_quantize_cpu(registry);
   add_rms_norm_cpu(registry);
   add_rope_cpu(registry);
   add_sample_cpu(registry);

@@ -33,7 +33,9 @@ struct Cut {
   int64_t tasks;
 };
 
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
 
 Cut cut_work(int64_t rows, int64_t panels, int64_t k, int64_t workers) {
   int64_t row_chunks = ceil_div(rows * k, kCachedRowBytes);
@@ -98,10 +100,11 @@ void run_linear_q8(const KernelCall& call) {
                        .kernel = find_tile(kType),
                        .live_rows = call.live_rows};
   cpu_stream(call.stream).launch([work](const Worker& worker) {
-    const int64_t rows = work.live_rows ? std::min<int64_t>(*work.live_rows, work.whole.rows) : work.whole.rows;
+    const int64_t rows =
+        work.live_rows ? std::min<int64_t>(*work.live_rows, work.whole.rows) : work.whole.rows;
     if (rows <= 0 || work.columns == 0) return;
-    const Cut cut = cut_work(rows, ceil_div(work.columns, kPanelColumns), work.whole.blocks * kBlockValues,
-                             worker.count);
+    const Cut cut =
+        cut_work(rows, ceil_div(work.columns, kPanelColumns), work.whole.blocks * kBlockValues, worker.count);
     for (int64_t task; (task = worker.next_chunk()) < cut.tasks;) run_task(work, rows, cut, task);
   });
 }

@@ -34,7 +34,9 @@ constexpr int groups_in_16_bits(DType dtype) {
 }
 
 // Weights below zero: the sign moves to the row's value, so that one factor of maddubs is unsigned.
-constexpr bool is_signed(DType dtype) { return dtype == DType::kQ8_0 || dtype == DType::kQ6_K; }
+constexpr bool is_signed(DType dtype) {
+  return dtype == DType::kQ8_0 || dtype == DType::kQ6_K;
+}
 
 inline __m256 load_f16(const uint8_t* p) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
@@ -48,7 +50,9 @@ inline __m256 load_i8(const uint8_t* p) {
   return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
 }
 
-inline __m256i load(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+inline __m256i load(const uint8_t* p) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+}
 
 // d and m of 8 columns; m of formats whose values are d·(quant − offset) is −offset·d.
 template <DType kType>
@@ -110,7 +114,8 @@ inline __m256i multiply(__m256i weights, __m256i magnitudes, __m256i values) {
 }
 
 template <DType kType, int kRows, int kGroup>
-inline void dot_group(const uint8_t* quants, const int8_t* q, int64_t stride, __m256i (&sums)[kRows][kHalves]) {
+inline void dot_group(const uint8_t* quants, const int8_t* q, int64_t stride,
+                      __m256i (&sums)[kRows][kHalves]) {
   __m256i weights[kHalves], magnitudes[kHalves];
 #pragma GCC unroll 2
   for (int half = 0; half < kHalves; ++half) {
@@ -123,8 +128,8 @@ inline void dot_group(const uint8_t* quants, const int8_t* q, int64_t stride, __
 #pragma GCC unroll 2
     for (int half = 0; half < kHalves; ++half) {
       const __m256i products = multiply<kType>(weights[half], magnitudes[half], values);
-      sums[r][half] = kGroup % groups_in_16_bits(kType) == 0 ? products
-                                                             : _mm256_add_epi16(sums[r][half], products);
+      sums[r][half] =
+          kGroup % groups_in_16_bits(kType) == 0 ? products : _mm256_add_epi16(sums[r][half], products);
     }
   }
 }
@@ -143,8 +148,8 @@ inline void widen(const __m256i (&sums)[kRows][kHalves], __m256i (&dot)[kRows][k
 }
 
 template <DType kType, int kRows, int kGroup, int kEnd>
-inline void dot_groups(const uint8_t* quants, const int8_t* q, int64_t stride, __m256i (&sums)[kRows][kHalves],
-                       __m256i (&dot)[kRows][kHalves], bool first) {
+inline void dot_groups(const uint8_t* quants, const int8_t* q, int64_t stride,
+                       __m256i (&sums)[kRows][kHalves], __m256i (&dot)[kRows][kHalves], bool first) {
   if constexpr (kGroup < kEnd) {
     constexpr int kGroups = groups_in_16_bits(kType);
     dot_group<kType, kRows, kGroup>(quants, q, stride, sums);

@@ -167,8 +167,7 @@ inline void half_dot_step(const uint8_t* quants, const int8_t* q, int64_t stride
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
     const int8_t* values = q + r * stride + 4 * kL;
-    dots.low[r] =
-        _mm512_dpbusd_epi32(dots.low[r], _mm512_xor_si512(offset, broadcast4(values)), weights.low);
+    dots.low[r] = _mm512_dpbusd_epi32(dots.low[r], _mm512_xor_si512(offset, broadcast4(values)), weights.low);
     dots.high[r] =
         _mm512_dpbusd_epi32(dots.high[r], _mm512_xor_si512(offset, broadcast4(values + 16)), weights.high);
   }

@@ -37,7 +37,9 @@ constexpr BlockFormat block_format(DType dtype) {
   }
 }
 
-constexpr bool has_super_blocks(DType dtype) { return panel_format(dtype).group_blocks == 8; }
+constexpr bool has_super_blocks(DType dtype) {
+  return panel_format(dtype).group_blocks == 8;
+}
 
 // The 32 quants of a block, as unsigned numbers.
 template <DType kType>
@@ -110,8 +112,8 @@ ScaleAndMin unpack_sub_scale(const uint8_t* packed, int j) {
 template <DType kType>
 void put_scales(const uint8_t* block, int column, uint8_t* out) {
   constexpr BlockFormat kFormat = block_format(kType);
-  constexpr bool kHasMin = kType == DType::kQ4_1 || kType == DType::kQ5_1 || kType == DType::kQ4_K ||
-                           kType == DType::kQ5_K;
+  constexpr bool kHasMin =
+      kType == DType::kQ4_1 || kType == DType::kQ5_1 || kType == DType::kQ4_K || kType == DType::kQ5_K;
   std::memcpy(out + 2 * column, block + kFormat.scale, 2);
   if constexpr (kHasMin) std::memcpy(out + 32 + 2 * column, block + kFormat.scale + 2, 2);
   if constexpr (!has_super_blocks(kType)) return;

@@ -107,6 +107,8 @@ float TestTensor::get(int64_t element) const {
       return bf16_to_float(tensor().as<uint16_t>()[element]);
     case DType::kI32:
       return static_cast<float>(tensor().as<int32_t>()[element]);
+    case DType::kI8:
+      return static_cast<float>(tensor().as<int8_t>()[element]);
     default:
       CHECK(false, "no conversion from {}", name(dtype_));
   }
