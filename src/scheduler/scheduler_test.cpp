@@ -267,6 +267,22 @@ TEST(Scheduler, ResumesARetractedRequestFromTheCache) {
   for (const auto& [id, request] : server.requests) expect_answer(server, id, false);
 }
 
+TEST(Scheduler, StartsThePromptsLogprobsAnewWhenItIsRetractedHalfway) {
+  std::mt19937 random(12);
+  // The stream takes a page every 4 steps while the prompt, 2 tokens a step, takes the rest.
+  Server server({.chunked_prefill_size = 2, .schedule_conservativeness = 0.0}, small_limits(20));
+  server.add(random_tokens(random, 4), draw_exactly(60));
+  server.step();
+  server.step();
+  const RequestId id = server.add(random_tokens(random, 60), draw_exactly(2), {.enabled = true, .start = 10});
+  while (server.scheduler.counts().retractions == 0) {
+    ASSERT_EQ(server.answers[id].events, 0);
+    server.step();
+  }
+  server.run_to_end();
+  expect_answer(server, id, false);
+}
+
 TEST(Scheduler, RunsALongPromptInChunksBesideStreamsThatGetATokenEveryStep) {
   std::mt19937 random(5);
   const StepLimits limits{.max_tokens_per_step = 512,
