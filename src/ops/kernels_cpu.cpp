@@ -1,6 +1,7 @@
 #include "ops/kernels_cpu.h"
 
 #include "ops/add/add.h"
+#include "ops/attention/attention.h"
 #include "ops/embedding/embedding.h"
 #include "ops/index_select/index_select.h"
 #include "ops/kv_write/kv_write.h"
@@ -16,6 +17,7 @@ namespace musaic {
 
 void add_cpu_kernels(OpRegistry& registry) {
   add_add_cpu(registry);
+  add_attention_cpu(registry);
   add_embedding_cpu(registry);
   add_index_select_cpu(registry);
   add_kv_write_cpu(registry);

@@ -50,10 +50,10 @@ TestTensor TestTensor::random(DType dtype, const Shape& shape, uint32_t seed, fl
   return out;
 }
 
-TestTensor TestTensor::floats(std::span<const float> values, const Shape& shape) {
-  TestTensor out(DType::kF32, shape);
+TestTensor TestTensor::floats(std::span<const float> values, const Shape& shape, DType dtype) {
+  TestTensor out(dtype, shape);
   CHECK(static_cast<int64_t>(values.size()) == shape.elements());
-  std::memcpy(out.data(), values.data(), out.bytes());
+  for (size_t i = 0; i < values.size(); ++i) out.set(static_cast<int64_t>(i), values[i]);
   return out;
 }
 

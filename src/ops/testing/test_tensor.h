@@ -21,7 +21,8 @@ class TestTensor {
   // Uniform in [-scale, scale], rounded to f32, f16 or bf16.
   static TestTensor random(DType dtype, const Shape& shape, uint32_t seed, float scale = 1,
                            int64_t row_stride = 0);
-  static TestTensor floats(std::span<const float> values, const Shape& shape);
+  // Rounded to f32, f16 or bf16.
+  static TestTensor floats(std::span<const float> values, const Shape& shape, DType dtype = DType::kF32);
   static TestTensor ints(std::vector<int32_t> values);
   static TestTensor ints(std::vector<int32_t> values, const Shape& shape);
   // Stored bytes, for block-quantized types.
