@@ -6,8 +6,8 @@
 #include <random>
 #include <vector>
 
-#include "formats/dequantize.h"
 #include "ops/testing/test_tensor.h"
+#include "tensor/dequantize.h"
 #include "tensor/half.h"
 
 namespace musaic::testing {
