@@ -50,7 +50,7 @@ serve_once() { # starts `make serve`, waits for its curl line, runs it, ends the
   echo "printed after $((SECONDS - started)) s; its curl line answers:"
   in_root "command -v curl >/dev/null || apt-get install -y --no-install-recommends curl >/dev/null 2>&1; $line" 2>/dev/null | tee "$root/srv/answer" | head -c 600
   echo
-  grep -q choices "$root/srv/answer" || { echo "test_fresh_machine: the curl line got no answer" >&2; exit 1; }
+  grep -qE '"(choices|text)"' "$root/srv/answer" || { echo "test_fresh_machine: the curl line got no answer" >&2; exit 1; }
   local server
   server=$(in_root "cat /proc/[0-9]*/stat 2>/dev/null" | awk '$2 == "(musaic)" {print $1}' | tail -n 1)
   # Only the server that was started here: its root is this one.
