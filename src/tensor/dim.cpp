@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 
 #include "base/check.h"
@@ -18,6 +19,11 @@ struct Dim::Expression {
 
 namespace {
 
+int64_t divide_up(int64_t a, int64_t b) {
+  CHECK(b > 0, "{} divided by {}", a, b);
+  return a / b + (a % b > 0);
+}
+
 int64_t apply(Dim::Kind kind, int64_t a, int64_t b) {
   switch (kind) {
     case Dim::Kind::kAdd:
@@ -27,9 +33,9 @@ int64_t apply(Dim::Kind kind, int64_t a, int64_t b) {
     case Dim::Kind::kMul:
       return a * b;
     case Dim::Kind::kCeilDiv:
-      return (a + b - 1) / b;
+      return divide_up(a, b);
     case Dim::Kind::kRoundUp:
-      return (a + b - 1) / b * b;
+      return divide_up(a, b) * b;
     case Dim::Kind::kMin:
       return std::min(a, b);
     default:
@@ -92,7 +98,7 @@ class DimParser {
       return inner && take(')') ? inner : std::nullopt;
     }
     skip_spaces();
-    size_t length = 0;
+    size_t length = text_.starts_with('-') ? 1 : 0;  // of a negative number
     while (length < text_.size() &&
            (std::isalnum(static_cast<unsigned char>(text_[length])) || text_[length] == '_')) {
       ++length;
@@ -100,7 +106,8 @@ class DimParser {
     if (length == 0) return std::nullopt;
     const std::string word(text_.substr(0, length));
     text_.remove_prefix(length);
-    if (std::isdigit(static_cast<unsigned char>(word.front()))) return number(word);
+    const char first = word.front();
+    if (first == '-' || std::isdigit(static_cast<unsigned char>(first))) return number(word);
     return take('(') ? call(word) : Dim::symbol(word);
   }
   static std::optional<Dim> number(const std::string& word) {
@@ -114,9 +121,10 @@ class DimParser {
     if (!a || !take(',')) return std::nullopt;
     const auto b = sum();
     if (!b || !take(')')) return std::nullopt;
+    if (function == "min") return min(*a, *b);
+    if (b->is_constant() && b->constant() <= 0) return std::nullopt;
     if (function == "ceil_div") return ceil_div(*a, *b);
     if (function == "round_up") return round_up(*a, *b);
-    if (function == "min") return min(*a, *b);
     return std::nullopt;
   }
 
