@@ -16,7 +16,7 @@ struct Device {
 
 std::string to_string(const Device& device);  // "cpu", "musa:0"
 
-// Reads `musa:0`, `device(type='musa', index=0)` and `torch.device('musa:0')`.
+// Reads `musa:0`, `device(type='musa', index=0)` and `torch.device('musa:0')`; `cpu:0` is the cpu.
 std::optional<Device> parse_device(std::string_view text);
 
 }  // namespace musaic
