@@ -102,7 +102,17 @@ void Program::enqueue_segment(const Plan& plan, const Segment& segment) {
 
 void Program::run_eagerly(int bucket) {
   const Plan& plan = buckets_.at(bucket).plan;
+  if (observer_) return run_observed(plan);
   for (const Segment& segment : segments_) enqueue_segment(plan, segment);
+}
+
+void Program::run_observed(const Plan& plan) {
+  for (const PlannedNode& planned : plan.nodes) {
+    const auto start = std::chrono::steady_clock::now();
+    enqueue(plan, planned);
+    backend_.stream().synchronize();
+    observer_(graph_, plan, planned, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
 }
 
 void Program::capture(int bucket) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -28,6 +29,11 @@ class Program {
   void bind(AddressBook addresses, const WeightStore& weights, void* arena);
 
   void run_eagerly(int bucket);
+  // Calls `observer` after each node of eager runs with the seconds that it took, the device's work included;
+  // for measurements. nullptr: no more.
+  using NodeObserver =
+      std::function<void(const Graph& graph, const Plan& plan, const PlannedNode& planned, double seconds)>;
+  void observe_nodes(NodeObserver observer) { observer_ = std::move(observer); }
   void capture(int bucket);
   // REQUIRES: is_captured(bucket).
   void replay(int bucket);
@@ -51,6 +57,7 @@ class Program {
 
   void enqueue(const Plan& plan, const PlannedNode& planned);
   void enqueue_segment(const Plan& plan, const Segment& segment);
+  void run_observed(const Plan& plan);
   Tensor tensor(const Plan& plan, const PlannedNode& planned, ValueId id, int input) const;
   void* storage_address(const Plan& plan, const PlannedNode& planned, ValueId id, int input) const;
   const int32_t* live_rows(const Node& node) const;
@@ -65,6 +72,7 @@ class Program {
   const WeightStore* weights_ = nullptr;
   std::byte* arena_ = nullptr;
   double capture_seconds_ = 0.0;
+  NodeObserver observer_;
 };
 
 }  // namespace musaic

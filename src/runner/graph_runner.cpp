@@ -264,6 +264,11 @@ Result<StepOutput> GraphRunner::collect(Ticket ticket) {
   return output;
 }
 
+void GraphRunner::observe_nodes(const Program::NodeObserver& observer) {
+  force_eager_ = observer != nullptr;
+  for (Program* program : {&extend_, &decode_, &head_}) program->observe_nodes(observer);
+}
+
 void GraphRunner::poison_arena() {
   const std::vector<std::byte> poison(arena_->bytes(), std::byte{0xff});  // 0xffffffff is a NaN
   backend_.copy_to_device(arena_->data(), poison.data(), poison.size(), backend_.stream());

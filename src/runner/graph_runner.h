@@ -69,6 +69,8 @@ class GraphRunner : public Runner {
   void observe_logits(LogitsObserver observer) { observer_ = std::move(observer); }
   // Runs every step eagerly (for comparison), or as chosen.
   void force_eager(bool eager) { force_eager_ = eager; }
+  // Runs every step eagerly and reports each node of body and head (Program::observe_nodes); nullptr: no more.
+  void observe_nodes(const Program::NodeObserver& observer);
   // Fills the arena with NaN, so that a read of what no node of a step has written shows.
   void poison_arena();
 
