@@ -1,0 +1,82 @@
+#include <algorithm>
+
+#include "cli/bench.h"
+#include "cli/median.h"
+#include "cli/step_cost.h"
+#include "cli/timed_steps.h"
+
+namespace musaic {
+namespace {
+
+Json measured_row(const char* size_name, int size, int tokens, double seconds) {
+  return {{size_name, size}, {"ms", seconds * 1e3}, {"tok_per_s", tokens / seconds}};
+}
+
+void add_share(Json& row, const StepCost& cost, int tokens, double seconds,
+               const std::optional<MachineLimits>& limits) {
+  if (!limits) return;
+  const double least = least_seconds(cost, *limits);
+  row["limit_tok_per_s"] = tokens / least;
+  row["share_of_limit"] = least / seconds;
+}
+
+double cache_bytes_per_token(ModelSession& session) {
+  const GraphRunner& runner = session.runner();
+  const auto tokens = static_cast<double>(runner.limits().num_pages) * runner.limits().page_size;
+  return static_cast<double>(runner.memory().kv_bytes) / tokens;
+}
+
+}  // namespace
+
+Json bench_prefill(ModelSession& session, const BenchFlags& flags,
+                   const std::optional<MachineLimits>& limits) {
+  GraphRunner& runner = session.runner();
+  TimedSteps steps(runner, 1, *std::max_element(flags.tokens.begin(), flags.tokens.end()));
+  std::vector<std::vector<double>> seconds(flags.tokens.size());
+  for (int tokens : flags.tokens) steps.prefill(0, tokens);  // captures
+  for (int repetition = 0; repetition < flags.repetitions; ++repetition) {
+    for (size_t i = 0; i < flags.tokens.size(); ++i) seconds[i].push_back(steps.prefill(0, flags.tokens[i]));
+  }
+  Json rows = Json::array();
+  for (size_t i = 0; i < flags.tokens.size(); ++i) {
+    const int tokens = flags.tokens[i];
+    StepCost cost = cost_of_products(runner.graphs().extend.graph, tokens);
+    const int num_steps =
+        (tokens + runner.limits().max_tokens_per_step - 1) / runner.limits().max_tokens_per_step;
+    cost.bytes *= num_steps;
+    cost += cost_of_products(runner.graphs().head.graph, 1);
+    rows.push_back(measured_row("tokens", tokens, tokens, median(seconds[i])));
+    add_share(rows.back(), cost, tokens, median(seconds[i]), limits);
+  }
+  return rows;
+}
+
+Json bench_decode(ModelSession& session, const BenchFlags& flags,
+                  const std::optional<MachineLimits>& limits) {
+  GraphRunner& runner = session.runner();
+  const int largest = *std::max_element(flags.batch.begin(), flags.batch.end());
+  TimedSteps steps(runner, largest, flags.context + flags.steps);
+  for (int index = 0; index < largest; ++index) steps.prefill(index, flags.context);
+  for (int batch : flags.batch) steps.decode(batch, flags.context);  // captures
+  std::vector<std::vector<double>> seconds(flags.batch.size());
+  for (int repetition = 0; repetition < flags.repetitions; ++repetition) {
+    for (size_t i = 0; i < flags.batch.size(); ++i) {
+      double sum = 0.0;
+      for (int step = 0; step < flags.steps; ++step)
+        sum += steps.decode(flags.batch[i], flags.context + step);
+      seconds[i].push_back(sum / flags.steps);
+    }
+  }
+  Json rows = Json::array();
+  for (size_t i = 0; i < flags.batch.size(); ++i) {
+    const int batch = flags.batch[i];
+    StepCost cost = cost_of_products(runner.graphs().decode.graph, batch);
+    cost += cost_of_products(runner.graphs().head.graph, batch);
+    cost.bytes += cache_bytes_per_token(session) * batch * (flags.context + 0.5 * flags.steps);
+    rows.push_back(measured_row("batch", batch, batch, median(seconds[i])));
+    add_share(rows.back(), cost, batch, median(seconds[i]), limits);
+  }
+  return rows;
+}
+
+}  // namespace musaic

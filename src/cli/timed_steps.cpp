@@ -1,0 +1,72 @@
+#include "cli/timed_steps.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/check.h"
+#include "base/status.h"
+#include "cli/step_batches.h"
+
+namespace musaic {
+namespace {
+
+SamplingParams greedy() {
+  SamplingParams sampling;
+  sampling.temperature = 0.0f;
+  sampling.seed = 0;
+  return sampling;
+}
+
+}  // namespace
+
+TimedSteps::TimedSteps(GraphRunner& runner, int num_sequences, int capacity)
+    : runner_(runner), pages_each_(pages_for(capacity, runner.limits().page_size)) {
+  CHECK(num_sequences * pages_each_ <= runner.limits().num_pages, "{} sequences of {} pages in {}",
+        num_sequences, pages_each_, runner.limits().num_pages);
+}
+
+std::vector<int32_t> TimedSteps::pages(int index, int tokens) const {
+  return page_run(index * pages_each_, pages_for(tokens, runner_.limits().page_size));
+}
+
+TokenId TimedSteps::random_token() {
+  return static_cast<TokenId>(random_() % static_cast<uint32_t>(runner_.limits().vocab_size));
+}
+
+double TimedSteps::run(const Batch& batch) {
+  const auto start = std::chrono::steady_clock::now();
+  const auto output = runner_.collect(runner_.launch(batch));
+  if (!output.ok()) fail_load("a step failed: {}", output.status().message());
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double TimedSteps::prefill(int index, int tokens) {
+  double seconds = 0.0;
+  for (int done = 0; done < tokens;) {
+    const int count = std::min(tokens - done, runner_.limits().max_tokens_per_step);
+    BatchSequence sequence{.request = 1, .slot = index, .start = done};
+    for (int i = 0; i < count; ++i) sequence.tokens.push_back(random_token());
+    done += count;
+    sequence.pages = pages(index, done);
+    sequence.sample = done == tokens;
+    sequence.sampling = greedy();
+    seconds += run({.kind = StepKind::kExtend, .sequences = {std::move(sequence)}});
+  }
+  return seconds;
+}
+
+double TimedSteps::decode(int batch_size, int past) {
+  Batch batch{.kind = StepKind::kDecode, .sequences = {}};
+  for (int index = 0; index < batch_size; ++index) {
+    BatchSequence sequence{.request = static_cast<RequestId>(index + 1), .slot = index};
+    sequence.tokens = {random_token()};
+    sequence.start = past;
+    sequence.pages = pages(index, past + 1);
+    sequence.sample = true;
+    sequence.sampling = greedy();
+    batch.sequences.push_back(std::move(sequence));
+  }
+  return run(batch);
+}
+
+}  // namespace musaic
