@@ -49,4 +49,16 @@ inline IndexRange share_of(const Worker& worker, int64_t count) {
   return {count * worker.index / worker.count, count * (worker.index + 1) / worker.count};
 }
 
+// The `task`-th of contiguous ranges that cover 0 .. count - 1 and get shorter, for worker.next_chunk(): long
+// streams at first, small pieces at the end to even out. Empty when all is given out.
+inline IndexRange guided_range(int64_t task, int64_t count, int64_t workers) {
+  for (int64_t begin = 0; begin < count; task -= workers) {
+    const int64_t length = std::max<int64_t>(1, (count - begin) * 3 / (4 * workers));
+    if (task < workers)
+      return {std::min(begin + task * length, count), std::min(begin + (task + 1) * length, count)};
+    begin += workers * length;
+  }
+  return {count, count};
+}
+
 }  // namespace musaic

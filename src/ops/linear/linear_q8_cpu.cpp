@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "backends/cpu/cpu_stream.h"
+#include "backends/cpu/rows.h"
 #include "ir/registry.h"
 #include "ops/linear/linear_kernels_cpu.h"
 #include "ops/linear/q8_packing_cpu.h"
@@ -12,7 +13,8 @@ namespace {
 
 constexpr int64_t kCachedRowBytes = 256 << 10;  // of q: stays in L2 while the panels stream
 constexpr int64_t kRowStep = 8;                 // what the widest tiles take at once
-constexpr int64_t kTasksPerWorker = 16;         // for balance; small against the time of a panel
+constexpr int64_t kUnitsPerWorker = 16;         // enough to even out
+constexpr int64_t kPrefetchBytes = 8 << 10;     // covers the latency of memory
 
 struct Q8Work {
   Q8Tile whole;  // all rows; what belongs to one panel is not set
@@ -25,29 +27,15 @@ struct Q8Work {
   const int32_t* live_rows;
 };
 
-// How the output is cut into tasks: `panels` × `rows` each, panels first.
-struct Cut {
-  int64_t rows;
-  int64_t panels;
-  int64_t panel_groups;
-  int64_t tasks;
-};
-
 int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
-Cut cut_work(int64_t rows, int64_t panels, int64_t k, int64_t workers) {
-  int64_t row_chunks = ceil_div(rows * k, kCachedRowBytes);
-  if (panels < kTasksPerWorker * workers)
-    row_chunks = std::max(row_chunks, ceil_div(kTasksPerWorker * workers, panels));
-  Cut cut;
-  cut.rows = ceil_div(ceil_div(rows, row_chunks), kRowStep) * kRowStep;
-  row_chunks = ceil_div(rows, cut.rows);
-  cut.panels = std::max<int64_t>(1, panels * row_chunks / (kTasksPerWorker * workers));
-  cut.panel_groups = ceil_div(panels, cut.panels);
-  cut.tasks = row_chunks * cut.panel_groups;
-  return cut;
+// Rows of a chunk: its q fits L2, and chunks × panels are enough for all workers.
+int64_t rows_of_chunk(int64_t rows, int64_t panels, int64_t k, int64_t workers) {
+  const int64_t for_cache = ceil_div(rows * k, kCachedRowBytes);
+  const int64_t for_workers = ceil_div(kUnitsPerWorker * workers, panels);
+  return ceil_div(ceil_div(rows, std::max(for_cache, for_workers)), kRowStep) * kRowStep;
 }
 
 void run_panel(const Q8Work& work, Q8Tile tile, int64_t panel) {
@@ -61,17 +49,40 @@ void run_panel(const Q8Work& work, Q8Tile tile, int64_t panel) {
   work.kernel(tile);
 }
 
-void run_task(const Q8Work& work, int64_t rows, const Cut& cut, int64_t task) {
-  const int64_t first_row = task / cut.panel_groups * cut.rows;
-  const int64_t first_panel = task % cut.panel_groups * cut.panels;
-  const int64_t last_panel = std::min(first_panel + cut.panels, ceil_div(work.columns, kPanelColumns));
+// Panels [first, last) for the rows from `first_row` on.
+void run_panels(const Q8Work& work, int64_t first_row, int64_t num_rows, int64_t first, int64_t last) {
   Q8Tile tile = work.whole;
   tile.q += first_row * tile.q_stride;
   tile.scale += first_row * tile.scale_stride;
   tile.sums += first_row * tile.sums_stride;
   tile.out += first_row * tile.out_stride;
-  tile.rows = std::min(cut.rows, rows - first_row);
-  for (int64_t panel = first_panel; panel < last_panel; ++panel) run_panel(work, tile, panel);
+  tile.rows = num_rows;
+  const int64_t panel_bytes = static_cast<int64_t>(work.panel_bytes);
+  const int64_t ahead = ceil_div(kPrefetchBytes, panel_bytes);
+  for (int64_t panel = first; panel < last; ++panel) {
+    tile.prefetch = panel + ahead < last ? ahead * panel_bytes : 0;
+    run_panel(work, tile, panel);
+  }
+}
+
+// A unit of work is one panel for one chunk of rows, counted panels first.
+void run_units(const Q8Work& work, const Worker& worker) {
+  const int64_t rows = live_count(work.live_rows, work.whole.rows);
+  const int64_t panels = ceil_div(work.columns, kPanelColumns);
+  if (rows <= 0 || panels == 0) return;
+  const int64_t chunk = rows_of_chunk(rows, panels, work.whole.blocks * kBlockValues, worker.count);
+  const int64_t units = ceil_div(rows, chunk) * panels;
+  for (;;) {
+    IndexRange range = guided_range(worker.next_chunk(), units, worker.count);
+    if (range.begin >= range.end) return;
+    while (range.begin < range.end) {
+      const int64_t first_row = range.begin / panels * chunk;
+      const int64_t first = range.begin % panels;
+      const int64_t last = std::min(panels, first + range.end - range.begin);
+      run_panels(work, first_row, std::min(chunk, rows - first_row), first, last);
+      range.begin += last - first;
+    }
+  }
 }
 
 template <DType kType, Q8TileKernel (*find_tile)(DType)>
@@ -86,6 +97,7 @@ void run_linear_q8(const KernelCall& call) {
                                  .sums_stride = call.inputs[2].strides[0],
                                  .scales = nullptr,
                                  .quants = nullptr,
+                                 .prefetch = 0,
                                  .blocks = blocks,
                                  .bias = nullptr,
                                  .out = call.outputs[0].as<float>(),
@@ -99,14 +111,7 @@ void run_linear_q8(const KernelCall& call) {
                        .bias = BiasRow::of(call.inputs, 4),
                        .kernel = find_tile(kType),
                        .live_rows = call.live_rows};
-  cpu_stream(call.stream).launch([work](const Worker& worker) {
-    const int64_t rows =
-        work.live_rows ? std::min<int64_t>(*work.live_rows, work.whole.rows) : work.whole.rows;
-    if (rows <= 0 || work.columns == 0) return;
-    const Cut cut =
-        cut_work(rows, ceil_div(work.columns, kPanelColumns), work.whole.blocks * kBlockValues, worker.count);
-    for (int64_t task; (task = worker.next_chunk()) < cut.tasks;) run_task(work, rows, cut, task);
-  });
+  cpu_stream(call.stream).launch([work](const Worker& worker) { run_units(work, worker); });
 }
 
 template <DType kType>

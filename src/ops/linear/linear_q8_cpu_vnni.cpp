@@ -126,6 +126,17 @@ inline void dot_step(const uint8_t* quants, const int8_t* q, int64_t stride, __m
     dot[r] = _mm512_dpbusd_epi32(dot[r], weights.high, broadcast4(q + r * stride + 16 + 4 * kL));
 }
 
+// The same block of a later panel into L2: the processor's own prefetchers lose these short streams.
+template <DType kType>
+inline void prefetch_block(const Q8Tile& tile, int64_t block) {
+  constexpr PanelFormat kPanel = panel_format(kType);
+  const uint8_t* quants = tile.quants + tile.prefetch + block * kPanel.quant_bytes;
+#pragma GCC unroll 8
+  for (int line = 0; line < kPanel.quant_bytes; line += 64) _mm_prefetch(quants + line, _MM_HINT_T1);
+  _mm_prefetch(tile.scales + tile.prefetch + block * kPanel.group_scale_bytes / kPanel.group_blocks,
+               _MM_HINT_T1);
+}
+
 template <DType kType, int kRows>
 inline void add_block(const Q8Tile& tile, int64_t row, int64_t block, Accumulators<kRows>& sum) {
   const uint8_t* quants = tile.quants + block * panel_format(kType).quant_bytes;
@@ -207,7 +218,9 @@ void compute_rows(const Q8Tile& tile, int64_t row) {
   Accumulators<kRows> sum;
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) sum.y[r] = _mm512_setzero_ps();
+  const bool prefetches = row == 0 && tile.prefetch != 0;
   for (int64_t block = 0; block < tile.blocks; ++block) {
+    if (prefetches) prefetch_block<kType>(tile, block);
     if constexpr (kType == DType::kQ6_K) {
       add_block_q6_k<kRows>(tile, row, block, sum);
     } else {

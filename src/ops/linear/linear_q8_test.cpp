@@ -127,6 +127,18 @@ TEST_P(LinearQ8, ARowDoesNotDependOnItsNeighbours) {
   }
 }
 
+TEST_P(LinearQ8, IsTheSameOnAnyNumberOfThreads) {
+  for (const Size& size : {Size{1, 256, 200}, Size{40, 512, 33}}) {
+    const auto x = quantized(TestTensor::random(DType::kF32, {size.rows, size.k}, 3));
+    OpCase threaded = op_case(x, random_weight(GetParam().dtype, size.n, size.k, 4));
+    const OpRun expected = run_op(registry_, threaded);
+    for (int threads : {1, 3, 7}) {
+      threaded.num_threads = threads;
+      EXPECT_TRUE(run_op(registry_, threaded).outputs[0].same_bits(expected.outputs[0])) << threads;
+    }
+  }
+}
+
 TEST_P(LinearQ8, PadRowsAreNeitherReadNorWritten) {
   const TestTensor weight = random_weight(GetParam().dtype, 17, 256, 5);
   const auto x = quantized(TestTensor::random(DType::kF32, {12, 256}, 6));

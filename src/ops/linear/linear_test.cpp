@@ -92,6 +92,18 @@ TEST_P(Linear, ARowDoesNotDependOnItsNeighbours) {
   }
 }
 
+TEST_P(Linear, IsTheSameOnAnyNumberOfThreads) {
+  for (const Size& size : {Size{1, 256, 200}, Size{70, 512, 33}}) {
+    OpCase threaded = op_case(TestTensor::random(DType::kF32, {size.rows, size.k}, 3),
+                              random_weight(GetParam().dtype, size.n, size.k, 4));
+    const OpRun expected = run_op(registry_, threaded);
+    for (int threads : {1, 3, 7}) {
+      threaded.num_threads = threads;
+      EXPECT_TRUE(run_op(registry_, threaded).outputs[0].same_bits(expected.outputs[0])) << threads;
+    }
+  }
+}
+
 TEST_P(Linear, PadRowsAreNeitherReadNorWritten) {
   const TestTensor weight = random_weight(GetParam().dtype, 17, 256, 5);
   const TestTensor x = TestTensor::random(DType::kF32, {8, 256}, 6);

@@ -17,6 +17,7 @@ struct Q8Tile {
   int64_t sums_stride;
   const uint8_t* scales;  // the panel's, of q8_panel.h
   const uint8_t* quants;
+  int64_t prefetch;  // bytes from this panel to one that is worked on soon; 0: none
   int64_t blocks;
   const float* bias;  // `columns` values, or null
   float* out;         // [rows, columns]
