@@ -1,0 +1,52 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <memory>
+
+#include "cli/options.h"
+
+namespace musaic {
+
+// What the graph flags say before they are resolved. Empty, -1 or false: not given.
+struct GraphArguments {
+  bool disable_all = false, disable_decode = false, disable_prefill = false, disable_piecewise = false;
+  bool enforce_piecewise = false, disable_padding = false;
+  std::string compiler, decode_backend, prefill_backend, config;
+  std::vector<int> sizes, decode_sizes, prefill_sizes, piecewise_tokens;
+  int max_size = -1, max_decode = -1, max_prefill = -1, piecewise_max_tokens = -1;
+};
+
+// Flags of SGLang whose thing Musaic does otherwise, and flags of what it does not do yet.
+struct OtherArguments {
+  std::string attention_backend, prefill_attention_backend, decode_attention_backend, sampling_backend,
+      moe_runner_backend;
+  std::string grammar_backend, speculative_algorithm, tool_call_parser, reasoning_parser,
+      disaggregation_mode = "null";
+  std::vector<std::string> lora_paths;
+  int tp_size = 1, dp_size = 1, ep_size = 1, pp_size = 1, num_nodes = 1;
+  bool enable_lora = false, is_embedding = false, enable_multimodal = false, enable_dp_attention = false;
+  bool enable_torch_compile = false, trust_remote_code = false, enable_mixed_chunk = false,
+       enable_cache_report = false;
+  bool enable_hierarchical_cache = false, enable_metrics = false, disable_metrics = false,
+       disable_custom_all_reduce = false;
+};
+
+// The command line of `musaic serve`. The app writes into the other members.
+struct ServeCommandLine {
+  ServeCommandLine();
+  ServeCommandLine(const ServeCommandLine&) = delete;
+
+  ServeOptions options;
+  GraphArguments graphs;
+  OtherArguments others;
+  CLI::App app;
+};
+
+void add_graph_flags(CLI::App& app, GraphArguments& graphs, GraphFlags& resolved);
+void add_other_flags(CLI::App& app, OtherArguments& others);
+
+// Both generations into one: JSON before flags a phase before flags for all before defaults.
+Status resolve_graphs(const GraphArguments& given, GraphFlags& resolved, std::vector<std::string>& notes);
+Status resolve_others(const OtherArguments& given, ServeOptions& options);
+
+}  // namespace musaic
