@@ -1,6 +1,4 @@
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 
 #include "backends/cpu/cpu_stream.h"
 #include "backends/cpu/highway_targets.h"
@@ -13,31 +11,26 @@
 #include "hwy/foreach_target.h"
 // after foreach_target.h
 #include "hwy/highway.h"
-#include "ops/attention/attention_block_cpu.inl"
+#include "ops/attention/attention_tile_cpu.inl"
 
 HWY_BEFORE_NAMESPACE();
 namespace musaic {
 namespace HWY_NAMESPACE {
 namespace {
 
-// Runs units of one call on one worker, over a cache of T.
+// One worker's part of a call, over a cache of T.
 template <class T>
 class AttentionRun {
  public:
   AttentionRun(const AttentionWork& work, const Worker& worker)
-      : work_(work),
-        worker_(worker),
-        padded_dim_(padded_head_dim(work.head_dim)),
-        width_(static_cast<size_t>(padded_dim_)),
-        scratch_(AttentionScratch::at(work.scratch + worker.index * AttentionScratch::num_floats(padded_dim_),
-                                      padded_dim_)) {}
+      : work_(work), worker_(worker), tile_(work, std::min(worker.index, kMaxWorkers - 1)) {}
 
   void run() {
     const bool takes_part = worker_.index < kMaxWorkers;
     if (takes_part) run_units();
     if (!has_split_tiles()) return;
     worker_.barrier();
-    if (takes_part) merge_partials();
+    if (takes_part) merge_splits();
   }
 
  private:
@@ -50,7 +43,12 @@ class AttentionRun {
         if (!schedule.next_sequence()) return;
         count = schedule.num_units();
       }
-      run_unit(schedule.unit(index - first));
+      const AttentionUnit unit = schedule.unit(index - first);
+      if (unit.split >= 0) {
+        tile_.run_one_split(unit.tile, unit.split, unit.partial);
+      } else {
+        tile_.run(unit.tile);
+      }
     }
   }
 
@@ -62,212 +60,22 @@ class AttentionRun {
     return false;
   }
 
-  void merge_partials() {
+  void merge_splits() {
     AttentionSchedule schedule(work_, worker_.count);
     const int num_workers = std::min(worker_.count, kMaxWorkers);
     int64_t tile_number = 0;
     while (schedule.next_sequence()) {
       if (!schedule.is_split()) continue;
       for (int64_t kv_head = 0; kv_head < work_.kv_heads; ++kv_head) {
-        if (tile_number++ % num_workers == worker_.index) merge_tile(schedule, kv_head);
+        if (tile_number++ % num_workers != worker_.index) continue;
+        tile_.run_merge(schedule.whole_tile(kv_head), schedule.num_splits(), schedule.first_partial(kv_head));
       }
-    }
-  }
-
-  void merge_tile(const AttentionSchedule& schedule, int64_t kv_head) {
-    enter(schedule.whole_tile(kv_head));
-    for (int64_t split = 0; split < schedule.num_splits(); ++split) {
-      const AttentionPartial partial = partial_at(schedule.first_partial(kv_head) + split);
-      merge(split, partial.sums, partial.maximum, partial.weight);
-    }
-    write_out();
-  }
-
-  void run_unit(const AttentionUnit& unit) {
-    enter(unit.tile);
-    load_query();
-    if (unit.split >= 0) {
-      run_split(unit.split);
-      keep_partial(partial_at(unit.partial));
-      return;
-    }
-    for (int64_t split = 0; split * kSplit < last_visible(); ++split) {
-      run_split(split);
-      merge(split, scratch_.split, scratch_.split_maximum, scratch_.split_weight);
-    }
-    write_out();
-  }
-
-  void enter(const AttentionTile& tile) {
-    tile_ = tile;
-    first_token_ = work_.query_start[tile.sequence];
-    const int64_t num_tokens = work_.query_start[tile.sequence + 1] - first_token_;
-    first_position_ = work_.kv_lengths[tile.sequence] - num_tokens;
-    pages_ = work_.page_table + tile.sequence * work_.max_pages;
-  }
-
-  // How many positions the row sees: up to its own.
-  int64_t visible(int64_t row) const {
-    return first_position_ + (tile_.first_row + row) / work_.group_size + 1;
-  }
-  int64_t last_visible() const { return visible(tile_.num_rows - 1); }
-
-  // Offset of a row in the query (or, with its stride, the output).
-  int64_t offset(int64_t row, int64_t stride) const {
-    const int64_t place = tile_.first_row + row;
-    const int64_t head = tile_.kv_head * work_.group_size + place % work_.group_size;
-    return (first_token_ + place / work_.group_size) * stride + head * work_.head_dim;
-  }
-
-  AttentionPartial partial_at(int64_t index) const {
-    return AttentionPartial::at(work_.partials + index * AttentionPartial::num_floats(padded_dim_),
-                                padded_dim_);
-  }
-
-  void load_query() {
-    const size_t head_dim = static_cast<size_t>(work_.head_dim);
-    const auto scale = hn::Set(FloatTag(), work_.scale);
-    for (int64_t row = 0; row < tile_.num_rows; ++row) {
-      const float* from = work_.query + offset(row, work_.query_stride);
-      float* to = scratch_.query + row * padded_dim_;
-      for (size_t k = 0; k < width_; k += lanes()) {
-        const size_t left = head_dim > k ? head_dim - k : 0;
-        const auto values = left >= lanes() ? load(from + k) : load_first(from + k, left);
-        store(hn::Mul(values, scale), to + k);
-      }
-    }
-  }
-
-  void run_split(int64_t split) {
-    std::fill_n(scratch_.split, tile_.num_rows * padded_dim_, 0.0f);
-    std::fill_n(scratch_.split_weights, tile_.num_rows * kPadding, 0.0f);
-    std::fill_n(scratch_.split_maximum, tile_.num_rows, kNoMaximum);
-    const int64_t end = std::min(last_visible(), (split + 1) * kSplit);
-    for (int64_t begin = split * kSplit; begin < end; begin += kKvBlock)
-      run_block(begin, static_cast<size_t>(std::min(kKvBlock, end - begin)));
-    for (int64_t row = 0; row < tile_.num_rows; ++row)
-      scratch_.split_weight[row] = sum_of_lanes(load(scratch_.split_weights + row * kPadding));
-  }
-
-  void run_block(int64_t begin, size_t count) {
-    const bool whole_vectors = static_cast<size_t>(work_.head_dim) % lanes() == 0;
-    const bool direct = whole_vectors && (std::is_same_v<T, float> || tile_.num_rows <= kDirectRows);
-    const KvBlock<T> keys = block_of(work_.key_cache, begin, count);
-    const KvBlock<T> values = block_of(work_.value_cache, begin, count);
-    if (direct) {
-      score(keys);
-      soften(begin);
-      add(values);
-    } else {
-      score(converted(keys));
-      soften(begin);
-      add(converted(values));
-    }
-  }
-
-  KvBlock<T> block_of(const void* cache, int64_t begin, size_t count) const {
-    KvBlock<T> block;
-    block.stride = static_cast<size_t>(work_.head_dim);
-    block.count = count;
-    int64_t page = begin / work_.page_size, slot = begin % work_.page_size;
-    for (size_t group = 0; group * kGroup < count; ++group) {
-      const int64_t head = (pages_[page] * work_.kv_heads + tile_.kv_head) * work_.page_size;
-      block.groups[group] = static_cast<const T*>(cache) + (head + slot) * work_.head_dim;
-      slot += kGroup;
-      if (slot < work_.page_size) continue;
-      slot = 0;
-      ++page;
-    }
-    return block;
-  }
-
-  // The block as float32 rows of padded_dim values, zeros at their ends.
-  KvBlock<float> converted(const KvBlock<T>& block) {
-    const size_t head_dim = static_cast<size_t>(work_.head_dim);
-    for (size_t j = 0; j < block.count; ++j) {
-      const T* from = block.row(j);
-      float* to = scratch_.block + j * width_;
-      size_t k = 0;
-      for (; k + lanes() <= head_dim; k += lanes()) store(load(from + k), to + k);
-      for (; k < width_; k += lanes()) store(load_first(from + k, head_dim > k ? head_dim - k : 0), to + k);
-    }
-    // The last group may be cut short: its other rows are computed too, and hidden.
-    KvBlock<float> out;
-    out.stride = width_;
-    out.count = block.count;
-    for (size_t group = 0; group * kGroup < block.count; ++group)
-      out.groups[group] = scratch_.block + group * kGroup * width_;
-    return out;
-  }
-
-  template <class U>
-  void score(const KvBlock<U>& keys) {
-    const size_t width = std::min(keys.stride, width_);
-    for_row_steps(tile_.num_rows, ScoreStep<U>{scratch_, keys, width, width_});
-  }
-
-  void soften(int64_t begin) {
-    for (int64_t row = 0; row < tile_.num_rows; ++row) {
-      const int64_t seen = std::clamp<int64_t>(visible(row) - begin, 0, kKvBlock);
-      scratch_.rescale[row] =
-          soften_row(scratch_.scores + row * kKvBlock, static_cast<size_t>(seen),
-                     scratch_.split_maximum + row, scratch_.split_weights + row * kPadding);
-    }
-  }
-
-  template <class U>
-  void add(const KvBlock<U>& values) {
-    const size_t width = std::min(values.stride, width_);
-    for_row_steps(tile_.num_rows, AddStep<U>{scratch_, values, width, width_});
-  }
-
-  void keep_partial(const AttentionPartial& partial) const {
-    std::copy_n(scratch_.split, tile_.num_rows * padded_dim_, partial.sums);
-    std::copy_n(scratch_.split_maximum, tile_.num_rows, partial.maximum);
-    std::copy_n(scratch_.split_weight, tile_.num_rows, partial.weight);
-  }
-
-  // Adds a split's sums to the total, in the order of the splits.
-  void merge(int64_t split, const float* sums, const float* maximum, const float* weight) {
-    for (int64_t row = 0; row < tile_.num_rows; ++row) {
-      float* total = scratch_.total + row * padded_dim_;
-      const float* part = sums + row * padded_dim_;
-      if (split == 0) {
-        std::copy_n(part, padded_dim_, total);
-        scratch_.total_maximum[row] = maximum[row];
-        scratch_.total_weight[row] = weight[row];
-        continue;
-      }
-      const float largest = std::max(scratch_.total_maximum[row], maximum[row]);
-      const FloatTag d;
-      const auto keep = exp2_of_negative(hn::Set(d, scratch_.total_maximum[row] - largest));
-      const auto take = exp2_of_negative(hn::Set(d, maximum[row] - largest));
-      for (size_t k = 0; k < width_; k += lanes())
-        store(hn::MulAdd(load(total + k), keep, hn::Mul(load(part + k), take)), total + k);
-      scratch_.total_weight[row] =
-          scratch_.total_weight[row] * hn::GetLane(keep) + weight[row] * hn::GetLane(take);
-      scratch_.total_maximum[row] = largest;
-    }
-  }
-
-  void write_out() const {
-    for (int64_t row = 0; row < tile_.num_rows; ++row) {
-      const float factor = 1.0f / scratch_.total_weight[row];
-      const float* total = scratch_.total + row * padded_dim_;
-      float* out = work_.out + offset(row, work_.out_stride);
-      for (int64_t k = 0; k < work_.head_dim; ++k) out[k] = total[k] * factor;
     }
   }
 
   const AttentionWork& work_;
   const Worker& worker_;
-  int64_t padded_dim_;
-  size_t width_;
-  AttentionScratch scratch_;
-  AttentionTile tile_{};
-  int64_t first_token_ = 0;
-  int64_t first_position_ = 0;  // of the sequence's first row in this step
-  const int32_t* pages_ = nullptr;
+  TileAttention<T> tile_;
 };
 
 void RunAttention(const AttentionWork& work, const Worker& worker) {
