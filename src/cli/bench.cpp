@@ -14,6 +14,8 @@
 namespace musaic {
 namespace {
 
+constexpr int kMostTokens = 1 << 20;  // of a flag: far above any context
+
 // The highest instruction set that the backend's kernels may use.
 std::string instruction_set(const Platform& platform, const Capabilities& capabilities) {
   std::string highest = "none";
@@ -23,16 +25,11 @@ std::string instruction_set(const Platform& platform, const Capabilities& capabi
   return highest;
 }
 
-BenchMachine describe_machine(const Platform& platform, ModelSession& session, bool with_limits) {
-  const Capabilities& capabilities = session.backend().capabilities();
+BenchMachine describe_machine(const Platform& platform, ModelSession& session) {
   const int asked = session.options().backend.num_threads;
-  BenchMachine machine{
-      .instruction_set = instruction_set(platform, capabilities),
-      .num_threads = asked > 0 ? asked : static_cast<int>(std::thread::hardware_concurrency()),
-      .limits = std::nullopt};
-  if (with_limits)
-    machine.limits = measure_machine_limits(capabilities, {.num_threads = machine.num_threads});
-  return machine;
+  return {.instruction_set = instruction_set(platform, session.backend().capabilities()),
+          .num_threads = asked > 0 ? asked : static_cast<int>(std::thread::hardware_concurrency()),
+          .limits = std::nullopt};
 }
 
 int largest(const std::vector<int>& values) {
@@ -66,21 +63,36 @@ Json measure(ModelSession& session, const BenchFlags& flags, const std::optional
   return bench_ops(session, flags);
 }
 
-int bench(const Platform& platform, const SessionOptions& options, const BenchFlags& flags) {
+// One bench in a session of its own; `limits` are measured when first needed.
+Json run_one(const Platform& platform, const SessionOptions& options, const BenchFlags& flags,
+             std::optional<MachineLimits>& limits) {
   BenchReport report{.bench = flags.what, .repetitions = flags.repetitions};
   if (flags.what == "startup") report.rows = bench_startup(platform, options, flags);
   ModelSession session(platform, sized(options, flags));
-  const bool has_share = flags.what == "prefill" || flags.what == "decode" || flags.what == "ops";
-  const BenchMachine machine = describe_machine(platform, session, flags.limits && has_share);
+  BenchMachine machine = describe_machine(platform, session);
+  if (flags.limits && (flags.what == "prefill" || flags.what == "decode" || flags.what == "ops")) {
+    if (!limits)
+      limits = measure_machine_limits(session.backend().capabilities(), {.num_threads = machine.num_threads});
+    machine.limits = limits;
+  }
   if (flags.what != "startup") {
     session.load();
-    report.rows = measure(session, flags, machine.limits);
+    report.rows = measure(session, flags, limits);
   }
-  if (flags.json) {
-    fmt::print("{}\n", to_json(report, machine, session).dump(2));
-  } else {
-    fmt::print("{}", to_text(report, machine, session));
+  if (!flags.json) fmt::print("{}\n", to_text(report, machine, session));
+  return to_json(report, machine, session);
+}
+
+int bench(const Platform& platform, const SessionOptions& options, BenchFlags flags) {
+  std::vector<std::string> names = {flags.what};
+  if (flags.what == "all") names = {"startup", "prefill", "decode"};
+  std::optional<MachineLimits> limits;
+  Json reports = Json::array();
+  for (const std::string& name : names) {
+    flags.what = name;
+    reports.push_back(run_one(platform, options, flags, limits));
   }
+  if (flags.json) fmt::print("{}\n", (reports.size() == 1 ? reports[0] : reports).dump(2));
   return kExitOk;
 }
 
@@ -91,19 +103,20 @@ int run_bench(const Platform& platform, int argc, char** argv) {
   BenchFlags flags;
   CLI::App app("Measures speed: medians, beside what this machine could do at most.", "bench");
   app.add_option("what", flags.what,
-                 "prefill, decode, serve (in-process clients), startup, or ops (each kernel of a step)")
-      ->required()
-      ->check(CLI::IsMember({"prefill", "decode", "serve", "startup", "ops"}));
+                 "startup, prefill, decode, serve (in-process clients), ops (each kernel of a step), or all: "
+                 "the first three")
+      ->check(CLI::IsMember({"all", "startup", "prefill", "decode", "serve", "ops"}));
   app.add_option("--repetitions", flags.repetitions)->check(CLI::Range(1, 1000));
-  app.add_option("--tokens", flags.tokens, "prefill, ops: tokens of the prompt")->check(CLI::PositiveNumber);
-  app.add_option("--batch", flags.batch, "decode, ops: sequences")->check(CLI::PositiveNumber);
+  app.add_option("--tokens", flags.tokens, "prefill, ops: tokens of the prompt")
+      ->check(CLI::Range(1, kMostTokens));
+  app.add_option("--batch", flags.batch, "decode, ops: sequences")->check(CLI::Range(1, kMostTokens));
   app.add_option("--context", flags.context, "decode, ops: tokens behind each sequence")
-      ->check(CLI::PositiveNumber);
-  app.add_option("--steps", flags.steps, "decode: steps a repetition")->check(CLI::PositiveNumber);
-  app.add_option("--clients", flags.clients, "serve")->check(CLI::PositiveNumber);
-  app.add_option("--requests", flags.requests, "serve: a repetition")->check(CLI::PositiveNumber);
-  app.add_option("--input-tokens", flags.input_tokens, "serve")->check(CLI::PositiveNumber);
-  app.add_option("--output-tokens", flags.output_tokens, "serve")->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, kMostTokens));
+  app.add_option("--steps", flags.steps, "decode: steps a repetition")->check(CLI::Range(1, kMostTokens));
+  app.add_option("--clients", flags.clients, "serve")->check(CLI::Range(1, kMostTokens));
+  app.add_option("--requests", flags.requests, "serve: a repetition")->check(CLI::Range(1, kMostTokens));
+  app.add_option("--input-tokens", flags.input_tokens, "serve")->check(CLI::Range(1, kMostTokens));
+  app.add_option("--output-tokens", flags.output_tokens, "serve")->check(CLI::Range(1, kMostTokens));
   app.add_flag("!--no-limits", flags.limits, "do not measure the machine");
   app.add_flag("--json", flags.json);
   add_model_flags(app, options);

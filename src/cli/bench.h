@@ -8,7 +8,7 @@ namespace musaic {
 
 // What `musaic bench` measures and how often; each field belongs to the benches named.
 struct BenchFlags {
-  std::string what;
+  std::string what = "all";
   int repetitions = 5;
   std::vector<int> tokens = {512};                    // prefill: prompt lengths; ops: rows of an extend step
   std::vector<int> batch = {1, 2, 4, 8, 16, 32, 64};  // decode: sequences; ops: of a decode step

@@ -38,13 +38,18 @@ std::string format_table(const Json& rows) {
   for (const auto& row : table) {
     for (size_t i = 0; i < widths.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
   }
+  std::vector<bool> is_text;
+  for (const auto& [key, value] : rows.front().items()) is_text.push_back(value.is_string());
   std::string text;
   for (const auto& row : table) {
+    std::string line;
     for (size_t i = 0; i < widths.size(); ++i) {
-      const bool left = rows.front().begin().value().is_string() && i == 0;
-      text += left ? fmt::format("{:<{}}", row[i], widths[i]) : fmt::format("  {:>{}}", row[i], widths[i]);
+      if (i > 0) line += "  ";
+      line +=
+          is_text[i] ? fmt::format("{:<{}}", row[i], widths[i]) : fmt::format("{:>{}}", row[i], widths[i]);
     }
-    text += '\n';
+    line.erase(line.find_last_not_of(' ') + 1);
+    text += line + '\n';
   }
   return text;
 }

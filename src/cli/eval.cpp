@@ -21,6 +21,8 @@
 namespace musaic {
 namespace {
 
+constexpr int kMostTokens = 1 << 30;  // of a flag
+
 using Clock = std::chrono::steady_clock;
 
 struct EvalFlags {
@@ -248,9 +250,9 @@ int run_eval(const Platform& platform, int argc, char** argv) {
       ->check(CLI::IsMember({"kld"}));
   app.add_option("--data-path", flags.data_path, "a JSONL file with question and answer");
   app.add_option("--recorded", flags.recorded_path, "a JSON list of sequences with ids and token_logprobs");
-  app.add_option("--tokens", flags.tokens, "how many, of --data-path")->check(CLI::PositiveNumber);
-  app.add_option("--context", flags.context, "tokens a sequence")->check(CLI::PositiveNumber);
-  app.add_option("--chunk", flags.chunk, "tokens a step")->check(CLI::PositiveNumber);
+  app.add_option("--tokens", flags.tokens, "how many, of --data-path")->check(CLI::Range(1, kMostTokens));
+  app.add_option("--context", flags.context, "tokens a sequence")->check(CLI::Range(1, kMostTokens));
+  app.add_option("--chunk", flags.chunk, "tokens a step")->check(CLI::Range(1, kMostTokens));
   app.add_flag("--json", flags.json);
   add_model_flags(app, options);
   if (const auto exit_code = parse_command_line(app, argc, argv)) return *exit_code;

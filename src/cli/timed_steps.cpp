@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 
-#include "base/check.h"
 #include "base/status.h"
 #include "cli/step_batches.h"
 
@@ -21,8 +20,15 @@ SamplingParams greedy() {
 
 TimedSteps::TimedSteps(GraphRunner& runner, int num_sequences, int capacity)
     : runner_(runner), pages_each_(pages_for(capacity, runner.limits().page_size)) {
-  CHECK(num_sequences * pages_each_ <= runner.limits().num_pages, "{} sequences of {} pages in {}",
-        num_sequences, pages_each_, runner.limits().num_pages);
+  const RunnerLimits& limits = runner.limits();
+  if (capacity > limits.max_context)
+    fail_load("{} tokens a sequence are above the context of {}", capacity, limits.max_context);
+  if (num_sequences > limits.max_sequences)
+    fail_load("{} sequences are above --max-running-requests {}", num_sequences, limits.max_sequences);
+  if (num_sequences * pages_each_ > limits.num_pages) {
+    fail_load("{} sequences of {} tokens do not fit the KV cache of {}; see --max-total-tokens",
+              num_sequences, capacity, limits.num_pages * limits.page_size);
+  }
 }
 
 std::vector<int32_t> TimedSteps::pages(int index, int tokens) const {

@@ -11,7 +11,7 @@ namespace musaic {
 // the KV cache, `capacity` tokens each. One thread.
 class TimedSteps {
  public:
-  // REQUIRES: num_sequences · capacity, rounded up to pages, fits the runner's pages.
+  // Throws LoadError when the runner has no room for that.
   TimedSteps(GraphRunner& runner, int num_sequences, int capacity);
 
   // Runs `tokens` of sequence `index` from its beginning, in steps of at most the runner's size, and draws

@@ -45,5 +45,43 @@ TEST_F(TokenTexts, RefusesSequencesWithoutIds) {
   EXPECT_NE(error_of(R"([{"ids": "x"}])").find("sequence 0"), std::string::npos);
 }
 
+// A token for each printable character and for the line feed (U+010A in the byte-level alphabet).
+Tokenizer character_tokenizer() {
+  TokenizerData data;
+  data.pre_tokenizer = "gpt2";
+  for (char c = '!'; c <= '~'; ++c) data.tokens.emplace_back(1, c);
+  data.tokens.emplace_back("\xC4\xA0");
+  data.tokens.emplace_back("\xC4\x8A");
+  data.types.assign(data.tokens.size(), TokenizerData::TokenType::kNormal);
+  return Tokenizer(std::move(data));
+}
+
+TEST_F(TokenTexts, CutsQuestionsAndAnswersIntoSequencesOfTheContext) {
+  const Tokenizer tokenizer = character_tokenizer();
+  const auto path = write(R"({"question": "1+1?", "answer": "2"})"
+                          "\n\n"
+                          R"({"question": "2+2?", "answer": "4"})"
+                          "\n");
+  const std::string text = "Question: 1+1?\nAnswer: 2\n\nQuestion: 2+2?\nAnswer: 4\n\n";
+  const auto texts = read_question_texts(path, tokenizer, 30, 20);
+  ASSERT_EQ(texts.size(), 2u);
+  EXPECT_EQ(tokenizer.decode(texts[0].ids), text.substr(0, 20));
+  EXPECT_EQ(tokenizer.decode(texts[1].ids), text.substr(20, 10));
+  size_t all = 0;
+  for (const TokenText& sequence : read_question_texts(path, tokenizer, 1000, 16)) all += sequence.ids.size();
+  EXPECT_EQ(all, text.size());
+}
+
+TEST_F(TokenTexts, NamesTheLineThatIsNoQuestion) {
+  const auto path = write("{\"question\": \"a\", \"answer\": \"b\"}\n{\"question\": 3}\n");
+  try {
+    read_question_texts(path, character_tokenizer(), 1000, 16);
+    FAIL() << "accepted";
+  } catch (const LoadError& error) {
+    EXPECT_NE(std::string(error.what()).find("line 2: expected an object"), std::string::npos)
+        << error.what();
+  }
+}
+
 }  // namespace
 }  // namespace musaic
