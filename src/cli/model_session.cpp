@@ -128,9 +128,9 @@ void ModelSession::choose_sizes() {
   max_running_requests_ =
       options_.max_running_requests > 0 ? options_.max_running_requests : kDefaultMaxRunning;
   chunk_ = options_.chunked_prefill_size == 0 ? kDefaultChunk : options_.chunked_prefill_size;
-  if (chunk_ < 0) chunk_ = options_.max_graph_tokens > 0 ? options_.max_graph_tokens : kUnchunkedStepTokens;
+  if (chunk_ < 0) chunk_ = options_.graphs.max_prefill_tokens > 0 ? options_.graphs.max_prefill_tokens : kUnchunkedStepTokens;
   chunk_ = std::min(chunk_, context_length_);
-  if (options_.max_graph_tokens < 0) options_.max_graph_tokens = chunk_;
+  if (options_.graphs.max_prefill_tokens < 0) options_.graphs.max_prefill_tokens = chunk_;
 
   const CacheSpec cache =
       make_model(config, files_.weights.get(), {.kv_dtype = kv_dtype_, .page_size = options_.page_size})
@@ -148,20 +148,20 @@ void ModelSession::choose_sizes() {
 GraphRunnerOptions ModelSession::runner_options() const {
   GraphRunnerOptions runner;
   runner.graphs.quantize_activations = !exact();
-  runner.graphs.run_passes = options_.prefill_graphs != GraphBackend::kBreakable;
+  runner.graphs.run_passes = options_.graphs.prefill != GraphMode::kBreakable;
   runner.graphs.disabled_passes = options_.disabled_passes;
   runner.max_tokens_per_step = std::max(chunk_, max_running_requests_);
-  runner.max_graph_tokens = options_.max_graph_tokens;
-  runner.extend_sizes = options_.extend_sizes;
-  runner.decode_sizes = options_.decode_sizes;
-  runner.default_max_decode = options_.max_decode_size > 0 ? options_.max_decode_size : kDefaultMaxRunning;
+  runner.max_graph_tokens = options_.graphs.max_prefill_tokens;
+  runner.extend_sizes = options_.graphs.prefill_sizes;
+  runner.decode_sizes = options_.graphs.decode_sizes;
+  runner.default_max_decode = options_.graphs.max_decode_size > 0 ? options_.graphs.max_decode_size : kDefaultMaxRunning;
   runner.max_sequences = max_running_requests_;
   runner.max_context = context_length_;
   runner.num_pages = static_cast<int>(max_total_tokens_ / options_.page_size);
-  runner.capture_extend = options_.prefill_graphs != GraphBackend::kDisabled;
-  runner.capture_decode = options_.decode_graphs != GraphBackend::kDisabled;
-  runner.pad_decode = options_.pad_decode;
-  runner.whole_extend = options_.prefill_graphs == GraphBackend::kFull;
+  runner.capture_extend = options_.graphs.prefill != GraphMode::kDisabled;
+  runner.capture_decode = options_.graphs.decode != GraphMode::kDisabled;
+  runner.pad_decode = options_.graphs.pad_decode;
+  runner.whole_extend = options_.graphs.prefill == GraphMode::kFull;
   return runner;
 }
 
@@ -226,6 +226,35 @@ void ModelSession::load() {
   if (tokenizer_error) std::rethrow_exception(tokenizer_error);
   description_ = describe_programs(*runner_);
   load_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+RenderChat ModelSession::chat_renderer() const {
+  if (!chat_template_) return {};
+  Json base = Json::object();
+  const TokenizerData& data = tokenizer_->data();
+  base["bos_token"] = data.bos ? data.tokens[*data.bos] : "";
+  base["eos_token"] = data.eos ? data.tokens[*data.eos] : "";
+  return [parsed = chat_template_, base](const Json& messages, const Json& arguments, bool add_generation_prompt) {
+    Json context = base;
+    context["messages"] = messages;
+    context["add_generation_prompt"] = add_generation_prompt;
+    for (const auto& [key, value] : arguments.items()) context[key] = value;
+    return parsed->render(context);
+  };
+}
+
+void ModelSession::log_summary() const {
+  const GraphRunner::Memory memory = runner_->memory();
+  const ModelGraph& extend = runner_->graphs().extend;
+  constexpr double kMiB = 1 << 20;
+  spdlog::info("{}: {} layers, {} on {}, loaded in {:.2f} s; weights {:.0f} MiB ({:.0f} MiB of them read where the file is mapped)",
+               files_.config.model_type, files_.config.num_hidden_layers, dtype(), to_string(backend_->device()),
+               load_seconds_, (memory.weight_bytes + memory.mapped_weight_bytes) / kMiB, memory.mapped_weight_bytes / kMiB);
+  spdlog::info("KV cache for {} tokens ({:.0f} MiB reserved, touched on demand), context {}, {} requests at once, steps of {} tokens",
+               max_total_tokens_, memory.kv_bytes / kMiB, context_length_, max_running_requests_, chunk_);
+  spdlog::info("graph extend: {} nodes in {} pieces, traced in {:.1f} ms; {} buckets to capture; arena {:.1f} MiB",
+               extend.graph.nodes.size(), runner_->extend().num_pieces(), extend.trace_milliseconds,
+               runner_->num_buckets(), memory.arena_bytes / kMiB);
 }
 
 std::unique_ptr<Engine> ModelSession::make_engine() {

@@ -4,18 +4,18 @@
 #include <string>
 #include <vector>
 
+#include "cli/options.h"
 #include "cli/platform.h"
 #include "engine/engine.h"
 #include "formats/json.h"
 #include "models/model.h"
 #include "runner/graph_runner.h"
+#include "server/server_context.h"
 #include "tokenizer/chat_template.h"
 #include "tokenizer/tokenizer.h"
 #include "weights/model_files.h"
 
 namespace musaic {
-
-enum class GraphBackend { kFull, kPiecewise, kBreakable, kDisabled };
 
 // How one model is run, named after the server's flags. -1 or empty: the default of docs/OPERATIONS.md.
 struct SessionOptions {
@@ -30,14 +30,8 @@ struct SessionOptions {
   int64_t max_total_tokens = -1;
   int max_running_requests = -1;
   int chunked_prefill_size = 0;  // 0: default, -1: off
-  int max_graph_tokens = -1;     // --piecewise-cuda-graph-max-tokens
   int page_size = -1;
-  std::vector<int> decode_sizes;
-  std::vector<int> extend_sizes;
-  int max_decode_size = -1;
-  GraphBackend prefill_graphs = GraphBackend::kPiecewise;
-  GraphBackend decode_graphs = GraphBackend::kFull;
-  bool pad_decode = true;
+  GraphFlags graphs;
   std::vector<std::string> disabled_passes;
   EngineOptions engine;  // its scheduler's chunk is set by the session
   bool show_progress = true;
@@ -68,6 +62,9 @@ class ModelSession {
   const std::shared_ptr<const ChatTemplate>& chat_template() const {
     return chat_template_;
   }  // nullptr: none
+  // Renders messages with the model's template; empty without one. Any thread; outlives the session.
+  RenderChat chat_renderer() const;
+  void log_summary() const;
   std::string tokenizer_path() const;
   int context_length() const { return context_length_; }
   int64_t max_total_tokens() const { return max_total_tokens_; }
