@@ -65,13 +65,17 @@ Tensor Program::tensor(const Plan& plan, const PlannedNode& planned, ValueId id,
           evaluate(value.meta.shape, plan.bindings), evaluate(value.meta.strides, plan.bindings)};
 }
 
+// The leading dimension that pads is the first, of outputs and then of inputs, that has a live count.
 const int32_t* Program::live_rows(const Node& node) const {
-  const ValueId id = node.outputs.empty() ? node.mutations.front().version : node.outputs.front();
-  const Meta& meta = graph_.values[id].meta;
-  const auto symbol = meta.shape.empty() ? std::nullopt : meta.shape[0].symbol_name();
-  if (!symbol) return nullptr;
-  const auto found = addresses_.find("num_" + *symbol);
-  return found == addresses_.end() ? nullptr : static_cast<const int32_t*>(found->second);
+  std::vector<ValueId> ids = node.outputs;
+  ids.insert(ids.end(), node.inputs.begin(), node.inputs.end());
+  for (ValueId id : ids) {
+    if (id == kNoValue || graph_.values[id].meta.shape.empty()) continue;
+    const auto symbol = graph_.values[id].meta.shape[0].symbol_name();
+    const auto count = symbol ? addresses_.find("num_" + *symbol) : addresses_.end();
+    if (count != addresses_.end()) return static_cast<const int32_t*>(count->second);
+  }
+  return nullptr;
 }
 
 void Program::enqueue(const Plan& plan, const PlannedNode& planned) {
