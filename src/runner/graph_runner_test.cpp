@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "runner/tiny_model_for_test.h"
+#include "runner/model_for_test.h"
 
 namespace musaic {
 namespace {

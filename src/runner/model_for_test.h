@@ -26,18 +26,18 @@ inline WeightRows read_test_rows(const WeightSource& source, const GraphValue& w
   return rows;
 }
 
-// One of tests/data/tiny on the CPU, in float32.
-class TinyModel {
+// A model on the CPU, in float32 or on the integer path.
+class TestModel {
  public:
-  explicit TinyModel(const std::string& name, GraphRunnerOptions options = {}, CpuBackendOptions backend = {})
-      : files_(open_model(std::string(MUSAIC_TEST_DATA) + "/tiny/" + name)), backend_(backend) {
+  explicit TestModel(const std::string& path, GraphRunnerOptions options = {}, bool exact = true)
+      : files_(open_model(path)) {
     define_ops(registry_);
     add_cpu_kernels(registry_);
-    std::ifstream file(std::string(MUSAIC_TEST_DATA) + "/tiny/" + name + "/golden.json");
-    golden_ = nlohmann::json::parse(file).at("golden");
-    model_ = make_model(files_.config, files_.weights.get(), {.kv_dtype = DType::kF32, .page_size = 16});
-    options.graphs.quantize_activations = false;
-    if (options.num_pages == 0) options.num_pages = 128;
+    const DType kv_dtype = exact ? DType::kF32 : DType::kF16;
+    model_ = make_model(files_.config, files_.weights.get(), {.kv_dtype = kv_dtype, .page_size = kPageSize});
+    options.graphs.quantize_activations = !exact;
+    if (options.num_pages == 0) options.num_pages = 256;
+    num_pages_ = options.num_pages;
     runner_ = std::make_unique<GraphRunner>(*model_, target_, backend_, options);
     runner_->load({.read = [&](const GraphValue& weight) { return read_test_rows(*files_.weights, weight); },
                    .release = [](const GraphValue&) {}},
@@ -45,15 +45,16 @@ class TinyModel {
   }
 
   GraphRunner& runner() { return *runner_; }
-  const nlohmann::json& golden() const { return golden_; }
   const ModelConfig& config() const { return files_.config; }
 
-  // A sequence of its own pages: page 0 of slot s is s · max pages + 1, shuffled by a stride.
+  // A sequence whose pages lie scattered over the pool, none of them another slot's.
   BatchSequence sequence(int slot, std::vector<TokenId> tokens, int start, bool sample) const {
     BatchSequence sequence{
         .request = static_cast<RequestId>(slot + 1), .slot = slot, .start = start, .sample = sample};
     const int length = start + static_cast<int>(tokens.size());
-    for (int page = 0; page * 16 < length; ++page) sequence.pages.push_back((slot * 16 + page) * 5 % 128);
+    for (int page = 0; page * kPageSize < length; ++page) {
+      sequence.pages.push_back((slot * kPagesPerSlot + page) * 5 % num_pages_);  // 5 has no factor in common
+    }
     sequence.tokens = std::move(tokens);
     sequence.sampling.temperature = 0.0f;
     sequence.sampling.seed = 1;
@@ -85,12 +86,33 @@ class TinyModel {
   }
 
  private:
+  static constexpr int kPageSize = 16;
+  static constexpr int kPagesPerSlot = 16;
+
   ModelFiles files_;
   OpRegistry registry_;
   CpuBackend backend_;
   Target target_{registry_, backend_.device(), backend_.capabilities()};
   std::unique_ptr<Model> model_;
   std::unique_ptr<GraphRunner> runner_;
+  int num_pages_ = 0;
+};
+
+inline nlohmann::json read_test_json(const std::string& name) {
+  std::ifstream file(std::string(MUSAIC_TEST_DATA) + "/" + name);
+  return nlohmann::json::parse(file);
+}
+
+// One of tests/data/tiny, in float32.
+class TinyModel : public TestModel {
+ public:
+  explicit TinyModel(const std::string& name, GraphRunnerOptions options = {})
+      : TestModel(std::string(MUSAIC_TEST_DATA) + "/tiny/" + name, options),
+        golden_(read_test_json("tiny/" + name + "/golden.json").at("golden")) {}
+
+  const nlohmann::json& golden() const { return golden_; }
+
+ private:
   nlohmann::json golden_;
 };
 
