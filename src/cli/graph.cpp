@@ -16,7 +16,7 @@
 namespace musaic {
 namespace {
 
-struct GraphFlags {
+struct GraphVerbFlags {
   std::string model;
   std::string kind = "extend";
   std::string after;
@@ -55,7 +55,7 @@ void print_segments(const Graph& graph, const OpRegistry& registry) {
 }  // namespace
 
 int run_graph(const Platform& platform, int argc, char** argv) {
-  GraphFlags flags;
+  GraphVerbFlags flags;
   CLI::App app("Prints the graph of a model, as traced or after a pass.", "graph");
   app.add_option("model", flags.model, "a GGUF file, a Hugging Face folder or a bare config.json");
   app.add_option("--kind", flags.kind)->check(CLI::IsMember({"extend", "decode", "head", "logprobs"}));
