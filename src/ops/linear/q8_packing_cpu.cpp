@@ -41,59 +41,63 @@ constexpr bool has_super_blocks(DType dtype) {
   return panel_format(dtype).group_blocks == 8;
 }
 
-// The 32 quants of a block, as unsigned numbers.
+uint32_t load_word(const uint8_t* bytes) {
+  uint32_t word;
+  std::memcpy(&word, bytes, sizeof(word));
+  return word;
+}
+
+// Bits 0-3 to the lowest bits of 4 bytes.
+uint32_t spread_bits(uint32_t bits) {
+  return bits * 0x00204081u & 0x01010101u;
+}
+
+// Values 4 · group .. 4 · group + 3 of a block of 32, as unsigned bytes of a word.
 template <DType kType>
-void unpack_quants(const uint8_t* block, int sub_block, uint8_t* out) {
+uint32_t unpack_group(const uint8_t* block, int sub_block, int group) {
   constexpr BlockFormat kFormat = block_format(kType);
+  constexpr uint32_t kLowHalves = 0x0F0F0F0Fu;
   const uint8_t* quants = block + kFormat.quants;
   const uint8_t* high = block + kFormat.high_bits;
-  for (int i = 0; i < kBlockValues; ++i) {
-    if constexpr (kType == DType::kQ8_0) {
-      out[i] = quants[i] ^ 0x80;
-    } else if constexpr (kType == DType::kQ6_K) {
-      const int half = sub_block / 4, group = sub_block % 4;
-      const int low = quants[half * 64 + group % 2 * 32 + i] >> (group / 2 * 4) & 0xF;
-      out[i] = static_cast<uint8_t>(low | (high[half * 32 + i] >> (group * 2) & 3) << 4);
-    } else if constexpr (has_super_blocks(kType)) {
-      out[i] = quants[sub_block / 2 * 32 + i] >> (sub_block % 2 * 4) & 0xF;
-      if constexpr (kType == DType::kQ5_K)
-        out[i] = static_cast<uint8_t>(out[i] | (high[i] >> sub_block & 1) << 4);
-    } else {
-      out[i] = i < 16 ? quants[i] & 0xF : quants[i - 16] >> 4;
-      if constexpr (kFormat.high_bits >= 0)
-        out[i] = static_cast<uint8_t>(out[i] | (high[i / 8] >> (i % 8) & 1) << 4);
-    }
+  if constexpr (kType == DType::kQ8_0) return load_word(quants + 4 * group) ^ 0x80808080u;
+  if constexpr (kType == DType::kQ6_K) {
+    const int half = sub_block / 4, quarter = sub_block % 4;
+    const uint8_t* low = quants + half * 64 + quarter % 2 * 32;
+    return (load_word(low + 4 * group) >> (quarter / 2 * 4) & kLowHalves) |
+           (load_word(high + half * 32 + 4 * group) >> (quarter * 2) & 0x03030303u) << 4;
   }
+  if constexpr (has_super_blocks(kType)) {
+    const uint32_t low =
+        load_word(quants + sub_block / 2 * 32 + 4 * group) >> (sub_block % 2 * 4) & kLowHalves;
+    if constexpr (kType == DType::kQ4_K) return low;
+    return low | (load_word(high + 4 * group) >> sub_block & 0x01010101u) << 4;
+  }
+  const uint32_t low = load_word(quants + 4 * (group % 4)) >> (group / 4 * 4) & kLowHalves;
+  if constexpr (kFormat.high_bits < 0) return low;
+  return low | spread_bits(load_word(high) >> (4 * group) & 0xF) << 4;
 }
 
-// Column `column` of `count` × 64 bytes, 4 bytes of it in each.
-void put_column(const uint8_t* bytes, int count, int column, uint8_t* out) {
-  for (int line = 0; line < count; ++line) std::memcpy(out + 64 * line + 4 * column, bytes + 4 * line, 4);
-}
-
+// The block's quants as column `column` of its lines of 64 bytes.
 template <DType kType>
 void put_quants(const uint8_t* block, int sub_block, int column, uint8_t* out) {
-  if constexpr (kType == DType::kQ4_0 || kType == DType::kQ4_1)  // the file's nibbles pair the same values
-    return put_column(block + block_format(kType).quants, 4, column, out);
-  uint8_t quants[kBlockValues];
-  unpack_quants<kType>(block, sub_block, quants);
-  if constexpr (kType == DType::kQ8_0) return put_column(quants, 8, column, out);
-
-  uint8_t nibbles[16];
-  for (int i = 0; i < 16; ++i) nibbles[i] = static_cast<uint8_t>((quants[i] & 0xF) | quants[i + 16] << 4);
-  put_column(nibbles, 4, column, out);
-  uint8_t planes[8] = {};
-  constexpr int kPlanes = (panel_format(kType).quant_bytes - 256) / 64;
-  for (int i = 0; i < kBlockValues; ++i) {
-    const int group = i / 4;
-    const int high = quants[i] >> 4;
-    if constexpr (kPlanes == 1) planes[i % 4] = static_cast<uint8_t>(planes[i % 4] | high << group);
-    if constexpr (kPlanes == 2) {
-      uint8_t& plane = planes[group / 4 * 4 + i % 4];
-      plane = static_cast<uint8_t>(plane | high << (2 * (group % 4)));
-    }
+  constexpr int kPlanes = kType == DType::kQ8_0 ? 0 : (panel_format(kType).quant_bytes - 256) / 64;
+  uint32_t groups[8];
+  for (int group = 0; group < 8; ++group) groups[group] = unpack_group<kType>(block, sub_block, group);
+  const auto put = [&](int line, uint32_t word) {
+    std::memcpy(out + 64 * line + 4 * column, &word, sizeof(word));
+  };
+  if constexpr (kType == DType::kQ8_0) {
+    for (int group = 0; group < 8; ++group) put(group, groups[group]);
+    return;
   }
-  put_column(planes, kPlanes, column, out + 256);
+  for (int l = 0; l < 4; ++l) put(l, (groups[l] & 0x0F0F0F0Fu) | (groups[l + 4] & 0x0F0F0F0Fu) << 4);
+  for (int plane = 0; plane < kPlanes; ++plane) {
+    constexpr int kGroups = kPlanes == 0 ? 0 : 8 / kPlanes;
+    uint32_t bits = 0;
+    for (int i = 0; i < kGroups; ++i)
+      bits |= (groups[plane * kGroups + i] >> 4 & 0x0F0F0F0Fu) << (kPlanes * i);
+    put(4 + plane, bits);
+  }
 }
 
 struct ScaleAndMin {
