@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <charconv>
 
 #include "tokenizer/jinja/arguments.h"
 #include "tokenizer/jinja/methods.h"
@@ -197,6 +198,12 @@ Value zfill_method(const Value& object, const Arguments& arguments) {
   return text.insert(sign, repeat("0", missing));
 }
 
+bool read_position(const std::string& field, size_t& position) {
+  const char* end = field.data() + field.size();
+  const auto result = std::from_chars(field.data(), end, position);
+  return result.ec == std::errc() && result.ptr == end;
+}
+
 // "{} {0} {name}" without format specifications.
 Value format_method(const Value& object, const Arguments& arguments) {
   const std::string& text = object.text();
@@ -212,10 +219,10 @@ Value format_method(const Value& object, const Arguments& arguments) {
       const size_t end = text.find('}', at);
       if (end == std::string::npos) fail("format: a field has no end");
       const std::string field = text.substr(at + 1, end - at - 1);
-      const bool is_position =
-          field.empty() || (field.size() < 4 && std::all_of(field.begin(), field.end(), ::isdigit));
+      size_t position = 0;
+      const bool is_position = field.empty() || read_position(field, position);
       if (is_position) {
-        const size_t position = field.empty() ? next++ : static_cast<size_t>(std::stoi(field));
+        if (field.empty()) position = next++;
         if (position >= arguments.positional.size()) fail("format: no argument {}", position);
         out += to_text(arguments.positional[position]);
       } else {
