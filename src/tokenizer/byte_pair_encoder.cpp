@@ -96,10 +96,21 @@ TokenId BytePairEncoder::find_word(std::string_view bytes) const {
 
 void BytePairEncoder::index_merges(const std::vector<std::string>& merges) {
   merges_.resize(table_size(merges.size()));
-  for (size_t rank = 0; rank < merges.size(); ++rank) add_merge(merges[rank], static_cast<uint32_t>(rank));
+  TokenId previous = -1;
+  for (size_t rank = 0; rank < merges.size(); ++rank) {
+    previous = add_merge(merges[rank], static_cast<uint32_t>(rank), previous);
+  }
 }
 
-void BytePairEncoder::add_merge(const std::string& merge, uint32_t rank) {
+// Vocabularies mostly list what merges make in the merges' order: the neighbour is tried before the table.
+TokenId BytePairEncoder::find_merged(std::string_view bytes, TokenId previous) const {
+  const size_t neighbour = static_cast<size_t>(previous + 1);
+  if (previous >= 0 && neighbour < bytes_.size() && bytes_[neighbour] == bytes) return previous + 1;
+  return find_word(bytes);
+}
+
+// Returns the token that the merge makes; `previous` is the one of the merge before.
+TokenId BytePairEncoder::add_merge(const std::string& merge, uint32_t rank, TokenId previous) {
   const std::string_view text = merge;
   const size_t space = text.find(' ', 1);
   if (space == std::string_view::npos)
@@ -109,12 +120,13 @@ void BytePairEncoder::add_merge(const std::string& merge, uint32_t rank) {
   if (!left || !right) fail_load("tokenizer: merge {} '{}' is not in the byte-level alphabet", rank, merge);
   const TokenId left_token = find_word(*left);
   const TokenId right_token = find_word(*right);
-  const TokenId merged = find_word(*left + *right);
+  const TokenId merged = find_merged(*left + *right, previous);
   if (left_token < 0 || right_token < 0 || merged < 0) {
     fail_load("tokenizer: merge {} '{}' needs tokens that the vocabulary does not have", rank, merge);
   }
   Merge& entry = merges_[merge_slot(pair_of(left_token, right_token))];
   if (entry.merged < 0) entry = {pair_of(left_token, right_token), rank, merged};
+  return merged;
 }
 
 // The slot that holds `pair`, or the empty one where it would be.

@@ -37,7 +37,8 @@ class BytePairEncoder {
   void index_words(const TokenizerData& data);
   void add_word(TokenId token);
   void index_merges(const std::vector<std::string>& merges);
-  void add_merge(const std::string& merge, uint32_t rank);
+  TokenId add_merge(const std::string& merge, uint32_t rank, TokenId previous);
+  TokenId find_merged(std::string_view bytes, TokenId previous) const;
   TokenId find_word(std::string_view bytes) const;
   const Merge* find_merge(TokenId left, TokenId right) const;
   uint32_t rank_of(TokenId left, TokenId right) const;

@@ -10,10 +10,9 @@
 namespace musaic::jinja {
 
 inline constexpr size_t kMaxSourceBytes = size_t{1} << 20;
-inline constexpr size_t kMaxValueBytes = size_t{128}
-                                         << 20;   // of one string, or the output; a request has 32 MiB
-inline constexpr size_t kMaxItems = 1'000'000;    // of one list
-inline constexpr uint64_t kMaxWork = 20'000'000;  // evaluated nodes and handled bytes / kBytesPerWork
+inline constexpr size_t kMaxValueBytes = 64 << 20;  // of one string, or the output; a request has 32 MiB
+inline constexpr size_t kMaxItems = 1'000'000;      // of one list
+inline constexpr uint64_t kMaxWork = 20'000'000;    // evaluated nodes and handled bytes / kBytesPerWork
 inline constexpr uint64_t kBytesPerWork = 32;
 inline constexpr int kMaxDepth = 800;       // nested evaluations: a macro's recursion takes about eight each
 inline constexpr int kMaxNesting = 200;     // of lists and dicts in one another
