@@ -19,7 +19,8 @@ class ChatTemplate {
   static Result<std::shared_ptr<const ChatTemplate>> parse(const std::string& source);
   ~ChatTemplate();
 
-  // `context` is an object: messages, tools, add_generation_prompt, bos_token, eos_token, ... Fails with the
+  // `context` is an object: messages, tools (null when there are none, as Hugging Face passes it),
+  // add_generation_prompt, bos_token, eos_token, ... Fails with the
   // template's own message (raise_exception), with the line of an error, or when it exceeds its limits of
   // work, size and depth: always the request's or the template's fault. `now` is for tests: what strftime_now
   // tells.

@@ -33,6 +33,12 @@ int64_t integer_or(const Value* value, int64_t otherwise, std::string_view funct
   return value->integer();
 }
 
+int64_t width_or(const Value* value, int64_t otherwise, std::string_view function, int64_t most) {
+  const int64_t width = integer_or(value, otherwise, function);
+  if (width > most) fail("{}: a width of {}, at most {} is allowed", function, width, most);
+  return std::max<int64_t>(width, 0);
+}
+
 bool flag_or(const Value* value, bool otherwise) {
   return value ? is_true(*value) : otherwise;
 }

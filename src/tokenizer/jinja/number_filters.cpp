@@ -77,6 +77,8 @@ Value filter_round(const Value& input, const Arguments& arguments, Budget&) {
   if (method == "common") {
     if (input.is_integer() && precision >= 0) return input.integer();
     const double rounded = round_half_even(input.number(), precision);
+    if (input.is_integer() && std::fabs(rounded) >= kIntegerRange)
+      fail("round: the result does not fit in 64 bits");
     return input.is_integer() ? Value(static_cast<int64_t>(rounded)) : Value(rounded);
   }
   const double scale = std::pow(10.0, static_cast<double>(precision));

@@ -10,8 +10,6 @@
 namespace musaic::jinja {
 namespace {
 
-constexpr int64_t kMaxIndent = 10'000;
-
 Value filter_trim(const Value& input, const Arguments& arguments, Budget&) {
   const auto bound = bind("trim", arguments, {"chars"});
   const std::string characters = bound[0] && bound[0]->is_none() ? "" : text_or(bound[0], "", "trim");
@@ -73,9 +71,7 @@ Value filter_escape(const Value& input, const Arguments&, Budget&) {
 // The characters of one level: a number of spaces, or the text itself.
 std::string indent_of(const Value* width, int64_t otherwise, std::string_view function) {
   if (width && width->is_text()) return width->text();
-  const int64_t spaces = integer_or(width, otherwise, function);
-  if (spaces > kMaxIndent) fail("{}: a width of {}, at most {} is allowed", function, spaces, kMaxIndent);
-  return std::string(static_cast<size_t>(std::max<int64_t>(spaces, 0)), ' ');
+  return std::string(static_cast<size_t>(width_or(width, otherwise, function)), ' ');
 }
 
 Value filter_indent(const Value& input, const Arguments& arguments, Budget&) {
@@ -115,11 +111,10 @@ Value filter_tojson(const Value& input, const Arguments& arguments, Budget&) {
 Value filter_center(const Value& input, const Arguments& arguments, Budget&) {
   Arguments width = arguments;
   if (width.positional.empty() && width.named.empty()) width.positional.emplace_back(80);
-  const int64_t wanted = integer_or(bind("center", width, {"width"})[0], 80, "center");
+  const int64_t wanted = width_or(bind("center", width, {"width"})[0], 80, "center");
   const std::string text = to_text(input);
   const auto missing = wanted - static_cast<int64_t>(count_characters(text));
   if (missing <= 0) return text;
-  if (missing > kMaxIndent) fail("center: a width of {} is too much", wanted);
   const int64_t left = missing / 2 + (missing & wanted & 1);
   return std::string(left, ' ') + text + std::string(missing - left, ' ');
 }
@@ -138,12 +133,12 @@ Value filter_wordcount(const Value& input, const Arguments&, Budget&) {
 
 Value filter_truncate(const Value& input, const Arguments& arguments, Budget&) {
   const auto bound = bind("truncate", arguments, {"length", "killwords", "end", "leeway"});
-  const int64_t length = integer_or(bound[0], 255, "truncate");
+  const int64_t length = width_or(bound[0], 255, "truncate", kMaxValueBytes);
   const std::string end = text_or(bound[2], "...", "truncate");
-  const int64_t leeway = integer_or(bound[3], 5, "truncate");
+  const int64_t leeway = width_or(bound[3], 5, "truncate", kMaxValueBytes);
   const std::string text = to_text(input);
   const auto kept = length - static_cast<int64_t>(count_characters(end));
-  if (kept < 0 || leeway < 0) fail("truncate: expected a length of at least {}", count_characters(end));
+  if (kept < 0) fail("truncate: expected a length of at least {}", count_characters(end));
   if (static_cast<int64_t>(count_characters(text)) <= length + leeway) return text;
   const Value bound_end(kept);
   std::string cut = slice(Value(text), nullptr, &bound_end, nullptr).text();

@@ -10,8 +10,6 @@
 namespace musaic::jinja {
 namespace {
 
-constexpr int64_t kMaxWidth = 10'000;
-
 Value list_of(std::vector<std::string> texts) {
   List items;
   for (std::string& text : texts) items.emplace_back(std::move(text));
@@ -182,16 +180,14 @@ Value case_method(const Value& object, const Arguments& arguments) {
 template <bool left>
 Value just_method(const Value& object, const Arguments& arguments) {
   const auto bound = bind("just", arguments, {"width", "fillchar"});
-  const int64_t width = integer_or(bound[0], 0, "just");
-  if (width > kMaxWidth) fail("a width of {}, at most {} is allowed", width, kMaxWidth);
+  const int64_t width = width_or(bound[0], 0, "just");
   const auto missing = width - static_cast<int64_t>(count_characters(object.text()));
   const std::string fill = repeat(text_or(bound[1], " ", "just"), missing);
   return left ? object.text() + fill : fill + object.text();
 }
 
 Value zfill_method(const Value& object, const Arguments& arguments) {
-  const int64_t width = integer_or(bind("zfill", arguments, {"width"})[0], 0, "zfill");
-  if (width > kMaxWidth) fail("a width of {}, at most {} is allowed", width, kMaxWidth);
+  const int64_t width = width_or(bind("zfill", arguments, {"width"})[0], 0, "zfill");
   std::string text = object.text();
   const auto missing = width - static_cast<int64_t>(count_characters(text));
   const size_t sign = text.starts_with('-') || text.starts_with('+') ? 1 : 0;
