@@ -9,8 +9,6 @@
 namespace musaic {
 namespace {
 
-constexpr int kMaxTensors = 24;  // arguments of one op; musaic::sample has the most
-
 Shape evaluate(const DimShape& dims, const DimBindings& bindings) {
   std::array<int64_t, Shape::kMaxRank> values{};
   for (size_t i = 0; i < dims.size(); ++i) values[i] = dims[i].evaluate(bindings);
@@ -78,78 +76,90 @@ const int32_t* Program::live_rows(const Node& node) const {
   return nullptr;
 }
 
-void Program::enqueue(const Plan& plan, const PlannedNode& planned) {
+Program::BoundCall Program::bind_call(const Plan& plan, const PlannedNode& planned) const {
   const Node& node = graph_.nodes[planned.node];
-  std::array<Tensor, kMaxTensors> inputs;
-  std::array<Tensor, kMaxTensors> outputs;
-  CHECK(node.inputs.size() <= kMaxTensors && node.outputs.size() <= kMaxTensors);
-  for (size_t i = 0; i < node.inputs.size(); ++i)
-    inputs[i] = tensor(plan, planned, node.inputs[i], static_cast<int>(i));
-  for (size_t i = 0; i < node.outputs.size(); ++i) outputs[i] = tensor(plan, planned, node.outputs[i], -1);
-  Tensor workspace;
-  if (planned.workspace_bytes > 0) {
-    workspace = Tensor::contiguous(arena_ + planned.workspace_offset, DType::kU8,
-                                   {static_cast<int64_t>(planned.workspace_bytes)});
+  BoundCall call{.node = &node,
+                 .kernel = planned.kernel,
+                 .inputs = {},
+                 .outputs = {},
+                 .workspace = {},
+                 .live_rows = live_rows(node)};
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    call.inputs.push_back(tensor(plan, planned, node.inputs[i], static_cast<int>(i)));
   }
-  backend_.name_next(node.op.c_str());
-  planned.kernel->run({std::span(inputs.data(), node.inputs.size()),
-                       std::span(outputs.data(), node.outputs.size()), workspace, node.attributes,
-                       live_rows(node), backend_.stream()});
+  for (ValueId id : node.outputs) call.outputs.push_back(tensor(plan, planned, id, -1));
+  if (planned.workspace_bytes > 0) {
+    call.workspace = Tensor::contiguous(arena_ + planned.workspace_offset, DType::kU8,
+                                        {static_cast<int64_t>(planned.workspace_bytes)});
+  }
+  return call;
 }
 
-void Program::enqueue_segment(const Plan& plan, const Segment& segment) {
+std::vector<Program::BoundCall> Program::bind_segment(const Plan& plan, const Segment& segment) const {
   const auto first =
       std::lower_bound(plan.nodes.begin(), plan.nodes.end(), segment.begin,
                        [](const PlannedNode& planned, int node) { return planned.node < node; });
-  for (auto it = first; it != plan.nodes.end() && it->node < segment.end; ++it) enqueue(plan, *it);
+  std::vector<BoundCall> calls;
+  for (auto it = first; it != plan.nodes.end() && it->node < segment.end; ++it)
+    calls.push_back(bind_call(plan, *it));
+  return calls;
+}
+
+void Program::enqueue(const BoundCall& call) {
+  backend_.name_next(call.node->op.c_str());
+  call.kernel->run(
+      {call.inputs, call.outputs, call.workspace, call.node->attributes, call.live_rows, backend_.stream()});
 }
 
 void Program::run_eagerly(int bucket) {
   const Plan& plan = buckets_.at(bucket).plan;
   if (observer_) return run_observed(plan);
-  for (const Segment& segment : segments_) enqueue_segment(plan, segment);
+  for (const PlannedNode& planned : plan.nodes) enqueue(bind_call(plan, planned));
 }
 
 void Program::run_observed(const Plan& plan) {
   for (const PlannedNode& planned : plan.nodes) {
+    const BoundCall call = bind_call(plan, planned);
     const auto start = std::chrono::steady_clock::now();
-    enqueue(plan, planned);
+    enqueue(call);
     backend_.stream().synchronize();
-    observer_(graph_, plan, planned, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    observer_(graph_, plan, planned,
+              std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
 }
 
 void Program::capture(int bucket) {
   const auto start = std::chrono::steady_clock::now();
   Bucket& state = buckets_.at(bucket);
-  state.pieces.clear();
+  state.segments.clear();
   backend_.stream().synchronize();
   for (const Segment& segment : segments_) {
-    if (segment.is_break) {
-      state.pieces.push_back(nullptr);
-      continue;
+    BoundSegment bound{.piece = nullptr, .calls = bind_segment(state.plan, segment)};
+    if (!segment.is_break) {
+      backend_.begin_capture(backend_.stream());
+      for (const BoundCall& call : bound.calls) enqueue(call);
+      bound.piece = backend_.end_capture(backend_.stream());
+      bound.calls.clear();
+      bound.calls.shrink_to_fit();
     }
-    backend_.begin_capture(backend_.stream());
-    enqueue_segment(state.plan, segment);
-    state.pieces.push_back(backend_.end_capture(backend_.stream()));
+    state.segments.push_back(std::move(bound));
   }
   capture_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 void Program::replay(int bucket) {
-  Bucket& state = buckets_.at(bucket);
-  for (size_t i = 0; i < segments_.size(); ++i) {
-    if (segments_[i].is_break) {
-      enqueue_segment(state.plan, segments_[i]);
+  for (const BoundSegment& segment : buckets_.at(bucket).segments) {
+    if (segment.piece) {
+      segment.piece->replay(backend_.stream());
     } else {
-      state.pieces[i]->replay(backend_.stream());
+      for (const BoundCall& call : segment.calls) enqueue(call);
     }
   }
 }
 
 bool Program::is_captured(int bucket) const {
   const auto found = buckets_.find(bucket);
-  return found != buckets_.end() && !found->second.pieces.empty();
+  return found != buckets_.end() && !found->second.segments.empty();
 }
 
 std::vector<int> Program::bucket_sizes() const {
@@ -172,7 +182,7 @@ size_t Program::arena_bytes() const {
 size_t Program::captured_bytes() const {
   size_t bytes = 0;
   for (const auto& [size, bucket] : buckets_) {
-    for (const auto& piece : bucket.pieces) bytes += piece ? piece->bytes() : 0;
+    for (const BoundSegment& segment : bucket.segments) bytes += segment.piece ? segment.piece->bytes() : 0;
   }
   return bytes;
 }

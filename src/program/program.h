@@ -49,14 +49,28 @@ class Program {
   double capture_seconds() const { return capture_seconds_; }
 
  private:
+  // One kernel with everything that its call needs, at final addresses.
+  struct BoundCall {
+    const Node* node;
+    const Kernel* kernel;
+    std::vector<Tensor> inputs;
+    std::vector<Tensor> outputs;
+    Tensor workspace;
+    const int32_t* live_rows;
+  };
+  // A segment ready for replay: a captured piece, or the break's calls.
+  struct BoundSegment {
+    std::unique_ptr<CapturedGraph> piece;
+    std::vector<BoundCall> calls;
+  };
   struct Bucket {
     Plan plan;
-    std::vector<std::unique_ptr<CapturedGraph>>
-        pieces;  // one a segment; empty until captured, null for breaks
+    std::vector<BoundSegment> segments;  // empty until captured
   };
 
-  void enqueue(const Plan& plan, const PlannedNode& planned);
-  void enqueue_segment(const Plan& plan, const Segment& segment);
+  BoundCall bind_call(const Plan& plan, const PlannedNode& planned) const;
+  std::vector<BoundCall> bind_segment(const Plan& plan, const Segment& segment) const;
+  void enqueue(const BoundCall& call);
   void run_observed(const Plan& plan);
   Tensor tensor(const Plan& plan, const PlannedNode& planned, ValueId id, int input) const;
   void* storage_address(const Plan& plan, const PlannedNode& planned, ValueId id, int input) const;
