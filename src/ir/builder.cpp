@@ -5,24 +5,14 @@
 namespace musaic {
 namespace {
 
-// Attributes by schema: defaults filled in, unknown or missing ones refused.
-Attributes complete_attributes(const Schema& schema, Attributes given) {
-  Attributes complete;
+// Attributes by schema: defaults filled in, unknown, missing or wrong ones refused.
+Attributes complete_attributes(const Schema& schema, Attributes attributes) {
   for (const SchemaArgument& argument : schema.arguments) {
-    if (argument.type == SchemaType::kTensor) continue;
-    const auto found = given.entries().find(argument.name);
-    if (found != given.entries().end()) {
-      complete.set(argument.name, found->second);
-    } else if (argument.default_value) {
-      complete.set(argument.name, *argument.default_value);
-    } else {
-      fail_load("{}: argument {} is missing", schema.name, argument.name);
-    }
+    if (argument.default_value && !attributes.contains(argument.name))
+      attributes.set(argument.name, *argument.default_value);
   }
-  for (const auto& [name, value] : given.entries()) {
-    if (!complete.contains(name)) fail_load("{}: has no argument {}", schema.name, name);
-  }
-  return complete;
+  if (const auto problem = attribute_problem(schema, attributes)) fail_load("{}: {}", schema.name, *problem);
+  return attributes;
 }
 
 std::vector<const Meta*> input_metas(const Graph& graph, const std::vector<ValueId>& inputs) {
@@ -65,7 +55,20 @@ ValueId GraphBuilder::add(GraphValue value) {
   return id;
 }
 
+void GraphBuilder::check_new(const std::string& name) const {
+  CHECK(graph_.find(name) == kNoValue, "graph {}: {} is there already", graph_.name, name);
+}
+
+Value GraphBuilder::known(ValueId id, ValueKind kind, DType dtype, const DimShape& shape) {
+  const GraphValue& value = graph_.values[id];
+  CHECK(value.kind == kind && value.meta == Meta::contiguous(dtype, shape, graph_.device),
+        "graph {}: {} is {}, asked for as {}{}", graph_.name, value.name, to_string(value.meta), name(dtype),
+        to_string(shape));
+  return {this, id};
+}
+
 Value GraphBuilder::input(std::string name, DType dtype, DimShape shape) {
+  check_new(name);
   return {this, add({.name = std::move(name),
                      .kind = ValueKind::kInput,
                      .meta = Meta::contiguous(dtype, std::move(shape), graph_.device)})};
@@ -74,8 +77,8 @@ Value GraphBuilder::input(std::string name, DType dtype, DimShape shape) {
 Value GraphBuilder::weight(std::vector<std::string> parts, DType dtype, DimShape shape) {
   std::string name;
   for (const std::string& part : parts) name += (name.empty() ? "" : "+") + part;
-  const ValueId known = graph_.find(name);
-  if (known != kNoValue) return {this, known};
+  const ValueId found = graph_.find(name);
+  if (found != kNoValue) return known(found, ValueKind::kWeight, dtype, shape);
   return {this, add({.name = std::move(name),
                      .kind = ValueKind::kWeight,
                      .meta = Meta::contiguous(dtype, std::move(shape), graph_.device),
@@ -83,8 +86,8 @@ Value GraphBuilder::weight(std::vector<std::string> parts, DType dtype, DimShape
 }
 
 Value GraphBuilder::constant(std::string name, DType dtype, DimShape shape, std::vector<std::byte> bytes) {
-  const ValueId known = graph_.find(name);
-  if (known != kNoValue) return {this, known};
+  const ValueId found = graph_.find(name);
+  if (found != kNoValue) return known(found, ValueKind::kConstant, dtype, shape);
   return {this, add({.name = std::move(name),
                      .kind = ValueKind::kConstant,
                      .meta = Meta::contiguous(dtype, std::move(shape), graph_.device),
@@ -92,6 +95,7 @@ Value GraphBuilder::constant(std::string name, DType dtype, DimShape shape, std:
 }
 
 Value GraphBuilder::state(std::string name, DType dtype, DimShape shape) {
+  check_new(name);
   return {this, add({.name = std::move(name),
                      .kind = ValueKind::kState,
                      .meta = Meta::contiguous(dtype, std::move(shape), graph_.device)})};
@@ -116,7 +120,11 @@ std::vector<Value> GraphBuilder::call(std::string_view name, std::span<const Val
   Node node;
   node.op = op->schema.name;
   node.inputs.assign(tensors.size(), kNoValue);
-  for (size_t i = 0; i < inputs.size(); ++i) node.inputs[i] = inputs[i].id();
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    CHECK(!inputs[i].defined() || &inputs[i].builder() == this, "{}: {} is a value of another graph", name,
+          tensors[i]->name);
+    node.inputs[i] = inputs[i].id();
+  }
   node.attributes = complete_attributes(op->schema, std::move(attributes));
 
   const auto metas = input_metas(graph_, node.inputs);
@@ -130,6 +138,8 @@ std::vector<Value> GraphBuilder::call(std::string_view name, std::span<const Val
   for (const FakeOutput& fake : fakes) {
     GraphValue value{.name = "", .kind = ValueKind::kNode, .meta = fake.meta, .node = node_index};
     if (fake.view_of >= 0) {
+      CHECK(fake.view_of < static_cast<int>(node.inputs.size()) && node.inputs[fake.view_of] != kNoValue,
+            "{}: the fake kernel gives a view of an absent argument", name);
       const GraphValue& base = graph_.values[node.inputs[fake.view_of]];
       value.storage = base.storage;
       value.offset = base.offset + fake.view_offset;

@@ -36,9 +36,10 @@ class GraphBuilder {
   // Continues a graph (passes). REQUIRES: its values stay valid.
   GraphBuilder(const OpRegistry& registry, Graph graph);
 
+  // REQUIRES of input and state: the name is new. A weight or constant that is asked for again is the same
+  // value. REQUIRES: of the same dtype and shape.
   Value input(std::string name, DType dtype, DimShape shape);
-  // `parts`: names of the tensors stacked along dimension 0; asking again for the same parts gives the same
-  // value.
+  // `parts`: names of the tensors stacked along dimension 0.
   Value weight(std::vector<std::string> parts, DType dtype, DimShape shape);
   Value constant(std::string name, DType dtype, DimShape shape, std::vector<std::byte> bytes);
   Value state(std::string name, DType dtype, DimShape shape);
@@ -55,6 +56,9 @@ class GraphBuilder {
 
  private:
   ValueId add(GraphValue value);
+  void check_new(const std::string& name) const;
+  // The leaf that is there already. REQUIRES: it is of that kind, dtype and shape.
+  Value known(ValueId id, ValueKind kind, DType dtype, const DimShape& shape);
 
   const OpRegistry& registry_;
   Graph graph_;

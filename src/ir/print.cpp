@@ -44,7 +44,7 @@ std::string print_node(const Graph& graph, const Node& node) {
   std::string arguments;
   for (ValueId id : node.inputs) arguments += (arguments.empty() ? "" : ", ") + reference(graph, id);
   for (const auto& [name, value] : node.attributes.entries())
-    arguments += ", " + name + "=" + to_string(value);
+    arguments += (arguments.empty() ? "" : ", ") + name + "=" + to_string(value);
   line += arguments + ")";
   for (const Mutation& mutation : node.mutations) {
     line += fmt::format(" ! {} -> {}", reference(graph, node.inputs[mutation.input]),

@@ -1,5 +1,9 @@
 #include "ir/schema.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
 #include <charconv>
 
 namespace musaic {
@@ -9,6 +13,19 @@ bool is_word(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == ':' || c == '.';
 }
 
+// All of the text, and within range.
+template <class T>
+bool parse_number(std::string_view text, T& number) {
+  const char* end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, number);
+  return parsed.ec == std::errc() && parsed.ptr == end;
+}
+
+bool is_operator_name(std::string_view name) {
+  const size_t colons = name.find("::");
+  return colons != std::string_view::npos && colons > 0 && colons + 2 < name.size();
+}
+
 class SchemaParser {
  public:
   explicit SchemaParser(std::string_view text) : whole_(text), text_(text) {}
@@ -16,7 +33,7 @@ class SchemaParser {
   Result<Schema> parse() {
     Schema schema;
     schema.name = word();
-    if (schema.name.find("::") == std::string::npos) return error("an operator name like ns::op");
+    if (!is_operator_name(schema.name)) return error("an operator name like ns::op");
     if (!take("(")) return error("'('");
     bool first = true;
     while (!take(")")) {
@@ -24,6 +41,7 @@ class SchemaParser {
       first = false;
       SchemaArgument argument;
       if (Status status = parse_argument(argument); !status.ok()) return status;
+      if (find(schema, argument.name)) return error("another name than the taken " + argument.name);
       schema.arguments.push_back(std::move(argument));
     }
     if (!take("->")) return error("'->'");
@@ -93,19 +111,19 @@ class SchemaParser {
     while (length < text_.size() && text_[length] != ',' && text_[length] != ')' && text_[length] != ' ')
       ++length;
     const std::string_view value = text_.substr(0, length);
-    const char* end = value.data() + value.size();
     if (argument.type == SchemaType::kTensor) {
-      if (value != "None") return error("None");
+      if (value != "None" || !argument.optional) return error("no default but None of a Tensor?");
+      argument.default_none = true;
     } else if (argument.type == SchemaType::kBool) {
       if (value != "True" && value != "False") return error("True or False");
       argument.default_value = value == "True";
     } else if (argument.type == SchemaType::kInt) {
       int64_t number = 0;
-      if (std::from_chars(value.data(), end, number).ptr != end) return error("a whole number");
+      if (!parse_number(value, number)) return error("a whole number");
       argument.default_value = number;
     } else if (argument.type == SchemaType::kFloat) {
       double number = 0;
-      if (std::from_chars(value.data(), end, number).ptr != end) return error("a number");
+      if (!parse_number(value, number)) return error("a number");
       argument.default_value = number;
     } else {
       return error("no default for this type");
@@ -130,12 +148,23 @@ class SchemaParser {
     SchemaReturn result;
     if (take("(")) {
       result.alias = word();
-      if (result.alias.empty() || !take(")")) return error("an alias like (a)");
+      if (!is_alias(schema, result.alias)) return error("the alias of an argument, like (a)");
+      if (!take(")")) return error("')'");
     }
     const std::string_view before = text_;
     if (word().empty()) text_ = before;  // a return may have a name
     schema.returns.push_back(std::move(result));
     return {};
+  }
+
+  static bool find(const Schema& schema, std::string_view name) {
+    return std::any_of(schema.arguments.begin(), schema.arguments.end(),
+                       [&](const SchemaArgument& argument) { return argument.name == name; });
+  }
+  static bool is_alias(const Schema& schema, std::string_view alias) {
+    return std::any_of(schema.arguments.begin(), schema.arguments.end(), [&](const SchemaArgument& argument) {
+      return !alias.empty() && argument.alias == alias;
+    });
   }
 
   std::string_view whole_;
@@ -162,6 +191,24 @@ std::string type_text(const SchemaArgument& argument) {
   return "";
 }
 
+bool has_type(const Attribute& attribute, SchemaType type) {
+  switch (type) {
+    case SchemaType::kInt:
+      return std::holds_alternative<int64_t>(attribute);
+    case SchemaType::kFloat:
+      return std::holds_alternative<double>(attribute);
+    case SchemaType::kBool:
+      return std::holds_alternative<bool>(attribute);
+    case SchemaType::kString:
+      return std::holds_alternative<std::string>(attribute);
+    case SchemaType::kIntList:
+      return std::holds_alternative<std::vector<int64_t>>(attribute);
+    case SchemaType::kTensor:
+      return false;
+  }
+  return false;
+}
+
 }  // namespace
 
 Result<Schema> Schema::parse(std::string_view text) {
@@ -185,6 +232,7 @@ std::string to_string(const Schema& schema) {
   for (const SchemaArgument& argument : schema.arguments) {
     if (out.back() != '(') out += ", ";
     out += type_text(argument) + " " + argument.name;
+    if (argument.default_none) out += "=None";
     if (argument.default_value) out += "=" + to_string(*argument.default_value);
   }
   out += ") -> ";
@@ -194,6 +242,29 @@ std::string to_string(const Schema& schema) {
                (result.alias.empty() ? "" : "(" + result.alias + ")");
   }
   return schema.returns.size() == 1 ? out + returns : out + "(" + returns + ")";
+}
+
+std::optional<std::string> attribute_problem(const Schema& schema, const Attributes& attributes) {
+  size_t expected = 0;
+  for (const SchemaArgument& argument : schema.arguments) {
+    if (argument.type == SchemaType::kTensor) continue;
+    ++expected;
+    const auto found = attributes.entries().find(argument.name);
+    if (found == attributes.entries().end()) return fmt::format("argument {} is missing", argument.name);
+    if (!has_type(found->second, argument.type)) {
+      return fmt::format("argument {} is {}, expected {}", argument.name, to_string(found->second),
+                         type_text(argument));
+    }
+  }
+  if (attributes.entries().size() == expected) return std::nullopt;
+  for (const auto& [name, value] : attributes.entries()) {
+    const auto same_name = [&, wanted = std::string_view(name)](const SchemaArgument& argument) {
+      return argument.type != SchemaType::kTensor && argument.name == wanted;
+    };
+    if (std::none_of(schema.arguments.begin(), schema.arguments.end(), same_name))
+      return fmt::format("has no argument {}", name);
+  }
+  return std::nullopt;
 }
 
 }  // namespace musaic

@@ -15,9 +15,10 @@ enum class SchemaType { kTensor, kInt, kFloat, kBool, kString, kIntList };
 struct SchemaArgument {
   std::string name;
   SchemaType type = SchemaType::kTensor;
-  bool optional = false;  // `Tensor?`
-  std::string alias;      // `a` of Tensor(a!) or Tensor(a)
-  bool mutated = false;   // `!`
+  bool optional = false;      // `Tensor?`
+  std::string alias;          // `a` of Tensor(a!) or Tensor(a)
+  bool mutated = false;       // `!`
+  bool default_none = false;  // `=None` of a Tensor?
   std::optional<Attribute> default_value;
 };
 
@@ -39,5 +40,8 @@ struct Schema {
 };
 
 std::string to_string(const Schema& schema);
+
+// What is wrong with a call's non-tensor arguments: missing, unknown or of another type. nullopt: nothing.
+std::optional<std::string> attribute_problem(const Schema& schema, const Attributes& attributes);
 
 }  // namespace musaic

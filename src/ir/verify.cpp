@@ -15,11 +15,12 @@ class Verifier {
     defined_.assign(graph_.values.size(), false);
     for (size_t i = 0; i < graph_.values.size(); ++i) {
       defined_[i] = graph_.values[i].kind != ValueKind::kNode;
+      if (!exists(graph_.values[i].storage))
+        problem("%{} lies in the unknown storage %{}", i, graph_.values[i].storage);
     }
+    if (!problems_.empty()) return problems_;
     for (size_t i = 0; i < graph_.nodes.size(); ++i) check_node(static_cast<int>(i));
-    for (const auto& [name, id] : graph_.outputs) {
-      if (id < 0 || !defined_[id]) problem("output {} is never computed", name);
-    }
+    for (const auto& [name, id] : graph_.outputs) check_graph_output(name, id);
     return problems_;
   }
 
@@ -28,6 +29,8 @@ class Verifier {
   void problem(fmt::format_string<Args...> format, Args&&... args) {
     problems_.push_back(fmt::format(format, std::forward<Args>(args)...));
   }
+
+  bool exists(ValueId id) const { return id >= 0 && id < static_cast<ValueId>(graph_.values.size()); }
 
   void check_node(int index) {
     const Node& node = graph_.nodes[index];
@@ -38,10 +41,22 @@ class Verifier {
       return problem("node {} {}: {} tensors, the schema has {}", index, node.op, node.inputs.size(),
                      tensors.size());
     }
+    const size_t problems_before = problems_.size();
     for (size_t i = 0; i < tensors.size(); ++i) check_input(index, node.inputs[i], *tensors[i]);
-    check_fake(index, *op);
-    for (ValueId id : node.outputs) defined_[id] = true;
+    if (const auto wrong = attribute_problem(op->schema, node.attributes))
+      problem("node {} {}: {}", index, node.op, *wrong);
+    if (problems_.size() == problems_before) check_fake(index, *op);
+    for (ValueId id : node.outputs) define(index, id);
     record_mutations(index, tensors);
+  }
+
+  void define(int index, ValueId id) {
+    const std::string& op = graph_.nodes[index].op;
+    if (!exists(id)) return problem("node {} {}: computes the unknown %{}", index, op, id);
+    if (defined_[id]) problem("node {} {}: %{} is computed already", index, op, id);
+    if (graph_.values[id].node != index)
+      problem("node {} {}: %{} names node {} as its own", index, op, id, graph_.values[id].node);
+    defined_[id] = true;
   }
 
   void check_input(int index, ValueId id, const SchemaArgument& argument) {
@@ -50,12 +65,11 @@ class Verifier {
       if (!argument.optional) problem("node {} {}: {} is missing", index, op, argument.name);
       return;
     }
-    if (id < 0 || id >= static_cast<ValueId>(graph_.values.size()) || !defined_[id]) {
+    if (!exists(id) || !defined_[id]) {
       return problem("node {} {}: {} is used before it is computed", index, op, argument.name);
     }
     const GraphValue& value = graph_.values[id];
-    for (ValueId write : writes_[value.storage]) {
-      if (id >= write || !overlaps(value, graph_.values[write])) continue;
+    if (const ValueId write = overwritten_by(id); write != kNoValue) {
       problem("node {} {}: {} is version %{} of a storage that %{} has overwritten", index, op, argument.name,
               id, write);
     }
@@ -64,13 +78,29 @@ class Verifier {
     }
   }
 
+  void check_graph_output(const std::string& name, ValueId id) {
+    if (!exists(id) || !defined_[id]) return problem("output {} is never computed", name);
+    if (const ValueId write = overwritten_by(id); write != kNoValue)
+      problem("output {} is version %{} of a storage that %{} has overwritten", name, id, write);
+  }
+
+  // The version that a node before this point has written over the value; kNoValue: none.
+  ValueId overwritten_by(ValueId id) const {
+    const GraphValue& value = graph_.values[id];
+    for (ValueId write : writes_[value.storage]) {
+      if (id < write && overlaps(value, graph_.values[write])) return write;
+    }
+    return kNoValue;
+  }
+
   // Views of one storage with constant offsets along the last dimension overlap unless their columns are
   // disjoint.
   static bool overlaps(const GraphValue& a, const GraphValue& b) {
     if (!a.offset.is_constant() || !b.offset.is_constant() || a.meta.rank() < 2 || b.meta.rank() < 2)
       return true;
     const Dim& wide = a.meta.strides[0];
-    if (!(wide == b.meta.strides[0]) || !wide.is_constant()) return true;
+    if (!(wide == b.meta.strides[0]) || !wide.is_constant() || wide.constant() <= 0) return true;
+    if (!a.meta.has_dense_rows() || !b.meta.has_dense_rows()) return true;
     const int64_t a_begin = a.offset.constant() % wide.constant();
     const int64_t b_begin = b.offset.constant() % wide.constant();
     const Dim& a_size = a.meta.dim(-1);
@@ -90,39 +120,65 @@ class Verifier {
         return problem("node {} {}: {} outputs, its fake has {}", index, node.op, node.outputs.size(),
                        fakes.size());
       }
-      for (size_t i = 0; i < fakes.size(); ++i) check_output(index, node.outputs[i], fakes[i]);
+      for (size_t i = 0; i < fakes.size(); ++i) {
+        if (exists(node.outputs[i])) check_output(index, op.schema, static_cast<int>(i), fakes[i]);
+      }
     } catch (const LoadError& error) {
       problem("node {}: {}", index, error.what());
     }
   }
 
-  void check_output(int index, ValueId id, const FakeOutput& fake) {
+  void check_output(int index, const Schema& schema, int output, const FakeOutput& fake) {
     const Node& node = graph_.nodes[index];
+    const ValueId id = node.outputs[output];
     const GraphValue& value = graph_.values[id];
     if (!(value.meta == fake.meta)) {
       problem("node {} {}: %{} is {}, its fake says {}", index, node.op, id, to_string(value.meta),
               to_string(fake.meta));
     }
-    const ValueId storage = fake.view_of < 0 ? id : graph_.values[node.inputs[fake.view_of]].storage;
-    if (value.storage != storage)
+    const auto tensors = schema.tensors();
+    const bool is_view = fake.view_of >= 0 && fake.view_of < static_cast<int>(tensors.size()) &&
+                         node.inputs[fake.view_of] != kNoValue;
+    const std::string alias = is_view ? tensors[fake.view_of]->alias : "";
+    if (output >= static_cast<int>(schema.returns.size()) || alias != schema.returns[output].alias ||
+        (fake.view_of >= 0 && alias.empty())) {
+      return problem("node {} {}: %{} is not aliased as the schema says", index, node.op, id);
+    }
+    const GraphValue* base = is_view ? &graph_.values[node.inputs[fake.view_of]] : nullptr;
+    if (value.storage != (base ? base->storage : id))
       problem("node {} {}: %{} lies in another storage than its fake says", index, node.op, id);
+    const Dim offset = base ? base->offset + fake.view_offset : Dim(0);
+    if (!(value.offset == offset)) {
+      problem("node {} {}: %{} lies at offset {}, its fake says {}", index, node.op, id,
+              to_string(value.offset), to_string(offset));
+    }
   }
 
   void record_mutations(int index, const std::vector<const SchemaArgument*>& tensors) {
     const Node& node = graph_.nodes[index];
-    size_t expected = 0;
-    for (size_t i = 0; i < tensors.size(); ++i) expected += tensors[i]->mutated && node.inputs[i] != kNoValue;
-    if (expected != node.mutations.size()) {
-      problem("node {} {}: {} mutations, the schema has {}", index, node.op, node.mutations.size(), expected);
+    std::vector<int> expected;
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      if (tensors[i]->mutated && exists(node.inputs[i])) expected.push_back(static_cast<int>(i));
+    }
+    std::vector<int> recorded;
+    for (const Mutation& mutation : node.mutations) recorded.push_back(mutation.input);
+    if (recorded != expected) {
+      return problem("node {} {}: mutates arguments [{}], by the schema [{}]", index, node.op,
+                     fmt::join(recorded, ", "), fmt::join(expected, ", "));
     }
     for (const Mutation& mutation : node.mutations) {
-      const ValueId storage = graph_.values[node.inputs[mutation.input]].storage;
-      if (graph_.values[mutation.version].storage != storage) {
-        problem("node {} {}: a version of another storage", index, node.op);
-      }
-      defined_[mutation.version] = true;
-      writes_[storage].push_back(mutation.version);
+      define(index, mutation.version);
+      if (exists(mutation.version)) record_write(index, node.inputs[mutation.input], mutation.version);
     }
+  }
+
+  void record_write(int index, ValueId before, ValueId after) {
+    const GraphValue& old = graph_.values[before];
+    const GraphValue& version = graph_.values[after];
+    if (version.storage != old.storage || !(version.offset == old.offset) || !(version.meta == old.meta)) {
+      problem("node {} {}: %{} is no version of %{}", index, graph_.nodes[index].op, after, before);
+    }
+    writes_[old.storage].push_back(after);
   }
 
   const Graph& graph_;
