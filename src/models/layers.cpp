@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <cstring>
-#include <numeric>
 
 #include "base/status.h"
 #include "ops/add/add.h"
@@ -44,22 +43,15 @@ Value WeightNames::tensor(const std::string& name, DimShape shape) const {
   return builder_.weight({name}, dtype, std::move(shape));
 }
 
-bool WeightNames::has(const std::string& name) const {
-  return source_ != nullptr && source_->find(name) != nullptr;
-}
-
-bool WeightNames::dtypes_agree(const std::vector<std::string>& names, const std::vector<int64_t>& rows,
-                               int64_t columns) const {
+std::optional<Value> WeightNames::stacked(const std::vector<std::string>& names,
+                                          const std::vector<DimShape>& shapes) const {
+  const DType dtype = dtype_of(names[0], shapes[0]);
+  DimShape whole = shapes[0];
   for (size_t i = 1; i < names.size(); ++i) {
-    if (dtype_of(names[i], {rows[i], columns}) != dtype_of(names[0], {rows[0], columns})) return false;
+    if (dtype_of(names[i], shapes[i]) != dtype) return std::nullopt;
+    whole[0] = whole[0] + shapes[i][0];
   }
-  return true;
-}
-
-Value WeightNames::stacked(const std::vector<std::string>& names, const std::vector<int64_t>& rows,
-                           int64_t columns) const {
-  const int64_t total = std::accumulate(rows.begin(), rows.end(), int64_t{0});
-  return builder_.weight(names, dtype_of(names[0], {rows[0], columns}), {total, columns});
+  return builder_.weight(names, dtype, std::move(whole));
 }
 
 Linear::Linear(const WeightNames& weights, const std::string& prefix, int64_t out, int64_t in, bool has_bias)
@@ -75,26 +67,24 @@ MergedLinear::MergedLinear(const WeightNames& weights, const std::string& prefix
                            const std::vector<std::string>& names, std::vector<int64_t> outs, int64_t in,
                            bool has_bias)
     : outs_(std::move(outs)) {
-  std::vector<std::string> weight_names;
-  for (const std::string& name : names) weight_names.push_back(prefix + name + ".weight");
-  const int64_t total = std::accumulate(outs_.begin(), outs_.end(), int64_t{0});
-  const bool merged = weights.dtypes_agree(weight_names, outs_, in);
-  if (merged) {
-    weights_.push_back(weights.stacked(weight_names, outs_, in));
-  } else {
-    for (size_t i = 0; i < names.size(); ++i)
-      weights_.push_back(weights.tensor(weight_names[i], {outs_[i], in}));
-  }
-  if (!has_bias) return;
-  std::vector<std::string> bias_names;
+  std::vector<std::string> weight_names, bias_names;
+  std::vector<DimShape> weight_shapes, bias_shapes;
   for (size_t i = 0; i < names.size(); ++i) {
+    weight_names.push_back(prefix + names[i] + ".weight");
+    weight_shapes.push_back({outs_[i], in});
     bias_names.push_back(prefix + names[i] + ".bias");
-    const Value bias = weights.tensor(bias_names.back(), {outs_[i]});
-    if (!merged) biases_.push_back(bias);
+    bias_shapes.push_back({outs_[i]});
   }
-  if (merged) {
-    const DType dtype = weights.tensor(bias_names[0], {outs_[0]}).meta().dtype;
-    biases_.push_back(weights.builder().weight(bias_names, dtype, {total}));
+  const auto weight = weights.stacked(weight_names, weight_shapes);
+  const auto bias = weight && has_bias ? weights.stacked(bias_names, bias_shapes) : std::nullopt;
+  if (weight && (bias || !has_bias)) {
+    weights_ = {*weight};
+    if (bias) biases_ = {*bias};
+    return;
+  }
+  for (size_t i = 0; i < names.size(); ++i) {
+    weights_.push_back(weights.tensor(weight_names[i], weight_shapes[i]));
+    if (has_bias) biases_.push_back(weights.tensor(bias_names[i], bias_shapes[i]));
   }
 }
 

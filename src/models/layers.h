@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,12 +16,9 @@ class WeightNames {
       : builder_(builder), config_(config), source_(source) {}
 
   Value tensor(const std::string& name, DimShape shape) const;
-  bool has(const std::string& name) const;
-  // Several tensors stacked along dimension 0; REQUIRES: dtypes_agree.
-  Value stacked(const std::vector<std::string>& names, const std::vector<int64_t>& rows,
-                int64_t columns) const;
-  bool dtypes_agree(const std::vector<std::string>& names, const std::vector<int64_t>& rows,
-                    int64_t columns) const;
+  // The tensors stacked along dimension 0, where their dtypes agree; shapes differ in dimension 0 only.
+  std::optional<Value> stacked(const std::vector<std::string>& names,
+                               const std::vector<DimShape>& shapes) const;
 
   GraphBuilder& builder() const { return builder_; }
   const ModelConfig& config() const { return config_; }
@@ -43,7 +41,7 @@ struct Linear {
   Value bias;    // [out], absent without bias
 };
 
-// Several projections of one input, run as one where their weights have one dtype.
+// Several projections of one input, run as one where their weights have one dtype, and their biases too.
 class MergedLinear {
  public:
   MergedLinear(const WeightNames& weights, const std::string& prefix, const std::vector<std::string>& names,
@@ -52,8 +50,8 @@ class MergedLinear {
 
  private:
   std::vector<int64_t> outs_;
-  std::vector<Value> weights_;  // one when merged
-  std::vector<Value> biases_;
+  std::vector<Value> weights_;  // [out, in] each; one [sum of outs, in] when merged
+  std::vector<Value> biases_;   // like weights_, or none
 };
 
 struct RmsNorm {

@@ -12,7 +12,7 @@ class LlamaAttention {
              {query_size(weights), key_size(weights), key_size(weights)}, weights.config().hidden_size,
              weights.config().attention_bias),
         out_(weights, layer_prefix(layer) + "self_attn.o_proj", weights.config().hidden_size,
-             query_size(weights), weights.has(layer_prefix(layer) + "self_attn.o_proj.bias")),
+             query_size(weights), weights.config().attention_output_bias),
         attend_(weights.builder(), weights.config(), cache, layer) {}
 
   Value operator()(Value x, const AttentionInput& input) const {

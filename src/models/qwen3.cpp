@@ -1,4 +1,5 @@
-// Qwen3 (Yang et al. 2025): no biases, and an RMS norm over each head of query and key before the rotation.
+// Qwen3 (Yang et al. 2025): Llama's block with an RMS norm over each head of query and key before the
+// rotation.
 #include "models/architectures.h"
 #include "models/decoder.h"
 #include "ops/view/view.h"
@@ -18,7 +19,7 @@ class Qwen3Block {
         key_norm_(weights, layer_prefix(layer) + "self_attn.k_norm", head_dim_),
         attend_(weights.builder(), weights.config(), cache, layer),
         out_(weights, layer_prefix(layer) + "self_attn.o_proj", weights.config().hidden_size,
-             query_size(weights.config())),
+             query_size(weights.config()), weights.config().attention_output_bias),
         post_norm_(weights, layer_prefix(layer) + "post_attention_layernorm", weights.config().hidden_size),
         mlp_(weights, layer_prefix(layer) + "mlp.") {}
 
@@ -41,7 +42,9 @@ class Qwen3Block {
 
   Value attention(Value x, const AttentionInput& input) const {
     const auto qkv = qkv_(x);
-    return out_(attend_(norm_heads(query_norm_, qkv[0]), norm_heads(key_norm_, qkv[1]), qkv[2], input));
+    const Value query = norm_heads(query_norm_, qkv[0]);
+    const Value key = norm_heads(key_norm_, qkv[1]);
+    return out_(attend_(query, key, qkv[2], input));
   }
 
   int head_dim_;

@@ -1,0 +1,239 @@
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/status.h"
+#include "models/layers.h"
+#include "models/model.h"
+#include "ops/op_list.h"
+
+namespace musaic {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// Tensors by name that have a dtype and a shape but no bytes.
+class ShapesOnly : public WeightSource {
+ public:
+  void add(const std::string& name, DType dtype, Shape shape) {
+    tensors_[name] = {.name = name, .source_name = name, .dtype = dtype, .shape = shape};
+  }
+  const WeightTensor* find(std::string_view name) const override {
+    const auto found = tensors_.find(name);
+    return found == tensors_.end() ? nullptr : &found->second;
+  }
+  std::vector<std::string> names() const override {
+    std::vector<std::string> names;
+    for (const auto& [name, tensor] : tensors_) names.push_back(name);
+    return names;
+  }
+  void drop_pages(const WeightTensor&) const override {}
+
+ private:
+  std::map<std::string, WeightTensor, std::less<>> tensors_;
+};
+
+ModelConfig tiny_config(const std::string& model_type) {
+  ModelConfig config;
+  config.model_type = model_type;
+  config.dtype = "float32";
+  config.vocab_size = 96;
+  config.hidden_size = 64;
+  config.intermediate_size = 128;
+  config.num_hidden_layers = 1;
+  config.num_attention_heads = 4;
+  config.num_key_value_heads = 2;
+  config.head_dim = 16;
+  config.max_position_embeddings = 128;
+  return config;
+}
+
+class ModelsTest : public testing::Test {
+ protected:
+  ModelsTest() { define_ops(registry_); }
+
+  StepInputs step_inputs(GraphBuilder& builder) const {
+    const Dim tokens = Dim::symbol("tokens");
+    const Dim sequences = Dim::symbol("sequences");
+    const auto ints = [&](const char* name, DimShape shape) {
+      return builder.input(name, DType::kI32, std::move(shape));
+    };
+    return {.token_ids = ints("token_ids", {tokens}),
+            .positions = ints("positions", {tokens}),
+            .slots = ints("slots", {tokens}),
+            .query_start = ints("query_start", {sequences + 1}),
+            .kv_lengths = ints("kv_lengths", {sequences}),
+            .page_table = ints("page_table", {sequences, Dim::symbol("max_pages")}),
+            .num_sequences = ints("num_sequences", {1})};
+  }
+
+  Graph trace(const ModelConfig& config, const WeightSource* weights = nullptr) {
+    GraphBuilder builder(registry_, "extend", {});
+    builder.output("hidden", make_model(config, weights, {})->forward(builder, step_inputs(builder)));
+    EXPECT_THAT(verify(builder.graph(), registry_), testing::IsEmpty());
+    return builder.take();
+  }
+
+  OpRegistry registry_;
+};
+
+// "weight" or "weight + bias" of every linear, in order.
+std::vector<std::string> linears(const Graph& graph) {
+  std::vector<std::string> found;
+  for (const Node& node : graph.nodes) {
+    if (node.op != "aten::linear") continue;
+    std::string text = graph.values[node.inputs[1]].name;
+    if (node.inputs[2] != kNoValue) text += " & " + graph.values[node.inputs[2]].name;
+    found.push_back(text);
+  }
+  return found;
+}
+
+const char* const kQkv =
+    "model.layers.0.self_attn.q_proj.weight+model.layers.0.self_attn.k_proj.weight+"
+    "model.layers.0.self_attn.v_proj.weight";
+const char* const kQkvBias =
+    " & model.layers.0.self_attn.q_proj.bias+model.layers.0.self_attn.k_proj.bias+"
+    "model.layers.0.self_attn.v_proj.bias";
+const char* const kOut = "model.layers.0.self_attn.o_proj.weight";
+const char* const kOutBias = " & model.layers.0.self_attn.o_proj.bias";
+const char* const kGateUp = "model.layers.0.mlp.gate_proj.weight+model.layers.0.mlp.up_proj.weight";
+const char* const kGateUpBias = " & model.layers.0.mlp.gate_proj.bias+model.layers.0.mlp.up_proj.bias";
+const char* const kDown = "model.layers.0.mlp.down_proj.weight";
+const char* const kDownBias = " & model.layers.0.mlp.down_proj.bias";
+
+TEST_F(ModelsTest, LlamaAndQwen3HaveTheBiasesThatTheirConfigurationNames) {
+  for (const char* type : {"llama", "qwen3"}) {
+    ModelConfig config = tiny_config(type);
+    EXPECT_THAT(linears(trace(config)), ElementsAre(kQkv, kOut, kGateUp, kDown)) << type;
+    config.attention_output_bias = true;
+    EXPECT_THAT(linears(trace(config)), ElementsAre(kQkv, std::string(kOut) + kOutBias, kGateUp, kDown))
+        << type;
+    config.attention_bias = true;
+    config.mlp_bias = true;
+    EXPECT_THAT(linears(trace(config)),
+                ElementsAre(std::string(kQkv) + kQkvBias, std::string(kOut) + kOutBias,
+                            std::string(kGateUp) + kGateUpBias, std::string(kDown) + kDownBias))
+        << type;
+  }
+}
+
+TEST_F(ModelsTest, Qwen2HasBiasesOnQueryKeyAndValueOnly) {
+  EXPECT_THAT(linears(trace(tiny_config("qwen2"))),
+              ElementsAre(std::string(kQkv) + kQkvBias, kOut, kGateUp, kDown));
+}
+
+TEST_F(ModelsTest, OnlyQwen3NormsItsHeads) {
+  const auto head_norms = [&](const char* type) {
+    const Graph graph = trace(tiny_config(type));
+    return std::count_if(graph.nodes.begin(), graph.nodes.end(), [&](const Node& node) {
+      return node.op == "aten::rms_norm" && graph.values[node.inputs[1]].meta.shape == DimShape{16};
+    });
+  };
+  EXPECT_EQ(head_norms("qwen3"), 2);
+  EXPECT_EQ(head_norms("llama"), 0);
+}
+
+TEST_F(ModelsTest, TheLastResidualIsOneRowAToken) {
+  for (const std::string& type : model_types()) {
+    const Graph graph = trace(tiny_config(type));
+    EXPECT_EQ(to_string(graph.values[graph.output("hidden")].meta), "f32[tokens, 64] cpu") << type;
+  }
+}
+
+TEST_F(ModelsTest, TheHeadReadsTheEmbeddingWhenTied) {
+  for (const bool tied : {false, true}) {
+    ModelConfig config = tiny_config("llama");
+    config.tie_word_embeddings = tied;
+    GraphBuilder builder(registry_, "head", {});
+    const Value hidden = builder.input("hidden", DType::kF32, {Dim::symbol("rows"), 64});
+    builder.output("logits", make_model(config, nullptr, {})->head(builder, hidden));
+    const Graph graph = builder.take();
+    EXPECT_THAT(linears(graph), ElementsAre(tied ? "model.embed_tokens.weight" : "lm_head.weight"));
+    EXPECT_EQ(to_string(graph.values[graph.output("logits")].meta), "f32[rows, 96] cpu");
+  }
+}
+
+TEST_F(ModelsTest, EveryLayerHasItsOwnCache) {
+  ModelConfig config = tiny_config("llama");
+  config.num_hidden_layers = 3;
+  const Graph graph = trace(config);
+  for (const char* name : {"layers.0.key_cache", "layers.1.value_cache", "layers.2.key_cache"}) {
+    const ValueId id = graph.find(name);
+    ASSERT_NE(id, kNoValue) << name;
+    EXPECT_EQ(to_string(graph.values[id].meta), "f16[pages, 2, 16, 16] cpu");
+  }
+}
+
+TEST_F(ModelsTest, TheCacheSpecificationCountsKeysAndValues) {
+  ModelConfig config = tiny_config("llama");
+  config.num_hidden_layers = 3;
+  const CacheSpec spec = make_model(config, nullptr, {.kv_dtype = DType::kF32, .page_size = 8})->cache();
+  EXPECT_EQ(spec.page_size, 8);
+  EXPECT_EQ(spec.bytes_per_token(), 2u * 3 * 2 * 16 * sizeof(float));
+}
+
+TEST_F(ModelsTest, AnUnknownModelTypeNamesTheKnownOnes) {
+  try {
+    make_model(tiny_config("bert"), nullptr, {});
+    FAIL() << "no error";
+  } catch (const LoadError& error) {
+    EXPECT_STREQ(error.what(), "model_type bert is not supported; there are: llama, qwen2, qwen3");
+  }
+}
+
+TEST_F(ModelsTest, AMissingTensorIsNamedWhenTraced) {
+  ShapesOnly weights;
+  weights.add("model.embed_tokens.weight", DType::kF32, {96, 64});
+  weights.add("model.layers.0.input_layernorm.weight", DType::kF32, {64});
+  try {
+    trace(tiny_config("llama"), &weights);
+    FAIL() << "no error";
+  } catch (const LoadError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("model.layers.0.self_attn.q_proj.weight"));
+  }
+}
+
+// Two projections of 64 values to 32 and 16, of the given dtypes; then "linear" and what it reads.
+class MergedLinearTest : public ModelsTest {
+ protected:
+  Graph project(DType first, DType second, DType first_bias, DType second_bias) {
+    ShapesOnly source;
+    source.add("p.a.weight", first, {32, 64});
+    source.add("p.b.weight", second, {16, 64});
+    source.add("p.a.bias", first_bias, {32});
+    source.add("p.b.bias", second_bias, {16});
+    const ModelConfig config = tiny_config("llama");
+    GraphBuilder builder(registry_, "g", {});
+    const WeightNames weights(builder, config, &source);
+    const Value x = builder.input("x", DType::kF32, {Dim::symbol("tokens"), 64});
+    const auto parts = MergedLinear(weights, "p.", {"a", "b"}, {32, 16}, 64, /*has_bias=*/true)(x);
+    EXPECT_EQ(parts.size(), 2u);
+    EXPECT_EQ(parts[0].meta().shape, (DimShape{Dim::symbol("tokens"), 32}));
+    EXPECT_EQ(parts[1].meta().shape, (DimShape{Dim::symbol("tokens"), 16}));
+    EXPECT_THAT(verify(builder.graph(), registry_), testing::IsEmpty());
+    return builder.take();
+  }
+};
+
+TEST_F(MergedLinearTest, WeightsOfOneTypeRunAsOne) {
+  const Graph graph = project(DType::kQ8_0, DType::kQ8_0, DType::kF32, DType::kF32);
+  EXPECT_THAT(linears(graph), ElementsAre("p.a.weight+p.b.weight & p.a.bias+p.b.bias"));
+  EXPECT_EQ(to_string(graph.values[graph.find("p.a.weight+p.b.weight")].meta), "q8_0[48, 64] cpu");
+  EXPECT_EQ(graph.find("p.a.bias"), kNoValue) << "the parts of a merged tensor are not read by themselves";
+}
+
+TEST_F(MergedLinearTest, WeightsOfDifferentTypesRunOneByOne) {
+  EXPECT_THAT(linears(project(DType::kQ4_1, DType::kQ8_0, DType::kF32, DType::kF32)),
+              ElementsAre("p.a.weight & p.a.bias", "p.b.weight & p.b.bias"));
+}
+
+TEST_F(MergedLinearTest, BiasesOfDifferentTypesKeepTheirProjectionsApart) {
+  EXPECT_THAT(linears(project(DType::kQ8_0, DType::kQ8_0, DType::kF32, DType::kF16)),
+              ElementsAre("p.a.weight & p.a.bias", "p.b.weight & p.b.bias"));
+}
+
+}  // namespace
+}  // namespace musaic
