@@ -34,7 +34,8 @@ class Uses {
  public:
   explicit Uses(const Graph& graph);
 
-  // Nodes that read or write the value (by this version), in order; an output counts as node `nodes.size()`.
+  // Nodes that read or write the value (by this version), in order, once an argument; an output counts as
+  // node `nodes.size()`.
   const std::vector<int>& of(ValueId id) const { return uses_[id]; }
   bool only_used_by(ValueId id, int node) const { return uses_[id].size() == 1 && uses_[id][0] == node; }
   // No other value shares the storage, but for the value itself.

@@ -1,5 +1,6 @@
 #include "program/weight_store.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <mutex>
@@ -13,19 +14,21 @@ namespace {
 constexpr int64_t kRowsPerTask =
     256;  // small enough to balance two threads, a multiple of every row alignment
 
-// Rows [begin, end) of one weight to be written into `destination`.
-struct PackTask {
-  size_t weight;  // index into the packed weights
-  int64_t begin;
-  int64_t end;
-};
-
 struct PackedWeight {
   WeightRows rows;
-  const WeightPacking* packing;
+  const WeightPacking* packing;  // nullptr: copied as it is
   std::byte* destination;
   const GraphValue* value;
   std::atomic<int> tasks_left{0};
+};
+
+// Rows [begin, end) of one weight to be written into its destination.
+struct PackTask {
+  PackedWeight* weight;
+  int64_t begin;
+  int64_t end;
+
+  size_t bytes() const { return weight->rows.row_bytes() * static_cast<size_t>(end - begin); }
 };
 
 void copy_rows(const WeightRows& rows, int64_t begin, int64_t end, std::byte* destination) {
@@ -34,13 +37,69 @@ void copy_rows(const WeightRows& rows, int64_t begin, int64_t end, std::byte* de
     std::memcpy(destination + row * row_bytes, rows.row(row), row_bytes);
 }
 
-void run_task(const PackTask& task, PackedWeight& weight) {
+void run_task(const PackTask& task) {
+  const PackedWeight& weight = *task.weight;
   if (weight.packing != nullptr) {
     weight.packing->pack(weight.rows, task.begin, task.end, weight.destination);
   } else {
     copy_rows(weight.rows, task.begin, task.end, weight.destination);
   }
 }
+
+// Packs weights on several threads and gives back the mapped pages of those that nobody reads any more.
+class Packer {
+ public:
+  Packer(const WeightReader& reader, const LoadProgress& progress) : reader_(reader), progress_(progress) {}
+
+  void add(const GraphValue& value, WeightRows rows, const WeightPacking* packing, void* destination) {
+    CHECK(packing == nullptr || kRowsPerTask % packing->row_alignment == 0, "layout {} packs {} rows at once",
+          packing->layout, packing->row_alignment);
+    auto& weight = *weights_.emplace_back(std::make_unique<PackedWeight>());
+    weight.rows = std::move(rows);
+    weight.packing = packing;
+    weight.destination = static_cast<std::byte*>(destination);
+    weight.value = &value;
+    for (int64_t begin = 0; begin < weight.rows.rows; begin += kRowsPerTask) {
+      tasks_.push_back({&weight, begin, std::min(begin + kRowsPerTask, weight.rows.rows)});
+      total_bytes_ += tasks_.back().bytes();
+      ++weight.tasks_left;
+    }
+    ++readers_[value.name];
+  }
+  // The weight's mapped pages stay in use.
+  void read_in_place(const GraphValue& value) { ++readers_[value.name]; }
+
+  void run(int num_threads) {
+    std::vector<std::jthread> threads;
+    for (int i = 1; i < num_threads; ++i) threads.emplace_back([this] { work(); });
+    work();
+  }
+
+ private:
+  void work() {
+    for (size_t i = next_++; i < tasks_.size(); i = next_++) {
+      run_task(tasks_[i]);
+      done_bytes_ += tasks_[i].bytes();
+      if (--tasks_[i].weight->tasks_left == 0) finish(*tasks_[i].weight);
+    }
+  }
+
+  void finish(const PackedWeight& weight) {
+    const std::lock_guard lock(mutex_);
+    if (--readers_[weight.value->name] == 0) reader_.release(*weight.value);
+    if (progress_) progress_(done_bytes_, total_bytes_);
+  }
+
+  const WeightReader& reader_;
+  const LoadProgress& progress_;
+  std::vector<std::unique_ptr<PackedWeight>> weights_;
+  std::vector<PackTask> tasks_;
+  size_t total_bytes_ = 0;
+  std::atomic<size_t> next_{0};
+  std::atomic<size_t> done_bytes_{0};
+  std::mutex mutex_;                    // guards what follows, and the calls of release and progress
+  std::map<std::string, int> readers_;  // by weight: layouts still to be packed, and readers in place
+};
 
 }  // namespace
 
@@ -65,55 +124,23 @@ void WeightStore::request(const Graph& graph, const Plan& plan) {
 }
 
 void WeightStore::load(const WeightReader& reader, int num_threads, const LoadProgress& progress) {
-  std::vector<std::unique_ptr<PackedWeight>> weights;
-  std::vector<PackTask> tasks;
-  std::map<std::string, int> readers_of_file;  // entries that still need a weight's mapped pages
-  size_t total = 0;
+  Packer packer(reader, progress);
   for (auto& [key, entry] : entries_) {
     WeightRows rows = reader.read(entry.weight);
     const size_t file_bytes = rows.row_bytes() * static_cast<size_t>(rows.rows);
-    const bool in_place = entry.packing == nullptr && rows.parts.size() == 1 && backend_.reads_host_memory();
-    if (in_place) {
+    if (entry.packing == nullptr && rows.parts.size() == 1 && backend_.reads_host_memory()) {
       entry.address = rows.parts[0].data;
       mapped_bytes_ += file_bytes;
-      ++readers_of_file[entry.weight.name];
+      packer.read_in_place(entry.weight);
       continue;
     }
     const size_t bytes = entry.packing ? entry.packing->bytes(rows.rows, rows.columns) : file_bytes;
-    entry.memory = backend_.allocate(bytes, entry.weight.name);
+    entry.memory = backend_.allocate(bytes, "weights " + entry.weight.name);
     entry.address = entry.memory->data();
     bytes_ += bytes;
-    total += file_bytes;
-    auto weight = std::make_unique<PackedWeight>();
-    weight->rows = std::move(rows);
-    weight->packing = entry.packing;
-    weight->destination = static_cast<std::byte*>(entry.memory->data());
-    weight->value = &entry.weight;
-    for (int64_t begin = 0; begin < weight->rows.rows; begin += kRowsPerTask) {
-      tasks.push_back({weights.size(), begin, std::min(begin + kRowsPerTask, weight->rows.rows)});
-      ++weight->tasks_left;
-    }
-    weights.push_back(std::move(weight));
+    packer.add(entry.weight, std::move(rows), entry.packing, entry.memory->data());
   }
-
-  std::atomic<size_t> next{0};
-  std::atomic<size_t> done{0};
-  std::mutex report;
-  const auto work = [&] {
-    for (size_t i = next++; i < tasks.size(); i = next++) {
-      PackedWeight& weight = *weights[tasks[i].weight];
-      run_task(tasks[i], weight);
-      const size_t bytes = weight.rows.row_bytes() * static_cast<size_t>(tasks[i].end - tasks[i].begin);
-      const size_t so_far = done += bytes;
-      if (--weight.tasks_left > 0) continue;
-      if (readers_of_file.find(weight.value->name) == readers_of_file.end()) reader.release(*weight.value);
-      const std::lock_guard lock(report);
-      if (progress) progress(so_far, total);
-    }
-  };
-  std::vector<std::jthread> threads;
-  for (int i = 1; i < num_threads; ++i) threads.emplace_back(work);
-  work();
+  packer.run(num_threads);
 }
 
 const void* WeightStore::address(const GraphValue& weight, const Kernel& kernel, int input) const {

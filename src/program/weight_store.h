@@ -15,9 +15,11 @@ namespace musaic {
 // Where weights come from; the runner wires it to the model's files.
 struct WeightReader {
   std::function<WeightRows(const GraphValue& weight)> read;
-  std::function<void(const GraphValue& weight)> release;  // its mapped pages are not needed any more
+  // Its mapped pages are not needed any more. Called once a weight, by one thread at a time.
+  std::function<void(const GraphValue& weight)> release;
 };
 
+// Called by one thread at a time; the last call has done = total.
 using LoadProgress = std::function<void(size_t done_bytes, size_t total_bytes)>;
 
 // Weights on the device, each in the layouts that the planned kernels ask for; packed in parallel. Where the
