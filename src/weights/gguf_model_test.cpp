@@ -136,6 +136,16 @@ TEST(GgufModel, TensorsHaveHuggingFaceNames) {
   }
 }
 
+TEST(GgufModel, NamesLeadBackToTheFiles) {
+  for (const char* name :
+       {"token_embd.weight", "output.weight", "blk.0.attn_norm.weight", "blk.12.attn_k.bias"}) {
+    EXPECT_EQ(gguf_weight_name(hf_weight_name(name)), name);
+  }
+  for (const char* name : {"model.layers.3", "model.layers.3.", "model.layers.", "rope.weight", "x"}) {
+    EXPECT_EQ(gguf_weight_name(name), name);
+  }
+}
+
 TEST(GgufModel, TensorsStayInTheFile) {
   const ModelFiles model = open_builder(small_model("llama"));
   const WeightTensor& q = require_weight(*model.weights, "model.layers.0.self_attn.q_proj.weight", {8, 8});

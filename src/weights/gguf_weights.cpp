@@ -34,6 +34,13 @@ constexpr std::array<NamePair, 11> kLayerNames = {{
 }};
 
 template <class Names>
+std::string_view translate_back(const Names& names, std::string_view stem) {
+  const auto* found =
+      std::find_if(names.begin(), names.end(), [&](const NamePair& p) { return p.second == stem; });
+  return found == names.end() ? std::string_view() : found->first;
+}
+
+template <class Names>
 std::string_view translate(const Names& names, std::string_view stem) {
   const auto* found =
       std::find_if(names.begin(), names.end(), [&](const NamePair& p) { return p.first == stem; });
@@ -82,6 +89,10 @@ class GgufWeights : public WeightSource {
     gguf_->file().drop_pages(offset, tensor.bytes);
   }
   std::string origin() const override { return gguf_->path().string(); }
+  std::string name_in_file(std::string_view name) const override {
+    const WeightTensor* tensor = find(name);
+    return tensor != nullptr ? tensor->source_name : gguf_weight_name(name);
+  }
 
  private:
   std::shared_ptr<const GgufFile> gguf_;
@@ -89,6 +100,23 @@ class GgufWeights : public WeightSource {
 };
 
 }  // namespace
+
+std::string gguf_weight_name(std::string_view hf_name) {
+  constexpr std::string_view kLayerPrefix = "model.layers.";
+  const size_t dot = hf_name.rfind('.');
+  if (dot == std::string_view::npos) return std::string(hf_name);
+  const std::string_view stem = hf_name.substr(0, dot), ending = hf_name.substr(dot);
+  if (!stem.starts_with(kLayerPrefix)) {
+    const std::string_view name = translate_back(kModelNames, stem);
+    return name.empty() ? std::string(hf_name) : fmt::format("{}{}", name, ending);
+  }
+  const std::string_view rest = stem.substr(kLayerPrefix.size());
+  const size_t layer_end = std::min(rest.find('.'), rest.size());
+  const std::string_view name =
+      translate_back(kLayerNames, rest.substr(std::min(layer_end + 1, rest.size())));
+  return name.empty() ? std::string(hf_name)
+                      : fmt::format("blk.{}.{}{}", rest.substr(0, layer_end), name, ending);
+}
 
 std::string hf_weight_name(std::string_view gguf_name) {
   constexpr std::string_view kLayerPrefix = "blk.";

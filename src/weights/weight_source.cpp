@@ -1,7 +1,9 @@
 #include "weights/weight_source.h"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
+#include <utility>
 
 #include "base/status.h"
 
@@ -23,12 +25,18 @@ size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
+// By the names of the file.
 std::string nearest_name(const WeightSource& source, std::string_view name) {
-  const std::vector<std::string> names = source.names();
-  const auto nearest = std::min_element(names.begin(), names.end(), [&](const auto& a, const auto& b) {
-    return edit_distance(a, name) < edit_distance(b, name);
-  });
-  return nearest == names.end() ? "no tensor at all" : "`" + *nearest + "`";
+  std::string nearest;
+  size_t least = std::numeric_limits<size_t>::max();
+  for (const std::string& other : source.names()) {
+    const std::string candidate = source.name_in_file(other);
+    const size_t distance = edit_distance(candidate, name);
+    if (distance >= least) continue;
+    least = distance;
+    nearest = "`" + candidate + "`";
+  }
+  return nearest.empty() ? "no tensor at all" : nearest;
 }
 
 }  // namespace
@@ -36,8 +44,9 @@ std::string nearest_name(const WeightSource& source, std::string_view name) {
 const WeightTensor& require_weight(const WeightSource& source, std::string_view name, const Shape& expected) {
   const WeightTensor* tensor = source.find(name);
   if (tensor == nullptr) {
-    fail_load("{}: tensor `{}` of shape {} is missing, the nearest is {}", source.origin(), name,
-              to_string(expected), nearest_name(source, name));
+    const std::string missing = source.name_in_file(name);
+    fail_load("{}: tensor `{}` of shape {} is missing, the nearest is {}", source.origin(), missing,
+              to_string(expected), nearest_name(source, missing));
   }
   if (!(tensor->shape == expected)) {
     fail_load("{}: tensor `{}` has shape {}, expected {}", source.origin(), tensor->source_name,

@@ -31,6 +31,8 @@ class WeightSource {
   virtual void drop_pages(const WeightTensor& tensor) const = 0;
   // The file or folder, for messages.
   virtual std::string origin() const { return "the weights"; }
+  // What a tensor of that Hugging Face name is or would be called in the file, for messages.
+  virtual std::string name_in_file(std::string_view name) const { return std::string(name); }
 };
 
 // The tensor of that name and shape. Throws LoadError with the origin, the tensor, expected and got, or when

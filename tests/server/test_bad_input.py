@@ -65,9 +65,9 @@ def test_json_deeper_than_64_is_a_400(server, depth, inside):
 GENERATE_FIELDS = [
     ({}, "text"),
     ({"text": "x", "input_ids": [5]}, "input_ids"),
-    ({"text": ""}, "empty"),
+    ({"text": ""}, "no tokens"),
     ({"input_ids": []}, "input_ids"),
-    ({"text": ["x", ""]}, "empty"),
+    ({"text": ["x", ""]}, "no tokens"),
     ({"text": 5}, "text"),
     ({"text": ["x", 5]}, "text"),
     ({"input_ids": "x"}, "input_ids"),
@@ -153,7 +153,7 @@ def test_a_wrong_field_of_chat_is_a_400_that_names_it(server, body, word):
 
 COMPLETIONS = [
     ({}, "prompt"),
-    ({"prompt": ""}, "empty"),
+    ({"prompt": ""}, "no tokens"),
     ({"prompt": 5}, "prompt"),
     ({"prompt": [VOCABULARY]}, str(VOCABULARY)),
     ({"prompt": "x", "logprobs": 21}, "logprobs"),

@@ -195,6 +195,8 @@ def test_keep_alive_serves_many_requests_on_one_connection(server):
     connection.close()
 
 
-def test_profile_calls_are_answered(server):
-    for path in ("/start_profile", "/stop_profile"):
-        assert server.post(path, {})[0] == 200
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("path", ["/start_profile", "/stop_profile"])
+def test_profile_calls_say_that_there_is_no_profiler(server, method, path):
+    status, _, body = server.request(method, path, {} if method == "POST" else None)
+    assert status == 400 and "profil" in json.loads(body)["error"]["message"]
