@@ -12,8 +12,8 @@ namespace musaic {
 }  // namespace musaic
 
 // CHECK(condition) or CHECK(condition, "format {}", args...).
-#define CHECK(condition, ...)                                                                          \
-  do {                                                                                                 \
-    if (!(condition)) [[unlikely]]                                                                     \
-      ::musaic::check_failed(__FILE__, __LINE__, #condition, ::fmt::format("" __VA_ARGS__));           \
+#define CHECK(condition, ...)                                                                \
+  do {                                                                                       \
+    if (!(condition)) [[unlikely]]                                                           \
+      ::musaic::check_failed(__FILE__, __LINE__, #condition, ::fmt::format("" __VA_ARGS__)); \
   } while (false)

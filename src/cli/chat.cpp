@@ -17,7 +17,8 @@
 namespace musaic {
 namespace {
 
-constexpr const char* kHelp = "/reset forgets the conversation, /system TEXT sets the system message, /quit ends\n";
+constexpr const char* kHelp =
+    "/reset forgets the conversation, /system TEXT sets the system message, /quit ends\n";
 
 void show(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stdout);
@@ -49,7 +50,8 @@ class Conversation {
     Request request{.input_ids = session_.tokenizer()->encode(prompt.value(), {.add_special_tokens = false}),
                     .sampling = flags_.sampling};
     clear_interrupt();
-    auto answer = stream_answer(engine_, session_.tokenizer(), std::move(request), flags_.text, show, interrupt_flag());
+    auto answer =
+        stream_answer(engine_, session_.tokenizer(), std::move(request), flags_.text, show, interrupt_flag());
     if (!answer.ok()) return answer.status();
     show("\n");
     messages_.push_back({{"role", "assistant"}, {"content", answer->text}});
@@ -79,7 +81,8 @@ int run_chat(const Platform& platform, int argc, char** argv) {
 
   ModelSession session(platform, options);
   session.load();
-  if (!session.chat_template()) fail_load("{}: the model has no chat template; --chat-template gives one", options.model_path);
+  if (!session.chat_template())
+    fail_load("{}: the model has no chat template; --chat-template gives one", options.model_path);
   const auto engine = session.make_engine();
   engine->start();
   Conversation conversation(session, *engine, flags);

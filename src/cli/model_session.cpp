@@ -128,7 +128,9 @@ void ModelSession::choose_sizes() {
   max_running_requests_ =
       options_.max_running_requests > 0 ? options_.max_running_requests : kDefaultMaxRunning;
   chunk_ = options_.chunked_prefill_size == 0 ? kDefaultChunk : options_.chunked_prefill_size;
-  if (chunk_ < 0) chunk_ = options_.graphs.max_prefill_tokens > 0 ? options_.graphs.max_prefill_tokens : kUnchunkedStepTokens;
+  if (chunk_ < 0)
+    chunk_ =
+        options_.graphs.max_prefill_tokens > 0 ? options_.graphs.max_prefill_tokens : kUnchunkedStepTokens;
   chunk_ = std::min(chunk_, context_length_);
   if (options_.graphs.max_prefill_tokens < 0) options_.graphs.max_prefill_tokens = chunk_;
 
@@ -154,7 +156,8 @@ GraphRunnerOptions ModelSession::runner_options() const {
   runner.max_graph_tokens = options_.graphs.max_prefill_tokens;
   runner.extend_sizes = options_.graphs.prefill_sizes;
   runner.decode_sizes = options_.graphs.decode_sizes;
-  runner.default_max_decode = options_.graphs.max_decode_size > 0 ? options_.graphs.max_decode_size : kDefaultMaxRunning;
+  runner.default_max_decode =
+      options_.graphs.max_decode_size > 0 ? options_.graphs.max_decode_size : kDefaultMaxRunning;
   runner.max_sequences = max_running_requests_;
   runner.max_context = context_length_;
   runner.num_pages = static_cast<int>(max_total_tokens_ / options_.page_size);
@@ -234,7 +237,8 @@ RenderChat ModelSession::chat_renderer() const {
   const TokenizerData& data = tokenizer_->data();
   base["bos_token"] = data.bos ? data.tokens[*data.bos] : "";
   base["eos_token"] = data.eos ? data.tokens[*data.eos] : "";
-  return [parsed = chat_template_, base](const Json& messages, const Json& arguments, bool add_generation_prompt) {
+  return [parsed = chat_template_, base](const Json& messages, const Json& arguments,
+                                         bool add_generation_prompt) {
     Json context = base;
     context["messages"] = messages;
     context["add_generation_prompt"] = add_generation_prompt;
@@ -247,14 +251,20 @@ void ModelSession::log_summary() const {
   const GraphRunner::Memory memory = runner_->memory();
   const ModelGraph& extend = runner_->graphs().extend;
   constexpr double kMiB = 1 << 20;
-  spdlog::info("{}: {} layers, {} on {}, loaded in {:.2f} s; weights {:.0f} MiB ({:.0f} MiB of them read where the file is mapped)",
-               files_.config.model_type, files_.config.num_hidden_layers, dtype(), to_string(backend_->device()),
-               load_seconds_, (memory.weight_bytes + memory.mapped_weight_bytes) / kMiB, memory.mapped_weight_bytes / kMiB);
-  spdlog::info("KV cache for {} tokens ({:.0f} MiB reserved, touched on demand), context {}, {} requests at once, steps of {} tokens",
-               max_total_tokens_, memory.kv_bytes / kMiB, context_length_, max_running_requests_, chunk_);
-  spdlog::info("graph extend: {} nodes in {} pieces, traced in {:.1f} ms; {} buckets to capture; arena {:.1f} MiB",
-               extend.graph.nodes.size(), runner_->extend().num_pieces(), extend.trace_milliseconds,
-               runner_->num_buckets(), memory.arena_bytes / kMiB);
+  spdlog::info(
+      "{}: {} layers, {} on {}, loaded in {:.2f} s; weights {:.0f} MiB ({:.0f} MiB of them read where the "
+      "file is mapped)",
+      files_.config.model_type, files_.config.num_hidden_layers, dtype(), to_string(backend_->device()),
+      load_seconds_, (memory.weight_bytes + memory.mapped_weight_bytes) / kMiB,
+      memory.mapped_weight_bytes / kMiB);
+  spdlog::info(
+      "KV cache for {} tokens ({:.0f} MiB reserved, touched on demand), context {}, {} requests at once, "
+      "steps of {} tokens",
+      max_total_tokens_, memory.kv_bytes / kMiB, context_length_, max_running_requests_, chunk_);
+  spdlog::info(
+      "graph extend: {} nodes in {} pieces, traced in {:.1f} ms; {} buckets to capture; arena {:.1f} MiB",
+      extend.graph.nodes.size(), runner_->extend().num_pieces(), extend.trace_milliseconds,
+      runner_->num_buckets(), memory.arena_bytes / kMiB);
 }
 
 std::unique_ptr<Engine> ModelSession::make_engine() {

@@ -126,9 +126,12 @@ sigset_t stop_signals() {
 }
 
 void print_welcome(const std::string& url, const std::string& name, bool has_text) {
-  const std::string body = has_text ? R"({"text": "The capital of France is", "sampling_params": {"temperature": 0, "max_new_tokens": 16}})"
-                                    : R"({"input_ids": [1, 2, 3], "sampling_params": {"temperature": 0, "max_new_tokens": 16}})";
-  fmt::print("\n{} is served at {}\n\n  curl {}/generate -H 'Content-Type: application/json' -d '{}'\n\n", name, url, url, body);
+  const std::string body =
+      has_text
+          ? R"({"text": "The capital of France is", "sampling_params": {"temperature": 0, "max_new_tokens": 16}})"
+          : R"({"input_ids": [1, 2, 3], "sampling_params": {"temperature": 0, "max_new_tokens": 16}})";
+  fmt::print("\n{} is served at {}\n\n  curl {}/generate -H 'Content-Type: application/json' -d '{}'\n\n",
+             name, url, url, body);
   std::fflush(stdout);
 }
 

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "program/buckets.h"
 
 namespace musaic {
@@ -118,6 +119,15 @@ bool GraphRunner::capture_next() {
   if (options_.capture_decode && capture_largest(logprobs_, head_sizes_, kMaxHeadRows)) return true;
   if (options_.capture_decode && capture_largest(decode_, decode_sizes_, options_.max_sequences)) return true;
   return options_.capture_extend && capture_largest(extend_, extend_sizes_, options_.max_graph_tokens);
+}
+
+bool GraphRunner::work_while_idle() {
+  if (!capture_next()) return false;
+  if (num_captured_ == num_buckets()) {
+    spdlog::info("captured {} buckets in {:.1f} ms, {:.1f} MiB", num_buckets(), capture_seconds() * 1e3,
+                 static_cast<double>(memory().graph_bytes) / (1 << 20));
+  }
+  return true;
 }
 
 int GraphRunner::num_buckets() const {

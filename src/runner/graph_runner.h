@@ -57,7 +57,7 @@ class GraphRunner : public Runner {
   const RunnerLimits& limits() const override { return limits_; }
   Ticket launch(const Batch& batch) override;
   Result<StepOutput> collect(Ticket ticket) override;
-  bool work_while_idle() override { return capture_next(); }
+  bool work_while_idle() override;
 
   // What a step of this size would do.
   StepChoice choose(StepKind kind, int tokens) const;
@@ -69,7 +69,8 @@ class GraphRunner : public Runner {
   void observe_logits(LogitsObserver observer) { observer_ = std::move(observer); }
   // Runs every step eagerly (for comparison), or as chosen.
   void force_eager(bool eager) { force_eager_ = eager; }
-  // Runs every step eagerly and reports each node of body and head (Program::observe_nodes); nullptr: no more.
+  // Runs every step eagerly and reports each node of body and head (Program::observe_nodes); nullptr: no
+  // more.
   void observe_nodes(const Program::NodeObserver& observer);
   // Fills the arena with NaN, so that a read of what no node of a step has written shows.
   void poison_arena();
