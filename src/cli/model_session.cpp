@@ -233,7 +233,8 @@ void ModelSession::load() {
 
 RenderChat ModelSession::chat_renderer() const {
   if (!chat_template_) return {};
-  Json base = {{"tools", nullptr}, {"documents", nullptr}};  // as Hugging Face passes them; arguments replace them
+  Json base = {{"tools", nullptr},
+               {"documents", nullptr}};  // as Hugging Face passes them; arguments replace them
   const TokenizerData& data = tokenizer_->data();
   base["bos_token"] = data.bos ? data.tokens[*data.bos] : "";
   base["eos_token"] = data.eos ? data.tokens[*data.eos] : "";
