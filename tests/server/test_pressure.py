@@ -6,7 +6,7 @@ import pytest
 from prompts import words
 from sockets import generate_body, generate_ids, post
 
-PROMPT_WORDS, ANSWER = 80, 64
+PROMPT_WORDS, ANSWER = 110, 32
 REQUESTS = 64
 
 
