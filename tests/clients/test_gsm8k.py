@@ -37,8 +37,10 @@ def test_two_hundred_questions(start, tmp_path, release):
     assert_complete(server, evaluation, 200)
 
 
-def test_float32_texts_are_the_same_one_by_one_sixteen_at_once_and_in_the_terminal(start, model, tmp_path):
-    server = start("--dtype", "float32", *PULL_REQUEST_FLAGS)
+@pytest.mark.parametrize("flags", [(), pytest.param(PULL_REQUEST_FLAGS, marks=pytest.mark.full)],
+                         ids=["default flags", "the pull request's flags"])
+def test_float32_texts_are_the_same_one_by_one_sixteen_at_once_and_in_the_terminal(start, model, tmp_path, flags):
+    server = start("--dtype", "float32", *flags)
     folders = [tmp_path / name for name in ("one", "sixteen")]
     for folder in folders:
         folder.mkdir()
