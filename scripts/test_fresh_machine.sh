@@ -51,10 +51,10 @@ serve_once() { # starts `make serve`, waits for its curl line, runs it, ends the
   in_root "command -v curl >/dev/null || apt-get install -y --no-install-recommends curl >/dev/null 2>&1; $line" 2>/dev/null | tee "$root/srv/answer" | head -c 600
   echo
   grep -qE '"(choices|text)"' "$root/srv/answer" || { echo "test_fresh_machine: the curl line got no answer" >&2; exit 1; }
-  local server
-  server=$(in_root "cat /proc/[0-9]*/stat 2>/dev/null" | awk '$2 == "(musaic)" {print $1}' | tail -n 1)
-  # Only the server that was started here: its root is this one.
-  [ "$(readlink "/proc/$server/root")" = "$(realpath "$root")" ] && kill -TERM "$server"
+  local process
+  for process in $(pgrep -x musaic); do  # only the server that was started here: its root is this one
+    if [ "$(readlink "/proc/$process/root")" = "$(realpath "$root")" ]; then kill -TERM "$process"; fi
+  done
   wait $make || { echo "test_fresh_machine: the server did not end with 0" >&2; exit 1; }
 }
 
