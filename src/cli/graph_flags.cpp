@@ -84,44 +84,43 @@ void sort_sizes(std::vector<int>& sizes) {
 }  // namespace
 
 void add_graph_flags(CLI::App& app, GraphArguments& graphs, GraphFlags& resolved) {
-  const CLI::Range at_least_one(1, 1 << 30);
-  auto* group = app.add_option_group("Captured programs",
-                                     "The names are SGLang's; a program is captured on every device");
-  group->add_option("--cuda-graph-backend-decode", graphs.decode_backend,
-                    "full, breakable, piecewise (tc_piecewise) or disabled");
-  group->add_option("--cuda-graph-backend-prefill", graphs.prefill_backend, "the same for prompts");
-  group->add_option("--cuda-graph-bs-decode", graphs.decode_sizes, "batch sizes to capture")
+  const CLI::Validator at_least_one = in_range(1, 1 << 30);
+  FlagGroup group(app, "Captured programs (SGLang's names; on every device)");
+  group.add_option("--cuda-graph-backend-decode", graphs.decode_backend,
+                   "full, breakable, piecewise (tc_piecewise) or disabled");
+  group.add_option("--cuda-graph-backend-prefill", graphs.prefill_backend, "the same for prompts");
+  group.add_option("--cuda-graph-bs-decode", graphs.decode_sizes, "batch sizes to capture")
       ->expected(1, 4096)
       ->check(at_least_one);
-  group->add_option("--cuda-graph-bs-prefill", graphs.prefill_sizes, "token counts to capture")
+  group.add_option("--cuda-graph-bs-prefill", graphs.prefill_sizes, "token counts to capture")
       ->expected(1, 4096)
       ->check(at_least_one);
-  group->add_option("--cuda-graph-max-bs-decode", graphs.max_decode)->check(at_least_one);
-  group->add_option("--cuda-graph-max-bs-prefill", graphs.max_prefill)->check(at_least_one);
-  group->add_option("--cuda-graph-config", graphs.config,
-                    R"(JSON: {"decode": {"backend", "bs", "max_bs"}, "prefill": {...}})");
-  group->add_flag("--disable-decode-cuda-graph", graphs.disable_decode);
-  group->add_flag("--disable-prefill-cuda-graph", graphs.disable_prefill);
-  group->add_flag("--debug-cuda-graph", resolved.debug, "check every replay");
-  group->add_option("--cuda-graph-bs", graphs.sizes, "as --cuda-graph-bs-decode")
+  group.add_option("--cuda-graph-max-bs-decode", graphs.max_decode)->check(at_least_one);
+  group.add_option("--cuda-graph-max-bs-prefill", graphs.max_prefill)->check(at_least_one);
+  group.add_option("--cuda-graph-config", graphs.config,
+                   R"(JSON: {"decode": {"backend", "bs", "max_bs"}, "prefill": {...}})");
+  group.add_flag("--disable-decode-cuda-graph", graphs.disable_decode);
+  group.add_flag("--disable-prefill-cuda-graph", graphs.disable_prefill);
+  group.add_flag("--debug-cuda-graph", resolved.debug, "check every replay");
+  group.add_option("--cuda-graph-bs", graphs.sizes, "as --cuda-graph-bs-decode")
       ->expected(1, 4096)
       ->check(at_least_one);
-  group->add_option("--cuda-graph-max-bs", graphs.max_size, "as --cuda-graph-max-bs-decode")
+  group.add_option("--cuda-graph-max-bs", graphs.max_size, "as --cuda-graph-max-bs-decode")
       ->check(at_least_one);
-  group->add_flag("--disable-cuda-graph", graphs.disable_all, "run all steps eagerly");
-  group->add_flag("--disable-cuda-graph-padding", graphs.disable_padding,
-                  "replay only batches of exactly a captured size");
-  group->add_option("--piecewise-cuda-graph-tokens", graphs.piecewise_tokens, "as --cuda-graph-bs-prefill")
+  group.add_flag("--disable-cuda-graph", graphs.disable_all, "run all steps eagerly");
+  group.add_flag("--disable-cuda-graph-padding", graphs.disable_padding,
+                 "replay only batches of exactly a captured size");
+  group.add_option("--piecewise-cuda-graph-tokens", graphs.piecewise_tokens, "as --cuda-graph-bs-prefill")
       ->expected(1, 4096)
       ->check(at_least_one);
   group
-      ->add_option("--piecewise-cuda-graph-max-tokens", graphs.piecewise_max_tokens,
-                   "larger steps run in chunks or eagerly")
+      .add_option("--piecewise-cuda-graph-max-tokens", graphs.piecewise_max_tokens,
+                  "larger steps run in chunks or eagerly")
       ->check(at_least_one);
-  group->add_option("--piecewise-cuda-graph-compiler", graphs.compiler)
+  group.add_option("--piecewise-cuda-graph-compiler", graphs.compiler)
       ->check(CLI::IsMember({"eager", "inductor"}));
-  group->add_flag("--disable-piecewise-cuda-graph", graphs.disable_piecewise);
-  group->add_flag("--enforce-piecewise-cuda-graph", graphs.enforce_piecewise);
+  group.add_flag("--disable-piecewise-cuda-graph", graphs.disable_piecewise);
+  group.add_flag("--enforce-piecewise-cuda-graph", graphs.enforce_piecewise);
 }
 
 Status resolve_graphs(const GraphArguments& given, GraphFlags& resolved, std::vector<std::string>& notes) {

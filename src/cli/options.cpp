@@ -15,9 +15,6 @@ std::vector<std::string> long_names(const CLI::App& app) {
   for (const CLI::Option* option : app.get_options({})) {
     for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
   }
-  for (const CLI::App* group : app.get_subcommands({})) {
-    for (std::string& name : long_names(*group)) names.push_back(std::move(name));
-  }
   return names;
 }
 

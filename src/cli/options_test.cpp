@@ -69,6 +69,12 @@ TEST(ServeOptions, TakeAValueAfterAnEqualsSign) {
   EXPECT_EQ(options.model_path, "a=b");
 }
 
+TEST(ServeOptions, TakeTheLastOfARepeatedFlag) {
+  EXPECT_EQ(parse("--port 1 --port 2").port, 2);
+  EXPECT_THAT(parse("--cuda-graph-bs 1 2 --cuda-graph-bs 4 8").graphs.decode_sizes,
+              testing::IsSupersetOf({4, 8}));
+}
+
 TEST(ServeOptions, TakeEveryFlagOfOurOwn) {
   const ServeOptions options = parse(
       "--cpu-isa avx2 --threads 3 --disable-pass fuse_swiglu fuse_add_rms_norm "

@@ -51,10 +51,15 @@ void note_backends(const OtherArguments& given, std::vector<std::string>& notes)
        "Musaic's own paged attention for the device is used");
   note("--sampling-backend", given.sampling_backend, "sampling is part of Musaic's programs");
   note("--moe-runner-backend", given.moe_runner_backend, "Musaic's own kernels for the device are used");
+  note("--tokenizer-mode", given.tokenizer_mode, "Musaic's own tokenizer is used");
+  note("--log-level-http", given.log_level_http, "--log-level and --log-requests decide what is logged");
   note("--grammar-backend", given.grammar_backend, "constrained decoding is not supported yet");
 }
 
 void note_switches(const OtherArguments& given, std::vector<std::string>& notes) {
+  if (given.sleep_on_idle) notes.emplace_back("--sleep-on-idle: an idle server always sleeps");
+  if (given.decode_log_interval > 0)
+    notes.emplace_back("--decode-log-interval: a line is logged every few seconds while busy");
   if (given.enable_torch_compile)
     notes.emplace_back("--enable-torch-compile: Musaic's programs are captured without a compiler");
   if (given.trust_remote_code) notes.emplace_back("--trust-remote-code: no code of a model is ever run");
@@ -69,36 +74,40 @@ void note_switches(const OtherArguments& given, std::vector<std::string>& notes)
 }  // namespace
 
 void add_other_flags(CLI::App& app, OtherArguments& others) {
-  auto* instead = app.add_option_group("Accepted, done otherwise", "The log says what is used instead");
-  instead->add_option("--attention-backend", others.attention_backend);
-  instead->add_option("--prefill-attention-backend", others.prefill_attention_backend);
-  instead->add_option("--decode-attention-backend", others.decode_attention_backend);
-  instead->add_option("--sampling-backend", others.sampling_backend);
-  instead->add_option("--grammar-backend", others.grammar_backend);
-  instead->add_option("--moe-runner-backend", others.moe_runner_backend)
+  FlagGroup instead(app, "Accepted, done otherwise (the log says what is used instead)");
+  instead.add_option("--attention-backend", others.attention_backend);
+  instead.add_option("--prefill-attention-backend", others.prefill_attention_backend);
+  instead.add_option("--decode-attention-backend", others.decode_attention_backend);
+  instead.add_option("--sampling-backend", others.sampling_backend);
+  instead.add_option("--grammar-backend", others.grammar_backend);
+  instead.add_option("--moe-runner-backend", others.moe_runner_backend)
       ->check(CLI::IsMember({"auto", "triton", "deepgemm", "cutlass"}));
-  instead->add_flag("--enable-torch-compile", others.enable_torch_compile);
-  instead->add_flag("--trust-remote-code", others.trust_remote_code);
-  instead->add_flag("--enable-mixed-chunk", others.enable_mixed_chunk);
-  instead->add_flag("--enable-cache-report", others.enable_cache_report);
-  instead->add_flag("--disable-custom-all-reduce", others.disable_custom_all_reduce);
-  auto* later = app.add_option_group("Not supported yet", "Only the default values are taken");
-  const CLI::Range count(1, kMax);
-  later->add_option("--tp-size,--tensor-parallel-size,--tp", others.tp_size)->check(count);
-  later->add_option("--dp-size,--data-parallel-size,--dp", others.dp_size)->check(count);
-  later->add_option("--ep-size,--expert-parallel-size,--ep", others.ep_size)->check(count);
-  later->add_option("--pp-size,--pipeline-parallel-size", others.pp_size)->check(count);
-  later->add_option("--nnodes", others.num_nodes)->check(count);
-  later->add_flag("--enable-dp-attention", others.enable_dp_attention);
-  later->add_flag("--enable-lora", others.enable_lora);
-  later->add_option("--lora-paths", others.lora_paths)->expected(1, 4096);
-  later->add_option("--speculative-algorithm", others.speculative_algorithm);
-  later->add_flag("--is-embedding", others.is_embedding);
-  later->add_flag("--enable-multimodal", others.enable_multimodal);
-  later->add_option("--tool-call-parser", others.tool_call_parser);
-  later->add_option("--reasoning-parser", others.reasoning_parser);
-  later->add_flag("--enable-hierarchical-cache", others.enable_hierarchical_cache);
-  later->add_option("--disaggregation-mode", others.disaggregation_mode);
+  instead.add_option("--tokenizer-mode", others.tokenizer_mode);
+  instead.add_option("--log-level-http", others.log_level_http);
+  instead.add_option("--decode-log-interval", others.decode_log_interval)->check(in_range(1, kMax));
+  instead.add_flag("--sleep-on-idle", others.sleep_on_idle);
+  instead.add_flag("--enable-torch-compile", others.enable_torch_compile);
+  instead.add_flag("--trust-remote-code", others.trust_remote_code);
+  instead.add_flag("--enable-mixed-chunk", others.enable_mixed_chunk);
+  instead.add_flag("--enable-cache-report", others.enable_cache_report);
+  instead.add_flag("--disable-custom-all-reduce", others.disable_custom_all_reduce);
+  FlagGroup later(app, "Not supported yet (only the default values are taken)");
+  const CLI::Validator count = in_range(1, kMax);
+  later.add_option("--tp-size,--tensor-parallel-size,--tp", others.tp_size)->check(count);
+  later.add_option("--dp-size,--data-parallel-size,--dp", others.dp_size)->check(count);
+  later.add_option("--ep-size,--expert-parallel-size,--ep", others.ep_size)->check(count);
+  later.add_option("--pp-size,--pipeline-parallel-size", others.pp_size)->check(count);
+  later.add_option("--nnodes", others.num_nodes)->check(count);
+  later.add_flag("--enable-dp-attention", others.enable_dp_attention);
+  later.add_flag("--enable-lora", others.enable_lora);
+  later.add_option("--lora-paths", others.lora_paths)->expected(1, 4096);
+  later.add_option("--speculative-algorithm", others.speculative_algorithm);
+  later.add_flag("--is-embedding", others.is_embedding);
+  later.add_flag("--enable-multimodal", others.enable_multimodal);
+  later.add_option("--tool-call-parser", others.tool_call_parser);
+  later.add_option("--reasoning-parser", others.reasoning_parser);
+  later.add_flag("--enable-hierarchical-cache", others.enable_hierarchical_cache);
+  later.add_option("--disaggregation-mode", others.disaggregation_mode);
 }
 
 Status resolve_others(const OtherArguments& given, ServeOptions& options) {
