@@ -336,6 +336,21 @@ TEST(Generate, EndsAnAnswerByItsRid) {
   EXPECT_EQ(info["finish_reason"], Json({{"type", "abort"}, {"message", "aborted by the client"}}));
 }
 
+TEST(Generate, EndsAllAnswersOfABatchByItsRid) {
+  ServedEngine served({.step = 1ms});
+  Client client(served.server->port());
+  client.request(
+      "POST", "/generate",
+      R"({"text":["a","b"],"rid":"batch","sampling_params":[{"max_new_tokens":4000,"n":2},{"max_new_tokens":4000}]})");
+  ASSERT_TRUE(eventually([&] { return served.engine.stats().running_requests == 3; }));
+  EXPECT_EQ(served.ask("POST", "/abort_request", R"({"rid":"batch_0"})").status, 200);
+  EXPECT_TRUE(eventually([&] { return served.engine.stats().running_requests == 1; }));
+  EXPECT_EQ(served.ask("POST", "/abort_request", R"({"rid":"batch"})").status, 200);
+  const Json answer = Json::parse(client.read_answer().body);
+  ASSERT_EQ(answer.size(), 3u);
+  EXPECT_EQ(answer[1]["meta_info"]["id"], "batch_0_1");
+}
+
 TEST(Generate, Serves128ClientsAtOnce) {
   ServedEngine served({.step = 100us});
   std::vector<std::unique_ptr<Client>> clients;

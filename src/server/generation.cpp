@@ -53,7 +53,7 @@ Generation::~Generation() {
 void Generation::abort(const std::string& rid) {
   queue_->post([self = shared_from_this(), rid] {
     for (const Choice& choice : self->choices_) {
-      const bool meant = rid.empty() || choice.rid == rid || choice.prompt->rid == rid;
+      const bool meant = rid.empty() || choice.rid == rid || choice.rid.starts_with(rid + "_");
       if (meant && !choice.finish) self->services_.engine.abort(choice.request);
     }
   });

@@ -43,7 +43,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
              std::shared_ptr<Reply> reply);
   ~Generation();
 
-  // Ends the answers whose rid is `rid`, or whose prompt's is; all of them for an empty one. Any thread.
+  // Ends the answers whose rid is `rid`, or `rid` and a number; all of them for an empty one. Any thread.
   void abort(const std::string& rid);
 
  private:
