@@ -87,20 +87,27 @@ void add_graph_flags(CLI::App& app, GraphArguments& graphs, GraphFlags& resolved
   const CLI::Validator at_least_one = in_range(1, 1 << 30);
   FlagGroup group(app, "Captured programs (SGLang's names; on every device)");
   group.add_option("--cuda-graph-backend-decode", graphs.decode_backend,
-                   "full, breakable, piecewise (tc_piecewise) or disabled");
-  group.add_option("--cuda-graph-backend-prefill", graphs.prefill_backend, "the same for prompts");
-  group.add_option("--cuda-graph-bs-decode", graphs.decode_sizes, "batch sizes to capture")
+                   "full (default), breakable, piecewise (tc_piecewise) or disabled");
+  group.add_option("--cuda-graph-backend-prefill", graphs.prefill_backend,
+                   "the same for prompts; default: piecewise");
+  group
+      .add_option("--cuda-graph-bs-decode", graphs.decode_sizes,
+                  "batch sizes to capture; default: 1 2 4 8 12 16, then by 8")
       ->expected(1, 4096)
       ->check(at_least_one);
-  group.add_option("--cuda-graph-bs-prefill", graphs.prefill_sizes, "token counts to capture")
+  group
+      .add_option("--cuda-graph-bs-prefill", graphs.prefill_sizes,
+                  "token counts to capture; default: steps that grow with the size")
       ->expected(1, 4096)
       ->check(at_least_one);
-  group.add_option("--cuda-graph-max-bs-decode", graphs.max_decode)->check(at_least_one);
-  group.add_option("--cuda-graph-max-bs-prefill", graphs.max_prefill)->check(at_least_one);
+  group.add_option("--cuda-graph-max-bs-decode", graphs.max_decode, "default: --max-running-requests")
+      ->check(at_least_one);
+  group.add_option("--cuda-graph-max-bs-prefill", graphs.max_prefill, "default: the chunk's size")
+      ->check(at_least_one);
   group.add_option("--cuda-graph-config", graphs.config,
                    R"(JSON: {"decode": {"backend", "bs", "max_bs"}, "prefill": {...}})");
-  group.add_flag("--disable-decode-cuda-graph", graphs.disable_decode);
-  group.add_flag("--disable-prefill-cuda-graph", graphs.disable_prefill);
+  group.add_flag("--disable-decode-cuda-graph", graphs.disable_decode, "decode eagerly");
+  group.add_flag("--disable-prefill-cuda-graph", graphs.disable_prefill, "run prompts eagerly");
   group.add_flag("--debug-cuda-graph", resolved.debug, "check every replay");
   group.add_option("--cuda-graph-bs", graphs.sizes, "as --cuda-graph-bs-decode")
       ->expected(1, 4096)
@@ -115,12 +122,14 @@ void add_graph_flags(CLI::App& app, GraphArguments& graphs, GraphFlags& resolved
       ->check(at_least_one);
   group
       .add_option("--piecewise-cuda-graph-max-tokens", graphs.piecewise_max_tokens,
-                  "larger steps run in chunks or eagerly")
+                  "as --cuda-graph-max-bs-prefill")
       ->check(at_least_one);
-  group.add_option("--piecewise-cuda-graph-compiler", graphs.compiler)
+  group.add_option("--piecewise-cuda-graph-compiler", graphs.compiler, "accepted; no compiler runs")
       ->check(CLI::IsMember({"eager", "inductor"}));
-  group.add_flag("--disable-piecewise-cuda-graph", graphs.disable_piecewise);
-  group.add_flag("--enforce-piecewise-cuda-graph", graphs.enforce_piecewise);
+  group.add_flag("--disable-piecewise-cuda-graph", graphs.disable_piecewise,
+                 "as --disable-prefill-cuda-graph");
+  group.add_flag("--enforce-piecewise-cuda-graph", graphs.enforce_piecewise,
+                 "as --cuda-graph-backend-prefill piecewise");
 }
 
 Status resolve_graphs(const GraphArguments& given, GraphFlags& resolved, std::vector<std::string>& notes) {
