@@ -2,20 +2,15 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
-
 #include "base/status.h"
+#include "formats/test_files.h"
 
 namespace musaic {
 namespace {
 
 class TokenTexts : public ::testing::Test {
  protected:
-  std::filesystem::path write(const std::string& content) {
-    const auto path = std::filesystem::path(::testing::TempDir()) / "token_texts_test.json";
-    std::ofstream(path) << content;
-    return path;
-  }
+  std::filesystem::path write(const std::string& content) { return folder_.write("texts.json", content); }
   std::string error_of(const std::string& content) {
     try {
       read_recorded_texts(write(content));
@@ -24,6 +19,8 @@ class TokenTexts : public ::testing::Test {
     }
     return "";
   }
+
+  testing::TemporaryFolder folder_;  // of its own: tests run side by side
 };
 
 TEST_F(TokenTexts, ReadsRecordedSequencesWithTheirLogprobs) {
