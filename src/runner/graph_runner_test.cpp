@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "runner/model_for_test.h"
+#include "sampling/sampling_params.h"
 
 namespace musaic {
 namespace {
@@ -162,6 +163,15 @@ TEST(GraphRunner, EveryStepHasItsReason) {
   EXPECT_EQ(record.tokens, 33);
   EXPECT_EQ(record.bucket, 48);
   EXPECT_EQ(record.reason, "bucket");
+}
+
+TEST(GraphRunner, TheLargestRequestsBiasAndBansFitTheBuffers) {
+  TinyModel model("llama");
+  BatchSequence sequence = model.sequence(0, some_tokens(20, 4), 0, true);
+  const TokenId best = model.run({StepKind::kExtend, {sequence}}).sequences[0].tokens[0];
+  for (int i = 0; i < kMaxLogitBias; ++i) sequence.sampling.logit_bias.emplace_back(i % 512, 0.25f);
+  for (int i = 0; i < kMaxStopTokens; ++i) sequence.banned.push_back(best);
+  EXPECT_NE(model.run({StepKind::kExtend, {sequence}}).sequences[0].tokens[0], best);
 }
 
 TEST(GraphRunner, PenaltiesOfAResumedSequenceCountWhatItDrewBefore) {

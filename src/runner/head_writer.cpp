@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "base/check.h"
+#include "sampling/sampling_params.h"
 
 namespace musaic {
 
@@ -40,10 +41,10 @@ void HeadWriter::write_bias(const BatchSequence& sequence, int index) {
     ids.push_back(token);
     values.push_back(-std::numeric_limits<float>::infinity());
   }
-  CHECK(ids.size() <= kMaxLogitBias, "request {}: {} biased tokens", sequence.request, ids.size());
+  CHECK(ids.size() <= kBiasColumns, "request {}: {} biased tokens", sequence.request, ids.size());
   bias_count_[index] = static_cast<int32_t>(ids.size());
   if (ids.empty()) return;
-  const size_t offset = static_cast<size_t>(index) * kMaxLogitBias;
+  const size_t offset = static_cast<size_t>(index) * kBiasColumns;
   backend_.copy_to_device(buffers_.get<int32_t>("bias_ids") + offset, ids.data(),
                           ids.size() * sizeof(int32_t), backend_.stream());
   backend_.copy_to_device(buffers_.get<float>("bias_values") + offset, values.data(),

@@ -8,6 +8,7 @@
 #include "ops/logprobs/logprobs.h"
 #include "ops/sample/sample.h"
 #include "request/request.h"
+#include "sampling/sampling_params.h"
 
 namespace musaic {
 namespace {
@@ -51,8 +52,8 @@ SampleArguments add_sample_inputs(GraphBuilder& builder, Value logits) {
   arguments.repetition_penalty = floats("repetition_penalty");
   arguments.count_slot = ints("count_slot");
   arguments.bias_count = ints("bias_count");
-  arguments.bias_ids = builder.input("bias_ids", DType::kI32, {rows(), kMaxLogitBias});
-  arguments.bias_values = builder.input("bias_values", DType::kF32, {rows(), kMaxLogitBias});
+  arguments.bias_ids = builder.input("bias_ids", DType::kI32, {rows(), kBiasColumns});
+  arguments.bias_values = builder.input("bias_values", DType::kF32, {rows(), kBiasColumns});
   arguments.token_counts = builder.state("token_counts", DType::kI32, {Dim::symbol("slots"), logits.dim(-1)});
   return arguments;
 }

@@ -52,6 +52,10 @@ Status check_lengths(const SamplingParams& params) {
 }
 
 Status check_tokens(const SamplingParams& params, int vocab_size) {
+  if (params.stop_token_ids.size() > static_cast<size_t>(kMaxStopTokens)) {
+    return invalid_argument("stop_token_ids may have {} entries, got {}", kMaxStopTokens,
+                            params.stop_token_ids.size());
+  }
   for (const TokenId token : params.stop_token_ids) {
     if (Status status = check_token("stop_token_ids", token, vocab_size); !status.ok()) return status;
   }

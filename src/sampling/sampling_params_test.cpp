@@ -43,6 +43,7 @@ TEST(SamplingParams, NamesTheParameterThatIsOutOfRange) {
       {"presence_penalty", {.presence_penalty = -2.5f}},
       {"repetition_penalty must be in (0, 2], got 0", {.repetition_penalty = 0.0f}},
       {"stop_token_ids: token ids must be in [0, 100), got 100", {.stop_token_ids = {100}}},
+      {"stop_token_ids may have 256 entries, got 257", {.stop_token_ids = std::vector<TokenId>(257, 1)}},
       {"logit_bias: token ids must be in [0, 100), got -1", {.logit_bias = {{-1, 1.0f}}}},
       {"logit_bias of token 3 must be finite", {.logit_bias = {{3, nan}}}},
       {"logit_bias may have 1024 entries, got 1025",
