@@ -178,9 +178,9 @@ int run_serve(const Platform& platform, int argc, char** argv) {
   const auto engine = session.make_engine();
   Server server(server_context(serve, session, *engine), server_options(serve, platform));
   if (const Status status = server.listen(); !status.ok()) fail_load("{}", status.message());
+  session.log_summary();  // before the engine's thread, which owns the runner from then on
   engine->start();
   server.set_ready();
-  session.log_summary();
   print_welcome(server.url(), served_name(serve, session), session.tokenizer() != nullptr);
   const int exit_code = serve_until_signalled(server, *engine, signals);
   engine->stop();
