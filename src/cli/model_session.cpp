@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "cli/program_info.h"
 #include "cli/progress.h"
+#include "runner/weight_rows.h"
 #include "tokenizer/tokenizer_files.h"
 #include "weights/random_weights.h"
 
@@ -33,19 +34,6 @@ int64_t free_memory_bytes() {
     if (key == "MemAvailable:") return kib * 1024;
   }
   return int64_t{sysconf(_SC_AVPHYS_PAGES)} * sysconf(_SC_PAGESIZE);
-}
-
-// A vector counts as a column: its parts stack like a matrix's.
-WeightRows read_rows(const WeightSource& source, const GraphValue& weight) {
-  const int64_t columns = weight.meta.rank() == 1 ? 1 : weight.meta.dim(-1).constant();
-  WeightRows rows{.dtype = weight.meta.dtype, .rows = 0, .columns = columns, .parts = {}};
-  for (const std::string& part : weight.weight_parts) {
-    const WeightTensor* tensor = source.find(part);
-    CHECK(tensor != nullptr, "{} was there when traced", part);
-    rows.parts.push_back({tensor->shape[0], tensor->data});
-    rows.rows += tensor->shape[0];
-  }
-  return rows;
 }
 
 DType parse_kv_dtype(const std::string& name, bool exact) {
@@ -91,6 +79,7 @@ ModelSession::ModelSession(const Platform& platform, SessionOptions options)
   choose_sizes();
   model_ = make_model(files_.config, files_.weights.get(),
                       {.kv_dtype = kv_dtype_, .page_size = options_.page_size});
+  choose_kv_capacity();
   runner_ = std::make_unique<GraphRunner>(*model_, *target_, *backend_, runner_options());
 }
 
@@ -133,13 +122,12 @@ void ModelSession::choose_sizes() {
         options_.graphs.max_prefill_tokens > 0 ? options_.graphs.max_prefill_tokens : kUnchunkedStepTokens;
   chunk_ = std::min(chunk_, context_length_);
   if (options_.graphs.max_prefill_tokens < 0) options_.graphs.max_prefill_tokens = chunk_;
+}
 
-  const CacheSpec cache =
-      make_model(config, files_.weights.get(), {.kv_dtype = kv_dtype_, .page_size = options_.page_size})
-          ->cache();
+void ModelSession::choose_kv_capacity() {
   max_total_tokens_ = options_.max_total_tokens;
   if (max_total_tokens_ <= 0) {
-    const int64_t fit = free_memory_bytes() / 4 / static_cast<int64_t>(cache.bytes_per_token());
+    const int64_t fit = free_memory_bytes() / 4 / static_cast<int64_t>(model_->cache().bytes_per_token());
     max_total_tokens_ = std::min<int64_t>(fit, int64_t{kContextsOfKv} * context_length_);
     if (max_total_tokens_ < options_.page_size)
       fail_load("too little memory for the KV cache: {} tokens fit", fit);
@@ -213,7 +201,7 @@ void ModelSession::load() {
     }
   });
   const WeightReader reader{
-      .read = [&](const GraphValue& weight) { return read_rows(*files_.weights, weight); },
+      .read = [&](const GraphValue& weight) { return read_weight_rows(*files_.weights, weight); },
       .release =
           [&](const GraphValue& weight) {
             for (const std::string& part : weight.weight_parts)

@@ -80,6 +80,7 @@ class ModelSession {
   void load_tokenizer();
   void load_chat_template();
   void choose_sizes();
+  void choose_kv_capacity();  // REQUIRES: model_
   GraphRunnerOptions runner_options() const;
 
   const Platform& platform_;

@@ -79,9 +79,9 @@ ModelInfo describe_model(const ServeOptions& serve, ModelSession& session) {
           .default_sampling = default_sampling(session.config())};
 }
 
-Json resolved_flags(const ServeOptions& serve, const ModelSession& session) {
+Json resolved_flags(const ServeOptions& serve, ModelSession& session) {
   Json flags = to_json(serve);
-  const RunnerLimits& limits = const_cast<ModelSession&>(session).runner().limits();
+  const RunnerLimits& limits = session.runner().limits();
   flags["model_path"] = session.options().model_path;
   flags["served_model_name"] = served_name(serve, session);
   flags["tokenizer_path"] = session.tokenizer_path();
@@ -89,7 +89,7 @@ Json resolved_flags(const ServeOptions& serve, const ModelSession& session) {
   flags["max_total_tokens"] = session.max_total_tokens();
   flags["max_running_requests"] = limits.max_sequences;
   flags["page_size"] = limits.page_size;
-  flags["device"] = to_string(const_cast<ModelSession&>(session).backend().device());
+  flags["device"] = to_string(session.backend().device());
   return flags;
 }
 

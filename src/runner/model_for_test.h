@@ -11,20 +11,10 @@
 #include "ops/kernels_cpu.h"
 #include "ops/op_list.h"
 #include "runner/graph_runner.h"
+#include "runner/weight_rows.h"
 #include "weights/model_files.h"
 
 namespace musaic {
-
-inline WeightRows read_test_rows(const WeightSource& source, const GraphValue& weight) {
-  const int64_t columns = weight.meta.rank() == 1 ? 1 : weight.meta.dim(-1).constant();
-  WeightRows rows{.dtype = weight.meta.dtype, .rows = 0, .columns = columns, .parts = {}};
-  for (const std::string& part : weight.weight_parts) {
-    const WeightTensor& tensor = *source.find(part);
-    rows.parts.push_back({tensor.shape[0], tensor.data});
-    rows.rows += tensor.shape[0];
-  }
-  return rows;
-}
 
 // A model on the CPU, in float32 or on the integer path.
 class TestModel {
@@ -39,9 +29,10 @@ class TestModel {
     if (options.num_pages == 0) options.num_pages = 256;
     num_pages_ = options.num_pages;
     runner_ = std::make_unique<GraphRunner>(*model_, target_, backend_, options);
-    runner_->load({.read = [&](const GraphValue& weight) { return read_test_rows(*files_.weights, weight); },
-                   .release = [](const GraphValue&) {}},
-                  2, {});
+    runner_->load(
+        {.read = [&](const GraphValue& weight) { return read_weight_rows(*files_.weights, weight); },
+         .release = [](const GraphValue&) {}},
+        2, {});
   }
 
   GraphRunner& runner() { return *runner_; }

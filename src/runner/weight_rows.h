@@ -1,0 +1,12 @@
+#pragma once
+
+#include "ir/graph.h"
+#include "weights/weight_source.h"
+
+namespace musaic {
+
+// The rows of a graph's weight where the model's files hold them, its parts stacked along dimension 0. A
+// vector counts as a column. REQUIRES: the parts were there when the graph was traced.
+WeightRows read_weight_rows(const WeightSource& source, const GraphValue& weight);
+
+}  // namespace musaic
