@@ -114,6 +114,7 @@ std::vector<Value> GraphBuilder::call(std::string_view name, std::span<const Val
                                       Attributes attributes) {
   const OpDef* op = registry_.find(name);
   if (op == nullptr) fail_load("{}: no such operator", name);
+  if (!op->fake) fail_load("{}: has no fake kernel, so it cannot be traced", name);
   check_arity(op->schema, inputs);
   const auto tensors = op->schema.tensors();
 

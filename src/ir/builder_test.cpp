@@ -109,6 +109,8 @@ TEST_F(BuilderTest, AWrongCallIsOneSentence) {
             "toy::scale: argument factor is 2, expected float");
   EXPECT_EQ(call_error("toy::scale", {in}, {{"factor", 2.0}, {"often", true}}),
             "toy::scale: has no argument often");
+  registry_.define("toy::late(Tensor x) -> Tensor", {});
+  EXPECT_EQ(call_error("toy::late", {in}), "toy::late: has no fake kernel, so it cannot be traced");
   EXPECT_TRUE(builder_.graph().nodes.empty()) << "a refused call leaves no node";
 }
 

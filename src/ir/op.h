@@ -36,8 +36,9 @@ struct FakeOutput {
 };
 
 // Shape, dtype, device and aliasing of the outputs from those of the inputs, reading no data. A wrong
-// argument is a LoadError: "op: argument has ..., expected ...".
-using Fake = std::vector<FakeOutput> (*)(const FakeCall& call);
+// argument is a LoadError: "op: argument has ..., expected ...". A function object: a plugin's carries its
+// own.
+using Fake = std::function<std::vector<FakeOutput>(const FakeCall& call)>;
 
 // What a kernel's predicate sees.
 struct KernelQuery {
@@ -88,11 +89,11 @@ struct WeightPacking {
 
 // One way to run an op on a device type. The first entry whose predicate holds is taken.
 struct Kernel {
-  std::string name;                                            // "linear_q4_1_vnni"
-  std::string device_type;                                     // "cpu"
-  bool (*supports)(const KernelQuery& query) = nullptr;        // nullptr: always
-  void (*run)(const KernelCall& call) = nullptr;               // enqueues; never allocates
-  Dim (*workspace_bytes)(const KernelQuery& query) = nullptr;  // nullptr: none
+  std::string name;                                              // "linear_q4_1_vnni"
+  std::string device_type;                                       // "cpu"
+  std::function<bool(const KernelQuery& query)> supports;        // empty: always
+  std::function<void(const KernelCall& call)> run;               // enqueues; never allocates
+  std::function<Dim(const KernelQuery& query)> workspace_bytes;  // empty: none
   std::optional<WeightPacking> packing;
 };
 
@@ -102,7 +103,7 @@ using Decomposition = std::vector<Value> (*)(GraphBuilder& builder, std::span<co
 
 struct OpDef {
   Schema schema;
-  Fake fake = nullptr;
+  Fake fake;  // empty: not given yet; the op cannot be traced
   std::vector<Kernel> kernels;
   Decomposition decomposition = nullptr;  // fused ops only
   bool is_break = false;                  // runs between captured pieces of an extend program

@@ -1,5 +1,7 @@
 #include "ir/registry.h"
 
+#include <fmt/ranges.h>
+
 #include "base/status.h"
 
 namespace musaic {
@@ -19,8 +21,24 @@ void OpRegistry::define(std::string_view schema, OpDef definition) {
   if (!parsed.ok()) fail_load("{}", parsed.status().message());
   definition.schema = std::move(*parsed);
   const std::string name = definition.schema.name;
-  if (definition.fake == nullptr) fail_load("{}: an operator without a fake kernel cannot be traced", name);
   if (!ops_.emplace(name, std::move(definition)).second) fail_load("{}: is already registered", name);
+}
+
+bool OpRegistry::register_fake_if_exists(std::string_view op, Fake fake) {
+  CHECK(fake, "{}: an empty fake kernel", op);
+  const auto found = ops_.find(op);
+  if (found == ops_.end()) return false;
+  if (found->second.fake) fail_load("{}: has a fake kernel already", op);
+  found->second.fake = std::move(fake);
+  return true;
+}
+
+std::vector<std::string> OpRegistry::missing_fakes() const {
+  std::vector<std::string> names;
+  for (const auto& [name, op] : ops_) {
+    if (!op.fake) names.push_back(name);
+  }
+  return names;
 }
 
 void OpRegistry::add_kernel(std::string_view op, Kernel kernel) {
@@ -47,6 +65,13 @@ const Kernel* OpRegistry::find_kernel(const OpDef& op, std::string_view device_t
       return &kernel;
   }
   return nullptr;
+}
+
+void require_fakes(const OpRegistry& registry) {
+  const std::vector<std::string> names = registry.missing_fakes();
+  if (names.empty()) return;
+  fail_load("{}: no fake kernel, so a graph cannot be traced; whoever defines {} must add one",
+            fmt::join(names, ", "), names.size() == 1 ? "the op" : "these ops");
 }
 
 }  // namespace musaic

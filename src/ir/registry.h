@@ -3,6 +3,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ir/op.h"
 
@@ -11,8 +12,14 @@ namespace musaic {
 // The operators that a process knows. Built once at start, then read only.
 class OpRegistry {
  public:
-  // Throws LoadError: schema does not parse, no fake, name taken.
+  // The definition's schema is the text's. Without a fake the op waits for register_fake_if_exists. Throws
+  // LoadError: schema does not parse, name taken.
   void define(std::string_view schema, OpDef definition);
+  // Gives the op its fake kernel where the op is defined; false: it is not. Throws LoadError when the op has
+  // one already.
+  bool register_fake_if_exists(std::string_view op, Fake fake);
+  // Names of the ops that no graph may contain because they have no fake kernel.
+  std::vector<std::string> missing_fakes() const;
   // REQUIRES: the op is defined.
   void add_kernel(std::string_view op, Kernel kernel);
 
@@ -26,5 +33,8 @@ class OpRegistry {
  private:
   std::map<std::string, OpDef, std::less<>> ops_;
 };
+
+// Throws LoadError naming the ops without a fake kernel: nothing is traced with a registry that has one.
+void require_fakes(const OpRegistry& registry);
 
 }  // namespace musaic

@@ -1,8 +1,9 @@
 #include "ir/registry.h"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <array>
+#include <functional>
 
 #include "base/status.h"
 #include "ir/toy_ops_for_test.h"
@@ -10,15 +11,22 @@
 namespace musaic {
 namespace {
 
+using testing::ElementsAre;
+using testing::IsEmpty;
+
 void run_nothing(const KernelCall&) {}
 
-std::string define_error(OpRegistry& registry, std::string_view schema, OpDef op) {
+std::string error_of(const std::function<void()>& action) {
   try {
-    registry.define(schema, std::move(op));
+    action();
   } catch (const LoadError& error) {
     return error.what();
   }
   return "";
+}
+
+std::string define_error(OpRegistry& registry, std::string_view schema, OpDef op) {
+  return error_of([&] { registry.define(schema, std::move(op)); });
 }
 
 TEST(Registry, FindsByTheSchemasName) {
@@ -29,17 +37,41 @@ TEST(Registry, FindsByTheSchemasName) {
   EXPECT_EQ(registry.ops().size(), 5u);
 }
 
-TEST(Registry, RefusesAnOpWithoutAFakeABadSchemaAndATakenName) {
+TEST(Registry, RefusesABadSchemaAndATakenName) {
   OpRegistry registry;
   define_toy_ops(registry);
-  EXPECT_EQ(define_error(registry, "toy::new(Tensor x) -> Tensor", {}),
-            "toy::new: an operator without a fake kernel cannot be traced");
   EXPECT_EQ(define_error(registry, "toy::copy(Tensor x) -> Tensor", {.schema = {}, .fake = fake_like_first}),
             "toy::copy: is already registered");
   EXPECT_NE(
       define_error(registry, "toy::new(Tensor x", {.schema = {}, .fake = fake_like_first}).find("toy::new"),
       std::string::npos);
   EXPECT_EQ(registry.find("toy::new"), nullptr);
+}
+
+TEST(Registry, AFakeIsAttachedOnlyWhereTheOpIsDefined) {
+  OpRegistry registry;
+  registry.define("toy::late(Tensor x) -> Tensor", {});
+  EXPECT_FALSE(registry.register_fake_if_exists("toy::absent", fake_like_first));
+  EXPECT_EQ(registry.find("toy::absent"), nullptr);
+  EXPECT_THAT(registry.missing_fakes(), ElementsAre("toy::late"));
+  EXPECT_TRUE(registry.register_fake_if_exists("toy::late", fake_like_first));
+  EXPECT_TRUE(registry.get("toy::late").fake);
+  EXPECT_THAT(registry.missing_fakes(), IsEmpty());
+  EXPECT_EQ(error_of([&] { registry.register_fake_if_exists("toy::late", fake_like_first); }),
+            "toy::late: has a fake kernel already");
+}
+
+TEST(Registry, OpsWithoutAFakeAreNamedBeforeAnythingIsTraced) {
+  OpRegistry registry;
+  define_toy_ops(registry);
+  EXPECT_EQ(error_of([&] { require_fakes(registry); }), "");
+  registry.define("toy::late(Tensor x) -> Tensor", {});
+  EXPECT_EQ(error_of([&] { require_fakes(registry); }),
+            "toy::late: no fake kernel, so a graph cannot be traced; whoever defines the op must add one");
+  registry.define("toy::later(Tensor x) -> Tensor", {});
+  EXPECT_EQ(error_of([&] { require_fakes(registry); }),
+            "toy::late, toy::later: no fake kernel, so a graph cannot be traced; whoever defines these ops "
+            "must add one");
 }
 
 TEST(Registry, TheFirstKernelOfTheDeviceWhosePredicateHoldsIsTaken) {

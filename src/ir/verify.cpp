@@ -36,6 +36,7 @@ class Verifier {
     const Node& node = graph_.nodes[index];
     const OpDef* op = registry_.find(node.op);
     if (op == nullptr) return problem("node {}: no such operator {}", index, node.op);
+    if (!op->fake) return problem("node {} {}: has no fake kernel", index, node.op);
     const auto tensors = op->schema.tensors();
     if (node.inputs.size() != tensors.size()) {
       return problem("node {} {}: {} tensors, the schema has {}", index, node.op, node.inputs.size(),

@@ -38,10 +38,10 @@ std::string op_tests() {
 TEST_F(OpListTest, EveryOpHasAFakeAndIsAViewOrHasAKernelOnTheCpu) {
   ASSERT_GE(registry_.ops().size(), 15u);
   for (const auto& [name, op] : registry_.ops()) {
-    EXPECT_NE(op.fake, nullptr) << name;
+    EXPECT_TRUE(op.fake) << name;
     int cpu_kernels = 0;
     for (const Kernel& kernel : op.kernels) {
-      EXPECT_NE(kernel.run, nullptr) << name << ": " << kernel.name;
+      EXPECT_TRUE(kernel.run) << name << ": " << kernel.name;
       cpu_kernels += kernel.device_type == "cpu";
     }
     EXPECT_EQ(cpu_kernels == 0, op.is_view) << name << " has " << cpu_kernels << " kernels on the cpu";

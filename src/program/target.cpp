@@ -21,7 +21,7 @@ const Kernel* find_kernel(const Target& target, const Graph& graph, const Node& 
 bool supports(const Target& target, std::string_view op_name, std::span<const Value> inputs,
               const Attributes& attributes) {
   const OpDef* op = target.registry.find(op_name);
-  if (op == nullptr) return false;
+  if (op == nullptr || !op->fake) return false;
   std::vector<const Meta*> metas(op->schema.num_tensors(), nullptr);
   for (size_t i = 0; i < inputs.size(); ++i) metas[i] = inputs[i].defined() ? &inputs[i].meta() : nullptr;
   const auto fakes = op->fake({op->schema, metas, attributes});

@@ -116,6 +116,7 @@ int64_t last_dim_of_output(const Graph& graph, std::string_view name) {
 
 ModelGraphs trace_model_graphs(const Model& model, const Target& target, const GraphOptions& options,
                                const std::string& after) {
+  require_fakes(target.registry);
   const auto passes = passes_up_to(options, after);
   const auto body = [&](GraphBuilder& builder) { trace_body(model, builder); };
   ModelGraphs graphs;
