@@ -17,6 +17,7 @@ namespace musaic {
 
 class GraphBuilder;
 class Value;
+struct OpSample;
 
 // What a fake kernel sees: the tensor arguments' metas in schema order (nullptr: absent optional).
 struct FakeCall {
@@ -101,11 +102,16 @@ struct Kernel {
 using Decomposition = std::vector<Value> (*)(GraphBuilder& builder, std::span<const Value> inputs,
                                              const Attributes& attributes);
 
+// Calls to check the op with: 0, 1 and odd numbers of rows, gaps between rows where it takes them, every
+// dtype of its kernels, attributes (ir/op_sample.h). They are the same at every call.
+using Samples = std::function<std::vector<OpSample>()>;
+
 struct OpDef {
   Schema schema;
   Fake fake;  // empty: not given yet; the op cannot be traced
   std::vector<Kernel> kernels;
   Decomposition decomposition = nullptr;  // fused ops only
+  Samples samples;                        // mandatory for built-in ops
   bool is_break = false;                  // runs between captured pieces of an extend program
   bool is_view = false;                   // no kernel: the output is an address inside an input
 };

@@ -201,4 +201,12 @@ void dequantize_row(DType dtype, const std::byte* source, float* out, int64_t el
   }
 }
 
+size_t scale_offset(DType dtype) {
+  return dtype == DType::kQ6_K ? 208 : 0;
+}
+
+bool has_min(DType dtype) {
+  return dtype == DType::kQ4_1 || dtype == DType::kQ5_1 || dtype == DType::kQ4_K || dtype == DType::kQ5_K;
+}
+
 }  // namespace musaic

@@ -12,4 +12,8 @@ namespace musaic {
 // its block size.
 void dequantize_row(DType dtype, const std::byte* source, float* out, int64_t elements);
 
+// Where a block keeps its f16 scale; an f16 min follows where the type has one. REQUIRES: block-quantized.
+size_t scale_offset(DType dtype);
+bool has_min(DType dtype);
+
 }  // namespace musaic

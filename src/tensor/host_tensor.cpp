@@ -1,13 +1,14 @@
-#include "ops/testing/test_tensor.h"
+#include "tensor/host_tensor.h"
 
 #include <algorithm>
 #include <cstring>
 #include <random>
 
 #include "base/check.h"
+#include "tensor/dequantize.h"
 #include "tensor/half.h"
 
-namespace musaic::testing {
+namespace musaic {
 namespace {
 
 bool is_integer(DType dtype) {
@@ -31,7 +32,7 @@ int64_t storage_index(const Shape& shape, const Shape& strides, int64_t index) {
 
 }  // namespace
 
-TestTensor::TestTensor(DType dtype, const Shape& shape, int64_t row_stride)
+HostTensor::HostTensor(DType dtype, const Shape& shape, int64_t row_stride)
     : dtype_(dtype), shape_(shape), strides_(shape.contiguous_strides()) {
   if (row_stride > 0) strides_[0] = row_stride;
   const int64_t stored = row_stride > 0 ? shape[0] * row_stride : shape.elements();
@@ -40,9 +41,23 @@ TestTensor::TestTensor(DType dtype, const Shape& shape, int64_t row_stride)
   poison();
 }
 
-TestTensor TestTensor::random(DType dtype, const Shape& shape, uint32_t seed, float scale,
+HostTensor HostTensor::strided(DType dtype, const Shape& shape, const Shape& strides) {
+  CHECK(strides.rank() == shape.rank());
+  int64_t last = shape.elements() == 0 ? -1 : 0;
+  for (int axis = 0; last >= 0 && axis < shape.rank(); ++axis) last += (shape[axis] - 1) * strides[axis];
+  HostTensor out(dtype, {last + 1});
+  out.shape_ = shape;
+  out.strides_ = strides;
+  return out;
+}
+
+HostTensor HostTensor::random(DType dtype, const Shape& shape, uint32_t seed, float scale,
                               int64_t row_stride) {
-  TestTensor out(dtype, shape, row_stride);
+  HostTensor out(dtype, shape, row_stride);
+  if (is_block_quantized(dtype)) {
+    out.fill_blocks(seed, scale / 50);
+    return out;
+  }
   std::mt19937 generator(seed);
   std::uniform_real_distribution<float> values(-scale, scale);
   for (int64_t i = 0; i < shape.elements(); ++i)
@@ -50,54 +65,86 @@ TestTensor TestTensor::random(DType dtype, const Shape& shape, uint32_t seed, fl
   return out;
 }
 
-TestTensor TestTensor::floats(std::span<const float> values, const Shape& shape, DType dtype) {
-  TestTensor out(dtype, shape);
+HostTensor HostTensor::random_ints(DType dtype, const Shape& shape, uint32_t seed, int64_t low, int64_t high,
+                                   int64_t row_stride) {
+  HostTensor out(dtype, shape, row_stride);
+  CHECK(is_integer(dtype) && out.strides_[-1] == 1);
+  const size_t width = byte_size(dtype, 1);
+  std::mt19937 generator(seed);
+  std::uniform_int_distribution<int64_t> values(low, high);
+  for (int64_t i = 0; i < shape.elements(); ++i) {
+    const int64_t value = values(generator);  // little endian: the low bytes come first
+    std::memcpy(out.data() + static_cast<size_t>(storage_index(shape, out.strides_, i)) * width, &value,
+                width);
+  }
+  return out;
+}
+
+HostTensor HostTensor::floats(std::span<const float> values, const Shape& shape, DType dtype) {
+  HostTensor out(dtype, shape);
   CHECK(static_cast<int64_t>(values.size()) == shape.elements());
   for (size_t i = 0; i < values.size(); ++i) out.set(static_cast<int64_t>(i), values[i]);
   return out;
 }
 
-TestTensor TestTensor::ints(std::vector<int32_t> values) {
+HostTensor HostTensor::ints(std::vector<int32_t> values) {
   const Shape shape{static_cast<int64_t>(values.size())};
   return ints(std::move(values), shape);
 }
 
-TestTensor TestTensor::ints(std::vector<int32_t> values, const Shape& shape) {
-  TestTensor out(DType::kI32, shape);
+HostTensor HostTensor::ints(std::vector<int32_t> values, const Shape& shape) {
+  HostTensor out(DType::kI32, shape);
   CHECK(static_cast<int64_t>(values.size()) == shape.elements());
   std::memcpy(out.data(), values.data(), out.bytes());
   return out;
 }
 
-TestTensor TestTensor::raw(DType dtype, const Shape& shape, std::span<const std::byte> bytes) {
-  TestTensor out(dtype, shape);
+HostTensor HostTensor::raw(DType dtype, const Shape& shape, std::span<const std::byte> bytes) {
+  HostTensor out(dtype, shape);
   CHECK(bytes.size() == out.bytes());
   std::memcpy(out.data(), bytes.data(), bytes.size());
   return out;
 }
 
-std::byte* TestTensor::data() const {
+std::byte* HostTensor::data() const {
   return const_cast<std::byte*>(memory_.data()->bytes);
 }
 
-Tensor TestTensor::tensor() const {
+Tensor HostTensor::tensor() const {
   return defined() ? Tensor{data(), dtype_, shape_, strides_} : Tensor{};
 }
 
-Meta TestTensor::meta() const {
+Meta HostTensor::meta() const {
   return {dtype_, to_dims(shape_), to_dims(strides_), Device{}};
 }
 
-void TestTensor::set(int64_t element, float value) {
+void HostTensor::fill_blocks(uint32_t seed, float scale) {
+  std::mt19937 generator(seed);
+  std::uniform_real_distribution<float> scales(-scale, scale);
+  const std::span<std::byte> stored(data(), bytes_);
+  for (std::byte& byte : stored) byte = static_cast<std::byte>(generator());
+  const auto put_scale = [&](size_t at) {
+    const uint16_t bits = float_to_f16(scales(generator));
+    std::memcpy(stored.data() + at, &bits, sizeof(bits));
+  };
+  for (size_t block = 0; block < bytes_; block += static_cast<size_t>(dtype_info(dtype_).block_bytes)) {
+    put_scale(block + scale_offset(dtype_));
+    if (has_min(dtype_)) put_scale(block + scale_offset(dtype_) + sizeof(uint16_t));
+  }
+}
+
+void HostTensor::set(int64_t element, float value) {
   if (dtype_ == DType::kF32) {
     tensor().as<float>()[element] = value;
+  } else if (dtype_ == DType::kF8E4M3) {
+    tensor().as<uint8_t>()[element] = float_to_f8e4m3(value);
   } else {
     CHECK(dtype_ == DType::kF16 || dtype_ == DType::kBF16);
     tensor().as<uint16_t>()[element] = dtype_ == DType::kF16 ? float_to_f16(value) : float_to_bf16(value);
   }
 }
 
-float TestTensor::get(int64_t element) const {
+float HostTensor::get(int64_t element) const {
   switch (dtype_) {
     case DType::kF32:
       return tensor().as<float>()[element];
@@ -105,6 +152,8 @@ float TestTensor::get(int64_t element) const {
       return f16_to_float(tensor().as<uint16_t>()[element]);
     case DType::kBF16:
       return bf16_to_float(tensor().as<uint16_t>()[element]);
+    case DType::kF8E4M3:
+      return f8e4m3_to_float(tensor().as<uint8_t>()[element]);
     case DType::kI32:
       return static_cast<float>(tensor().as<int32_t>()[element]);
     case DType::kI8:
@@ -115,14 +164,14 @@ float TestTensor::get(int64_t element) const {
   return 0;
 }
 
-std::vector<float> TestTensor::to_floats() const {
+std::vector<float> HostTensor::to_floats() const {
   std::vector<float> out(static_cast<size_t>(shape_.elements()));
   for (size_t i = 0; i < out.size(); ++i)
     out[i] = get(storage_index(shape_, strides_, static_cast<int64_t>(i)));
   return out;
 }
 
-std::vector<float> TestTensor::row(int64_t i) const {
+std::vector<float> HostTensor::row(int64_t i) const {
   const int64_t width = shape_.elements() / shape_[0];
   std::vector<float> out(static_cast<size_t>(width));
   for (int64_t k = 0; k < width; ++k)
@@ -130,30 +179,30 @@ std::vector<float> TestTensor::row(int64_t i) const {
   return out;
 }
 
-std::span<std::byte> TestTensor::row_bytes(int64_t i) const {
+std::span<std::byte> HostTensor::row_bytes(int64_t i) const {
   const size_t row = byte_size(dtype_, shape_.elements() / shape_[0]);
   return {data() + static_cast<size_t>(i) * byte_size(dtype_, strides_[0]), row};
 }
 
-std::byte TestTensor::poison_byte() const {
+std::byte HostTensor::poison_byte() const {
   return is_integer(dtype_) ? std::byte{0x7F} : std::byte{0xFF};
 }
 
-void TestTensor::poison_rows(int64_t begin) {
+void HostTensor::poison_rows(int64_t begin) {
   for (int64_t i = begin; i < shape_[0]; ++i) std::ranges::fill(row_bytes(i), poison_byte());
 }
 
-void TestTensor::poison() {
+void HostTensor::poison() {
   if (defined()) std::memset(data(), std::to_integer<int>(poison_byte()), bytes_);
 }
 
-bool TestTensor::row_is_poisoned(int64_t i) const {
+bool HostTensor::row_is_poisoned(int64_t i) const {
   return std::ranges::all_of(row_bytes(i), [this](std::byte byte) { return byte == poison_byte(); });
 }
 
-bool TestTensor::same_bits(const TestTensor& other) const {
+bool HostTensor::same_bits(const HostTensor& other) const {
   return dtype_ == other.dtype_ && shape_ == other.shape_ && strides_ == other.strides_ &&
          (bytes_ == 0 || std::memcmp(data(), other.data(), bytes_) == 0);
 }
 
-}  // namespace musaic::testing
+}  // namespace musaic
