@@ -9,6 +9,7 @@
 
 #include "device/backend.h"
 #include "ir/attributes.h"
+#include "ir/cost.h"
 #include "ir/schema.h"
 #include "tensor/meta.h"
 #include "tensor/tensor.h"
@@ -114,6 +115,8 @@ struct OpDef {
   Samples samples;                        // mandatory for built-in ops
   bool is_break = false;                  // runs between captured pieces of an extend program
   bool is_view = false;                   // no kernel: the output is an address inside an input
+  const char* break_reason = nullptr;     // of a break, in a sentence's words
+  CostFunction cost = nullptr;            // nullptr: as CostFunction says of a plain call
 };
 
 }  // namespace musaic

@@ -1,5 +1,7 @@
 #include "ops/attention/attention.h"
 
+#include <cmath>
+
 #include "ops/fake_checks.h"
 
 namespace musaic {
@@ -53,6 +55,21 @@ std::vector<FakeOutput> fake_paged_attention(const FakeCall& call) {
   return {{Meta::contiguous(query.dtype, query.shape, query.device)}};
 }
 
+// Row j of n sees the past and j + 1 rows; a score and its share of the sum are a multiply-add each.
+void cost_paged_attention(const CostQuery& query, CallCost& cost) {
+  const StepExtent& extent = query.extent;
+  const double sequences = static_cast<double>(extent.sequences);
+  const double past = static_cast<double>(extent.past);
+  const double rows = static_cast<double>(query.dim(kQuery, 0)) / sequences;
+  const double pairs = sequences * (rows * past + rows * (rows + 1) / 2);
+  cost.float_ops = 4.0 * pairs * static_cast<double>(query.dim(kQuery, 1));
+  const double row_size = static_cast<double>(query.dim(kKeyCache, 1) * query.dim(kKeyCache, 3));
+  cost.read[kKeyCache] = cost.read[kValueCache] = sequences * (past + rows) * row_size;
+  cost.read[kQueryStart] = sequences + 1;
+  cost.read[kKvLengths] = sequences;
+  cost.read[kPageTable] = sequences * std::ceil((past + rows) / static_cast<double>(query.dim(kKeyCache, 2)));
+}
+
 }  // namespace
 
 Value paged_attention(const PagedAttentionArguments& arguments) {
@@ -67,7 +84,11 @@ void define_attention(OpRegistry& registry) {
   registry.define(
       "musaic::paged_attention(Tensor query, Tensor key_cache, Tensor value_cache, Tensor query_start, "
       "Tensor kv_lengths, Tensor page_table, Tensor num_sequences, int num_heads, float scale) -> Tensor",
-      {.schema = {}, .fake = fake_paged_attention, .is_break = true});
+      {.schema = {},
+       .fake = fake_paged_attention,
+       .is_break = true,
+       .break_reason = "its work depends on how long each sequence is, which no recorded launch can know",
+       .cost = cost_paged_attention});
 }
 
 }  // namespace musaic

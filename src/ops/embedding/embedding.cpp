@@ -16,6 +16,12 @@ std::vector<FakeOutput> fake_embedding(const FakeCall& call) {
   return {{Meta::contiguous(DType::kF32, {call.input(1).dim(0), weight.dim(1)}, weight.device)}};
 }
 
+// Only the rows of the tokens are read.
+void cost_embedding(const CostQuery& query, CallCost& cost) {
+  cost.read[0] = query.outputs[0].elements();
+  cost.float_ops = is_block_quantized(query.inputs[0].dtype) ? 2.0 * query.outputs[0].elements() : 0.0;
+}
+
 }  // namespace
 
 Value embedding(Value weight, Value indices) {
@@ -24,7 +30,7 @@ Value embedding(Value weight, Value indices) {
 
 void define_embedding(OpRegistry& registry) {
   registry.define("aten::embedding(Tensor weight, Tensor indices) -> Tensor",
-                  {.schema = {}, .fake = fake_embedding});
+                  {.schema = {}, .fake = fake_embedding, .cost = cost_embedding});
 }
 
 }  // namespace musaic

@@ -16,6 +16,11 @@ std::vector<FakeOutput> fake_index_select(const FakeCall& call) {
   return {{Meta::contiguous(x.dtype, {call.input(1).dim(0), x.dim(1)}, x.device)}};
 }
 
+void cost_index_select(const CostQuery& query, CallCost& cost) {
+  cost.read[0] = query.outputs[0].elements();
+  cost.float_ops = 0.0;
+}
+
 }  // namespace
 
 Value index_select(Value x, Value rows) {
@@ -24,7 +29,7 @@ Value index_select(Value x, Value rows) {
 
 void define_index_select(OpRegistry& registry) {
   registry.define("aten::index_select(Tensor x, Tensor rows) -> Tensor",
-                  {.schema = {}, .fake = fake_index_select});
+                  {.schema = {}, .fake = fake_index_select, .cost = cost_index_select});
 }
 
 }  // namespace musaic

@@ -63,6 +63,23 @@ std::vector<Value> decompose_rope_kv_write(GraphBuilder&, std::span<const Value>
   return {query, key_cache, value_cache};
 }
 
+// The step's rows are written, nothing of the caches is read.
+void cost_kv_write(const CostQuery& query, CallCost& cost) {
+  for (int i : {0, 1}) {
+    cost.read[3 + i] = 0.0;
+    cost.written[3 + i] = query.elements(i);
+  }
+  cost.float_ops = 0.0;
+}
+
+void cost_rope_kv_write(const CostQuery& query, CallCost& cost) {
+  for (int i : {0, 1}) {
+    cost.read[5 + i] = 0.0;
+    cost.written[5 + i] = query.elements(1 + i);
+  }
+  cost.float_ops = kRopeOps * (query.elements(0) + query.elements(1));
+}
+
 }  // namespace
 
 std::pair<Value, Value> kv_write(Value key, Value value, Value slots, Value key_cache, Value value_cache) {
@@ -82,11 +99,14 @@ void define_kv_write(OpRegistry& registry) {
   registry.define(
       "musaic::kv_write(Tensor key, Tensor value, Tensor slots, Tensor(a!) key_cache, "
       "Tensor(b!) value_cache) -> ()",
-      {.schema = {}, .fake = fake_kv_write});
+      {.schema = {}, .fake = fake_kv_write, .cost = cost_kv_write});
   registry.define(
       "musaic::rope_kv_write(Tensor(a!) query, Tensor key, Tensor value, Tensor cos_sin, Tensor slots, "
       "Tensor(b!) key_cache, Tensor(c!) value_cache, int head_dim, bool interleaved=False) -> ()",
-      {.schema = {}, .fake = fake_rope_kv_write, .decomposition = decompose_rope_kv_write});
+      {.schema = {},
+       .fake = fake_rope_kv_write,
+       .decomposition = decompose_rope_kv_write,
+       .cost = cost_rope_kv_write});
 }
 
 }  // namespace musaic

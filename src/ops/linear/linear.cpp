@@ -43,6 +43,21 @@ std::vector<FakeOutput> fake_linear_q8(const FakeCall& call) {
   return {{Meta::contiguous(DType::kF32, {q.dim(0), weight.dim(0)}, q.device)}};
 }
 
+double products(const CostQuery& query, int weight) {
+  return 2.0 * static_cast<double>(query.dim(0, 0)) * query.elements(weight);
+}
+
+void cost_linear(const CostQuery& query, CallCost& cost) {
+  cost.float_ops = products(query, 1) + (query.inputs[2].present ? query.outputs[0].elements() : 0.0);
+}
+
+// Products and sums of a block are integers; the block's scale, offset and sum are applied in float.
+void cost_linear_q8(const CostQuery& query, CallCost& cost) {
+  cost.int8_ops = products(query, 3);
+  cost.float_ops = 2.0 * products(query, 3) / QuantizedRows::kBlock +
+                   (query.inputs[4].present ? query.outputs[0].elements() : 0.0);
+}
+
 }  // namespace
 
 Value linear(Value x, Value weight, Value bias) {
@@ -55,10 +70,10 @@ Value linear_q8(const QuantizedRows& x, Value weight, Value bias) {
 
 void define_linear(OpRegistry& registry) {
   registry.define("aten::linear(Tensor x, Tensor weight, Tensor? bias=None) -> Tensor",
-                  {.schema = {}, .fake = fake_linear});
+                  {.schema = {}, .fake = fake_linear, .cost = cost_linear});
   registry.define(
       "musaic::linear_q8(Tensor q, Tensor scale, Tensor sums, Tensor weight, Tensor? bias=None) -> Tensor",
-      {.schema = {}, .fake = fake_linear_q8});
+      {.schema = {}, .fake = fake_linear_q8, .cost = cost_linear_q8});
 }
 
 }  // namespace musaic

@@ -35,6 +35,11 @@ std::vector<FakeOutput> fake_logprobs(const FakeCall& call) {
           output(DType::kF32, {rows, max_top_n}), output(DType::kF32, {rows, call.input(kProbeIds).dim(1)})};
 }
 
+// The largest logit, the sum of exponentials, the difference.
+void cost_logprobs(const CostQuery& query, CallCost& cost) {
+  cost.float_ops = 4.0 * query.elements(kLogits);
+}
+
 }  // namespace
 
 LogprobResult logprobs(const LogprobArguments& a) {
@@ -48,7 +53,7 @@ void define_logprobs(OpRegistry& registry) {
   registry.define(
       "musaic::logprobs(Tensor logits, Tensor target, Tensor top_n, Tensor probe_count, Tensor probe_ids, "
       "int max_top_n) -> (Tensor, Tensor, Tensor, Tensor)",
-      {.schema = {}, .fake = fake_logprobs});
+      {.schema = {}, .fake = fake_logprobs, .cost = cost_logprobs});
 }
 
 }  // namespace musaic

@@ -18,6 +18,11 @@ std::vector<FakeOutput> fake_quantize_q8(const FakeCall& call) {
           {Meta::contiguous(DType::kF32, per_block, x.device)}};
 }
 
+// The largest magnitude, the scaling, the rounding and the sum.
+void cost_quantize_q8(const CostQuery& query, CallCost& cost) {
+  cost.float_ops = 4.0 * query.elements(0);
+}
+
 }  // namespace
 
 QuantizedRows quantize_q8(Value x) {
@@ -27,7 +32,7 @@ QuantizedRows quantize_q8(Value x) {
 
 void define_quantize(OpRegistry& registry) {
   registry.define("musaic::quantize_q8(Tensor x) -> (Tensor q, Tensor scale, Tensor sums)",
-                  {.schema = {}, .fake = fake_quantize_q8});
+                  {.schema = {}, .fake = fake_quantize_q8, .cost = cost_quantize_q8});
 }
 
 }  // namespace musaic

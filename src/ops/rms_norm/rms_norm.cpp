@@ -29,6 +29,15 @@ std::vector<Value> decompose_fused_add_rms_norm(GraphBuilder&, std::span<const V
   return {rms_norm(sum, inputs[2], attributes.get_float("eps")), sum};
 }
 
+// A square and its sum, the scale, the weight.
+void cost_rms_norm(const CostQuery& query, CallCost& cost) {
+  cost.float_ops = 4.0 * query.elements(0);
+}
+
+void cost_fused_add_rms_norm(const CostQuery& query, CallCost& cost) {
+  cost.float_ops = 5.0 * query.elements(0);
+}
+
 }  // namespace
 
 Value rms_norm(Value x, Value weight, double eps) {
@@ -42,10 +51,13 @@ std::pair<Value, Value> fused_add_rms_norm(Value x, Value residual, Value weight
 
 void define_rms_norm(OpRegistry& registry) {
   registry.define("aten::rms_norm(Tensor x, Tensor weight, float eps) -> Tensor",
-                  {.schema = {}, .fake = fake_rms_norm});
+                  {.schema = {}, .fake = fake_rms_norm, .cost = cost_rms_norm});
   registry.define(
       "sgl_kernel::fused_add_rmsnorm(Tensor(a!) x, Tensor(b!) residual, Tensor weight, float eps) -> ()",
-      {.schema = {}, .fake = fake_fused_add_rms_norm, .decomposition = decompose_fused_add_rms_norm});
+      {.schema = {},
+       .fake = fake_fused_add_rms_norm,
+       .decomposition = decompose_fused_add_rms_norm,
+       .cost = cost_fused_add_rms_norm});
 }
 
 }  // namespace musaic

@@ -43,6 +43,10 @@ std::vector<FakeOutput> fake_rope(const FakeCall& call) {
   return {};
 }
 
+void cost_rope(const CostQuery& query, CallCost& cost) {
+  cost.float_ops = kRopeOps * query.elements(0);
+}
+
 }  // namespace
 
 Value rope_cos_sin(Value positions, Value inv_freq, double attention_factor) {
@@ -60,7 +64,7 @@ void define_rope(OpRegistry& registry) {
       "musaic::rope_cos_sin(Tensor positions, Tensor inv_freq, float attention_factor=1.0) -> Tensor",
       {.schema = {}, .fake = fake_rope_cos_sin});
   registry.define("musaic::rope_(Tensor(a!) x, Tensor cos_sin, int head_dim, bool interleaved=False) -> ()",
-                  {.schema = {}, .fake = fake_rope});
+                  {.schema = {}, .fake = fake_rope, .cost = cost_rope});
 }
 
 }  // namespace musaic

@@ -8,4 +8,6 @@ namespace musaic {
 void expect_heads(const FakeCall& call, int x, int64_t head_dim);
 void expect_cos_sin(const FakeCall& call, int cos_sin, const Dim& tokens, int64_t head_dim);
 
+inline constexpr double kRopeOps = 3.0;  // a value: two products and their sum
+
 }  // namespace musaic

@@ -40,6 +40,14 @@ std::vector<FakeOutput> fake_sample(const FakeCall& call) {
   return {{Meta::contiguous(DType::kI32, {rows}, logits.device)}};
 }
 
+// Greedy rows without penalties and biases, the usual step: the logits are read once and compared.
+void cost_sample(const CostQuery& query, CallCost& cost) {
+  using namespace sample_inputs;
+  for (int input : {kBiasIds, kBiasValues, kTokenCounts}) cost.read[input] = 0.0;
+  cost.written[kTokenCounts] = 0.0;
+  cost.float_ops = query.elements(kLogits);
+}
+
 }  // namespace
 
 SampleResult sample(const SampleArguments& a) {
@@ -56,7 +64,7 @@ void define_sample(OpRegistry& registry) {
       "Tensor seed, Tensor draw, Tensor frequency_penalty, Tensor presence_penalty, "
       "Tensor repetition_penalty, Tensor count_slot, Tensor bias_count, Tensor bias_ids, "
       "Tensor bias_values, Tensor(a!) token_counts) -> Tensor",
-      {.schema = {}, .fake = fake_sample});
+      {.schema = {}, .fake = fake_sample, .cost = cost_sample});
 }
 
 }  // namespace musaic

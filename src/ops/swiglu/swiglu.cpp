@@ -43,6 +43,16 @@ std::vector<Value> decompose_fused_swiglu(GraphBuilder&, std::span<const Value> 
   return {mul(silu(gate), up)};
 }
 
+constexpr double kSiluOps = 4.0;  // negate, exponential, add, divide
+
+void cost_silu(const CostQuery& query, CallCost& cost) {
+  cost.float_ops = kSiluOps * query.elements(0);
+}
+
+void cost_fused_swiglu(const CostQuery& query, CallCost& cost) {
+  cost.float_ops = (kSiluOps + 1.0) * query.outputs[0].elements();
+}
+
 }  // namespace
 
 Value silu(Value x) {
@@ -58,10 +68,12 @@ Value fused_swiglu(Value x) {
 }
 
 void define_swiglu(OpRegistry& registry) {
-  registry.define("aten::silu(Tensor x) -> Tensor", {.schema = {}, .fake = fake_silu});
+  registry.define("aten::silu(Tensor x) -> Tensor", {.schema = {}, .fake = fake_silu, .cost = cost_silu});
   registry.define("aten::mul(Tensor x, Tensor y) -> Tensor", {.schema = {}, .fake = fake_mul});
-  registry.define("aten::_fused_swiglu_forward(Tensor x) -> Tensor",
-                  {.schema = {}, .fake = fake_fused_swiglu, .decomposition = decompose_fused_swiglu});
+  registry.define("aten::_fused_swiglu_forward(Tensor x) -> Tensor", {.schema = {},
+                                                                      .fake = fake_fused_swiglu,
+                                                                      .decomposition = decompose_fused_swiglu,
+                                                                      .cost = cost_fused_swiglu});
 }
 
 }  // namespace musaic
