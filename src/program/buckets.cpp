@@ -40,6 +40,10 @@ std::vector<int> decode_buckets(std::span<const int> asked, int default_max, int
   return buckets;
 }
 
+std::vector<int> head_buckets() {
+  return {1, 2, 4, 8, 16, 32, 64};
+}
+
 int bucket_for(std::span<const int> buckets, int size) {
   const auto found = std::lower_bound(buckets.begin(), buckets.end(), size);
   return found == buckets.end() ? -1 : *found;

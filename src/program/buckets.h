@@ -13,6 +13,9 @@ std::vector<int> extend_buckets(int max_tokens);
 // empty), sorted, clipped to max_sequences.
 std::vector<int> decode_buckets(std::span<const int> asked, int default_max, int max_sequences);
 
+// Row counts of head programs: logits are computed for at most the last one's rows at a time.
+std::vector<int> head_buckets();
+
 // The smallest bucket that holds `size`, or -1.
 int bucket_for(std::span<const int> buckets, int size);
 

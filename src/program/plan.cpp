@@ -93,7 +93,8 @@ size_t assign_offsets(std::vector<Lifetime>& lifetimes) {
 
 }  // namespace
 
-Plan plan_memory(const Graph& graph, const Target& target, const DimBindings& bindings) {
+Plan plan_memory(const Graph& graph, const Target& target, const DimBindings& bindings,
+                 MissingKernel missing) {
   Plan plan{.bindings = bindings,
             .nodes = {},
             .offsets = std::vector<size_t>(graph.values.size(), Plan::kExternal)};
@@ -101,8 +102,9 @@ Plan plan_memory(const Graph& graph, const Target& target, const DimBindings& bi
     const Node& node = graph.nodes[i];
     if (target.registry.get(node.op).is_view) continue;
     const Kernel* kernel = find_kernel(target, graph, node);
-    if (kernel == nullptr) fail_without_kernel(graph, node, target);
-    plan.nodes.push_back({i, kernel, 0, workspace_bytes(graph, node, *kernel, target, bindings)});
+    if (kernel == nullptr && missing == MissingKernel::kThrow) fail_without_kernel(graph, node, target);
+    const size_t workspace = kernel == nullptr ? 0 : workspace_bytes(graph, node, *kernel, target, bindings);
+    plan.nodes.push_back({i, kernel, 0, workspace});
   }
 
   std::vector<Lifetime> lifetimes;

@@ -9,8 +9,8 @@
 namespace musaic {
 
 struct PlannedNode {
-  int node = 0;  // index in the graph
-  const Kernel* kernel = nullptr;
+  int node = 0;                    // index in the graph
+  const Kernel* kernel = nullptr;  // nullptr: MissingKernel::kPlan
   size_t workspace_offset = 0;
   size_t workspace_bytes = 0;
 };
@@ -28,7 +28,11 @@ struct Plan {
 
 inline constexpr size_t kArenaAlignment = 64;  // a cache line and the widest vector
 
-// Throws LoadError when a node has no kernel: op, device, types and what there is.
-Plan plan_memory(const Graph& graph, const Target& target, const DimBindings& bindings);
+// A node without a kernel: a LoadError (op, device, types and what there is), or planned with the kernel
+// nullptr and no workspace, for a device whose kernels are still to be written.
+enum class MissingKernel { kThrow, kPlan };
+
+Plan plan_memory(const Graph& graph, const Target& target, const DimBindings& bindings,
+                 MissingKernel missing = MissingKernel::kThrow);
 
 }  // namespace musaic

@@ -24,7 +24,9 @@ Program::Program(Graph graph, const Target& target, Backend& backend, bool whole
       segments_(split(graph_, target.registry, whole)) {}
 
 const Plan& Program::add_bucket(int bucket, const DimBindings& bindings) {
-  return buckets_.emplace(bucket, Bucket{plan_memory(graph_, target_, bindings), {}}).first->second.plan;
+  Bucket& added = buckets_.try_emplace(bucket).first->second;
+  added.plan = plan_memory(graph_, target_, bindings);
+  return added.plan;
 }
 
 void Program::bind(AddressBook addresses, const WeightStore& weights, void* arena) {
@@ -131,7 +133,8 @@ void Program::run_observed(const Plan& plan) {
 void Program::capture(int bucket) {
   const auto start = std::chrono::steady_clock::now();
   Bucket& state = buckets_.at(bucket);
-  state.segments.clear();
+  CHECK(!state.captured, "graph {}: bucket {} is captured already", graph_.name, bucket);
+  size_t bytes = 0;
   backend_.stream().synchronize();
   for (const Segment& segment : segments_) {
     BoundSegment bound{.piece = nullptr, .calls = bind_segment(state.plan, segment)};
@@ -139,11 +142,14 @@ void Program::capture(int bucket) {
       backend_.begin_capture(backend_.stream());
       for (const BoundCall& call : bound.calls) enqueue(call);
       bound.piece = backend_.end_capture(backend_.stream());
+      bytes += bound.piece->bytes();
       bound.calls.clear();
       bound.calls.shrink_to_fit();
     }
     state.segments.push_back(std::move(bound));
   }
+  state.captured = true;
+  captured_bytes_ += bytes;
   capture_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
@@ -159,7 +165,7 @@ void Program::replay(int bucket) {
 
 bool Program::is_captured(int bucket) const {
   const auto found = buckets_.find(bucket);
-  return found != buckets_.end() && !found->second.segments.empty();
+  return found != buckets_.end() && found->second.captured;
 }
 
 std::vector<int> Program::bucket_sizes() const {
@@ -176,14 +182,6 @@ int Program::num_pieces() const {
 size_t Program::arena_bytes() const {
   size_t bytes = 0;
   for (const auto& [size, bucket] : buckets_) bytes = std::max(bytes, bucket.plan.arena_bytes);
-  return bytes;
-}
-
-size_t Program::captured_bytes() const {
-  size_t bytes = 0;
-  for (const auto& [size, bucket] : buckets_) {
-    for (const BoundSegment& segment : bucket.segments) bytes += segment.piece ? segment.piece->bytes() : 0;
-  }
   return bytes;
 }
 

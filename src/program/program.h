@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -34,10 +35,11 @@ class Program {
   using NodeObserver =
       std::function<void(const Graph& graph, const Plan& plan, const PlannedNode& planned, double seconds)>;
   void observe_nodes(NodeObserver observer) { observer_ = std::move(observer); }
+  // REQUIRES: bound, and not is_captured(bucket).
   void capture(int bucket);
   // REQUIRES: is_captured(bucket).
   void replay(int bucket);
-  bool is_captured(int bucket) const;
+  bool is_captured(int bucket) const;  // any thread, like everything below
 
   const Graph& graph() const { return graph_; }
   const std::vector<Segment>& segments() const { return segments_; }
@@ -45,7 +47,7 @@ class Program {
   std::vector<int> bucket_sizes() const;
   int num_pieces() const;
   size_t arena_bytes() const;  // of the largest bucket
-  size_t captured_bytes() const;
+  size_t captured_bytes() const { return captured_bytes_; }
   double capture_seconds() const { return capture_seconds_; }
 
  private:
@@ -66,6 +68,7 @@ class Program {
   struct Bucket {
     Plan plan;
     std::vector<BoundSegment> segments;  // empty until captured
+    std::atomic<bool> captured{false};   // any thread
   };
 
   BoundCall bind_call(const Plan& plan, const PlannedNode& planned) const;
@@ -85,7 +88,8 @@ class Program {
   std::vector<void*> external_;  // by storage id; nullptr: weight or in the arena
   const WeightStore* weights_ = nullptr;
   std::byte* arena_ = nullptr;
-  double capture_seconds_ = 0.0;
+  std::atomic<double> capture_seconds_{0.0};
+  std::atomic<size_t> captured_bytes_{0};
   NodeObserver observer_;
 };
 

@@ -11,8 +11,7 @@
 namespace musaic {
 namespace {
 
-constexpr int kHeadSizes[] = {1, 2, 4, 8, 16, 32, 64};  // rows of logits at a time: 64 × vocabulary of floats
-constexpr int kMaxHeadRows = 64;
+constexpr int kMaxHeadRows = 64;  // of logits at a time: 64 × vocabulary of floats
 
 std::vector<int> extend_sizes(const GraphRunnerOptions& options) {
   std::vector<int> sizes = options.extend_sizes;
@@ -39,7 +38,7 @@ GraphRunner::GraphRunner(const Model& model, const Target& target, Backend& back
       extend_sizes_(extend_sizes(options_)),
       decode_sizes_(
           decode_buckets(options_.decode_sizes, options_.default_max_decode, options_.max_sequences)),
-      head_sizes_(std::begin(kHeadSizes), std::end(kHeadSizes)),
+      head_sizes_(head_buckets()),
       extend_(graphs_.extend.graph, target, backend, options_.whole_extend),
       decode_(graphs_.decode.graph, target, backend, /*whole=*/true),
       head_(graphs_.head.graph, target, backend, /*whole=*/true),
