@@ -135,6 +135,7 @@ void Program::capture(int bucket) {
   Bucket& state = buckets_.at(bucket);
   CHECK(!state.captured, "graph {}: bucket {} is captured already", graph_.name, bucket);
   size_t bytes = 0;
+  state.segments.clear();
   backend_.stream().synchronize();
   for (const Segment& segment : segments_) {
     BoundSegment bound{.piece = nullptr, .calls = bind_segment(state.plan, segment)};
