@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include "base/check.h"
+#include "ir/spelling.h"
 
 namespace musaic {
 namespace {
@@ -24,7 +25,7 @@ struct Printer {
     return text.find_first_of(".einf") == std::string::npos ? text + ".0" : text;
   }
   std::string operator()(bool value) const { return value ? "True" : "False"; }
-  std::string operator()(const std::string& value) const { return fmt::format("'{}'", value); }
+  std::string operator()(const std::string& value) const { return quote(value); }
   std::string operator()(const std::vector<int64_t>& value) const {
     return fmt::format("[{}]", fmt::join(value, ", "));
   }

@@ -1,6 +1,7 @@
 #include "ir/builder.h"
 
 #include "base/status.h"
+#include "ir/weight_names.h"
 
 namespace musaic {
 namespace {
@@ -75,8 +76,7 @@ Value GraphBuilder::input(std::string name, DType dtype, DimShape shape) {
 }
 
 Value GraphBuilder::weight(std::vector<std::string> parts, DType dtype, DimShape shape) {
-  std::string name;
-  for (const std::string& part : parts) name += (name.empty() ? "" : "+") + part;
+  std::string name = name_of_weight(parts);
   const ValueId found = graph_.find(name);
   if (found != kNoValue) return known(found, ValueKind::kWeight, dtype, shape);
   return {this, add({.name = std::move(name),

@@ -25,7 +25,7 @@ TEST(Print, ShowsLeavesNodesViewsWritesAndOutputs) {
             "graph extend on musa:0 {\n"
             "  input @x: f32[tokens, 8] musa:0\n"
             "  weight @q+k: q4_1[64, 32] musa:0\n"
-            "  constant @table: i32[1] musa:0\n"
+            "  constant @table: i32[1] musa:0 = bytes '00000000'\n"
             "  state @cache: f16[tokens, 8] musa:0\n"
             "  %4: f32[tokens, 4] strides [8, 1] musa:0 in @x + 2 = toy::columns(@x, begin=2, count=4)\n"
             "  %5: f32[tokens, 4] strides [8, 1] musa:0 = toy::add(%4, None)\n"

@@ -73,11 +73,9 @@ class DimParser {
     auto left = product();
     while (left) {
       if (take('+')) {
-        const auto right = product();
-        left = right ? std::optional(*left + *right) : std::nullopt;
+        left = combine(Dim::Kind::kAdd, left, product());
       } else if (take('-')) {
-        const auto right = product();
-        left = right ? std::optional(*left - *right) : std::nullopt;
+        left = combine(Dim::Kind::kSub, left, product());
       } else {
         break;
       }
@@ -86,13 +84,39 @@ class DimParser {
   }
   std::optional<Dim> product() {
     auto left = atom();
-    while (left && take('*')) {
-      const auto right = atom();
-      left = right ? std::optional(*left * *right) : std::nullopt;
-    }
+    while (left && take('*')) left = combine(Dim::Kind::kMul, left, atom());
     return left;
   }
+  // Nothing where an operand is missing, numbers leave 64 bits, or the expression grows too deep to walk.
+  std::optional<Dim> combine(Dim::Kind kind, const std::optional<Dim>& a, const std::optional<Dim>& b) {
+    if (!a || !b || ++operations_ > kMaxOperations) return std::nullopt;
+    if (a->is_constant() && b->is_constant() && !fits(kind, a->constant(), b->constant()))
+      return std::nullopt;
+    switch (kind) {
+      case Dim::Kind::kAdd:
+        return *a + *b;
+      case Dim::Kind::kSub:
+        return *a - *b;
+      case Dim::Kind::kMul:
+        return *a * *b;
+      case Dim::Kind::kCeilDiv:
+        return ceil_div(*a, *b);
+      case Dim::Kind::kRoundUp:
+        return round_up(*a, *b);
+      default:
+        return min(*a, *b);
+    }
+  }
+  static bool fits(Dim::Kind kind, int64_t a, int64_t b) {
+    int64_t out = 0;
+    if (kind == Dim::Kind::kAdd) return !__builtin_add_overflow(a, b, &out);
+    if (kind == Dim::Kind::kSub) return !__builtin_sub_overflow(a, b, &out);
+    if (kind == Dim::Kind::kMul) return !__builtin_mul_overflow(a, b, &out);
+    if (kind == Dim::Kind::kRoundUp) return !__builtin_mul_overflow(divide_up(a, b), b, &out);
+    return true;
+  }
   std::optional<Dim> atom() {
+    if (++atoms_ > kMaxOperations) return std::nullopt;
     if (take('(')) {
       auto inner = sum();
       return inner && take(')') ? inner : std::nullopt;
@@ -121,14 +145,18 @@ class DimParser {
     if (!a || !take(',')) return std::nullopt;
     const auto b = sum();
     if (!b || !take(')')) return std::nullopt;
-    if (function == "min") return min(*a, *b);
+    if (function == "min") return combine(Dim::Kind::kMin, a, b);
     if (b->is_constant() && b->constant() <= 0) return std::nullopt;
-    if (function == "ceil_div") return ceil_div(*a, *b);
-    if (function == "round_up") return round_up(*a, *b);
+    if (function == "ceil_div") return combine(Dim::Kind::kCeilDiv, a, b);
+    if (function == "round_up") return combine(Dim::Kind::kRoundUp, a, b);
     return std::nullopt;
   }
 
+  static constexpr int kMaxOperations = 256;  // far above any shape's; bounds the recursion
+
   std::string_view text_;
+  int operations_ = 0;
+  int atoms_ = 0;  // parentheses count too
 };
 
 }  // namespace
