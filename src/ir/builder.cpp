@@ -1,10 +1,15 @@
 #include "ir/builder.h"
 
 #include "base/status.h"
+#include "ir/call_rules.h"
 #include "ir/weight_names.h"
 
 namespace musaic {
 namespace {
+
+void refuse(const Schema& schema, const std::optional<std::string>& problem) {
+  if (problem) fail_load("{}: {}", schema.name, *problem);
+}
 
 // Attributes by schema: defaults filled in, unknown, missing or wrong ones refused.
 Attributes complete_attributes(const Schema& schema, Attributes attributes) {
@@ -12,7 +17,7 @@ Attributes complete_attributes(const Schema& schema, Attributes attributes) {
     if (argument.default_value && !attributes.contains(argument.name))
       attributes.set(argument.name, *argument.default_value);
   }
-  if (const auto problem = attribute_problem(schema, attributes)) fail_load("{}: {}", schema.name, *problem);
+  refuse(schema, attribute_problem(schema, attributes));
   return attributes;
 }
 
@@ -20,17 +25,6 @@ std::vector<const Meta*> input_metas(const Graph& graph, const std::vector<Value
   std::vector<const Meta*> metas;
   for (ValueId id : inputs) metas.push_back(id == kNoValue ? nullptr : &graph.values[id].meta);
   return metas;
-}
-
-void check_arity(const Schema& schema, std::span<const Value> inputs) {
-  const auto tensors = schema.tensors();
-  if (inputs.size() > tensors.size()) {
-    fail_load("{}: {} tensors given, expected {}", schema.name, inputs.size(), tensors.size());
-  }
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    const bool given = i < inputs.size() && inputs[i].defined();
-    if (!given && !tensors[i]->optional) fail_load("{}: tensor {} is missing", schema.name, tensors[i]->name);
-  }
 }
 
 }  // namespace
@@ -115,32 +109,28 @@ std::vector<Value> GraphBuilder::call(std::string_view name, std::span<const Val
   const OpDef* op = registry_.find(name);
   if (op == nullptr) fail_load("{}: no such operator", name);
   if (!op->fake) fail_load("{}: has no fake kernel, so it cannot be traced", name);
-  check_arity(op->schema, inputs);
   const auto tensors = op->schema.tensors();
 
   Node node;
   node.op = op->schema.name;
-  node.inputs.assign(tensors.size(), kNoValue);
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    CHECK(!inputs[i].defined() || &inputs[i].builder() == this, "{}: {} is a value of another graph", name,
-          tensors[i]->name);
-    node.inputs[i] = inputs[i].id();
+  for (const Value& input : inputs) {
+    CHECK(!input.defined() || &input.builder() == this, "{}: %{} is a value of another graph", name,
+          input.id());
+    node.inputs.push_back(input.id());
   }
+  refuse(op->schema, arity_problem(op->schema, node.inputs));
+  node.inputs.resize(tensors.size(), kNoValue);
+  refuse(op->schema, write_problem(graph_, op->schema, node.inputs));
   node.attributes = complete_attributes(op->schema, std::move(attributes));
 
   const auto metas = input_metas(graph_, node.inputs);
   const std::vector<FakeOutput> fakes = op->fake({op->schema, metas, node.attributes});
-  if (fakes.size() != op->schema.returns.size()) {
-    fail_load("{}: the fake kernel gives {} outputs, the schema {}", name, fakes.size(),
-              op->schema.returns.size());
-  }
+  refuse(op->schema, fake_problem(op->schema, node.inputs, fakes));
   const int node_index = static_cast<int>(graph_.nodes.size());
   std::vector<Value> results;
   for (const FakeOutput& fake : fakes) {
     GraphValue value{.name = "", .kind = ValueKind::kNode, .meta = fake.meta, .node = node_index};
     if (fake.view_of >= 0) {
-      CHECK(fake.view_of < static_cast<int>(node.inputs.size()) && node.inputs[fake.view_of] != kNoValue,
-            "{}: the fake kernel gives a view of an absent argument", name);
       const GraphValue& base = graph_.values[node.inputs[fake.view_of]];
       value.storage = base.storage;
       value.offset = base.offset + fake.view_offset;

@@ -114,6 +114,75 @@ TEST_F(BuilderTest, AWrongCallIsOneSentence) {
   EXPECT_TRUE(builder_.graph().nodes.empty()) << "a refused call leaves no node";
 }
 
+TEST_F(BuilderTest, AWriteThatTheSchemaOrTheGraphDoesNotAllowIsRefused) {
+  registry_.define("toy::write_two_(Tensor(a!) x, Tensor(b!) y) -> ()", {.schema = {}, .fake = fake_nothing});
+  registry_.define("toy::write_same_(Tensor(a!) x, Tensor(a) y) -> ()", {.schema = {}, .fake = fake_nothing});
+  const Value in = x();
+  const Value weight = builder_.weight({"w"}, DType::kF32, {4, 8});
+  const Value rows =
+      builder_.call("toy::columns", {weight}, {{"begin", int64_t{2}}, {"count", int64_t{4}}})[0];
+  const Value state = builder_.state("s", DType::kF32, {4, 8});
+  EXPECT_EQ(call_error("toy::write_", {weight, in}), "toy::write_: x would write w");
+  EXPECT_EQ(call_error("toy::write_", {rows, in}), "toy::write_: x would write w");
+  EXPECT_EQ(call_error("toy::write_", {state, state}),
+            "toy::write_: y shares memory with x, which is written and of another alias set");
+  EXPECT_EQ(call_error("toy::write_two_", {state, state}),
+            "toy::write_two_: x and y share memory, and both are written");
+  EXPECT_EQ(call_error("toy::write_same_", {state, state}), "") << "one alias set: y may be x";
+}
+
+TEST_F(BuilderTest, ColumnsOfOneStorageThatAreDisjointMayBeReadAndWrittenInOneCall) {
+  const Value base = builder_.call("toy::copy", {x()})[0];
+  const auto columns = [&](int64_t begin, int64_t count) {
+    return builder_.call("toy::columns", {base}, {{"begin", begin}, {"count", count}})[0];
+  };
+  EXPECT_EQ(call_error("toy::write_", {columns(0, 4), columns(4, 4)}), "");
+  EXPECT_NE(call_error("toy::write_", {columns(0, 4), columns(3, 4)}), "");
+}
+
+TEST_F(BuilderTest, AFakeThatLiesAboutItsAliasOrGivesNoTensorIsRefused) {
+  const auto define = [&](std::string_view schema, Fake fake) {
+    registry_.define(schema, {.schema = {}, .fake = std::move(fake)});
+  };
+  const auto view_of = [](int index) {
+    return [index](const FakeCall& call) -> std::vector<FakeOutput> {
+      return {{.meta = call.input(0), .view_of = index}};
+    };
+  };
+  define("toy::secret_view(Tensor x) -> Tensor", view_of(0));
+  define("toy::no_view(Tensor(a) x) -> Tensor(a)", fake_like_first);
+  define("toy::wrong_view(Tensor(a) x, Tensor(b) y) -> (Tensor(b) z)", view_of(0));
+  define("toy::far_view(Tensor(a) x) -> Tensor(a)", view_of(3));
+  define("toy::absent_view(Tensor x, Tensor(a)? y) -> Tensor(a)", view_of(1));
+  define("toy::no_tensor(Tensor x) -> Tensor", [](const FakeCall& call) -> std::vector<FakeOutput> {
+    FakeOutput out{.meta = call.input(0)};
+    out.meta.strides.pop_back();
+    return {out};
+  });
+  define("toy::deep(Tensor x) -> Tensor", [](const FakeCall& call) -> std::vector<FakeOutput> {
+    return {{.meta = Meta::contiguous(DType::kF32, DimShape(7, 1), call.input(0).device)}};
+  });
+  const Value in = x();
+  EXPECT_EQ(call_error("toy::secret_view", {in}),
+            "toy::secret_view: by the fake kernel output 0 is a view of x, by the schema memory of its own");
+  EXPECT_EQ(
+      call_error("toy::no_view", {in}),
+      "toy::no_view: by the fake kernel output 0 is memory of its own, by the schema a view of the alias "
+      "set (a)");
+  EXPECT_EQ(
+      call_error("toy::wrong_view", {in, in}),
+      "toy::wrong_view: by the fake kernel z is a view of x, by the schema a view of the alias set (b)");
+  EXPECT_EQ(call_error("toy::far_view", {in}),
+            "toy::far_view: by the fake kernel output 0 is a view of tensor 3, of which there are 1");
+  EXPECT_EQ(call_error("toy::absent_view", {in}),
+            "toy::absent_view: by the fake kernel output 0 is a view of y, which is absent");
+  EXPECT_EQ(call_error("toy::no_tensor", {in}),
+            "toy::no_tensor: by the fake kernel output 0 has 1 strides for 2 dimensions");
+  EXPECT_EQ(call_error("toy::deep", {in}),
+            "toy::deep: by the fake kernel output 0 has 7 dimensions, at most 6 are possible");
+  EXPECT_TRUE(builder_.graph().nodes.empty());
+}
+
 TEST_F(BuilderTest, AFakeWithAnotherNumberOfOutputsThanItsSchemaIsRefused) {
   registry_.define("toy::two(Tensor x) -> (Tensor, Tensor)", {.schema = {}, .fake = fake_like_first});
   EXPECT_EQ(call_error("toy::two", {x()}), "toy::two: the fake kernel gives 1 outputs, the schema 2");
@@ -141,7 +210,7 @@ TEST_F(BuilderTest, NamesAreTakenOnce) {
 TEST_F(BuilderTest, AValueOfAnotherGraphIsRefused) {
   GraphBuilder other(registry_, "other", {});
   const Value foreign = other.input("x", DType::kF32, {4});
-  EXPECT_DEATH(builder_.call("toy::copy", {foreign}), "x is a value of another graph");
+  EXPECT_DEATH(builder_.call("toy::copy", {foreign}), "%0 is a value of another graph");
 }
 
 }  // namespace

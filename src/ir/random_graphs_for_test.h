@@ -21,7 +21,9 @@ class RandomGraphs {
     registry_.define(
         "odd.space::every_2(Tensor x, Tensor? y, int i, float f, bool b, str s, int[] l) -> (Tensor, Tensor)",
         {.schema = {}, .fake = fake_two});
-    registry_.define("toy::write_both(Tensor(a!) x, Tensor(b!)? y, Tensor? z) -> ()",
+    registry_.define("toy::accumulate_(Tensor(a!) x, Tensor(a) y) -> ()",
+                     {.schema = {}, .fake = fake_nothing});
+    registry_.define("toy::write_both(Tensor(a!) x, Tensor(b!)? y, Tensor(b)? z) -> ()",
                      {.schema = {}, .fake = fake_nothing});
   }
 
@@ -161,7 +163,7 @@ class RandomGraphs {
     std::erase_if(live_, shares);
     const Value other = live_.empty() ? Value() : maybe();
     if (below(2) == 0 || !other.defined()) {
-      live_.push_back(builder.call("toy::write_", {before, before})[0]);
+      live_.push_back(builder.call("toy::accumulate_", {before, before})[0]);
       return;
     }
     const ValueId other_storage = builder.graph().values[other.id()].storage;

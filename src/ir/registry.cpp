@@ -2,6 +2,8 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "base/status.h"
 
 namespace musaic {
@@ -16,11 +18,25 @@ const std::byte* WeightRows::row(int64_t index) const {
   return nullptr;
 }
 
+namespace {
+
+bool gives_views(const Schema& schema) {
+  const auto writes = [](const SchemaArgument& argument) { return argument.mutated; };
+  const auto is_view = [](const SchemaReturn& result) { return !result.alias.empty(); };
+  return std::none_of(schema.arguments.begin(), schema.arguments.end(), writes) &&
+         std::all_of(schema.returns.begin(), schema.returns.end(), is_view);
+}
+
+}  // namespace
+
 void OpRegistry::define(std::string_view schema, OpDef definition) {
   Result<Schema> parsed = Schema::parse(schema);
   if (!parsed.ok()) fail_load("{}", parsed.status().message());
   definition.schema = std::move(*parsed);
   const std::string name = definition.schema.name;
+  if (definition.is_view && !gives_views(definition.schema))
+    fail_load("{}: a view op writes nothing and gives views only, this one is {}", name,
+              to_string(definition.schema));
   if (!ops_.emplace(name, std::move(definition)).second) fail_load("{}: is already registered", name);
 }
 
@@ -45,6 +61,12 @@ void OpRegistry::add_kernel(std::string_view op, Kernel kernel) {
   const auto found = ops_.find(op);
   CHECK(found != ops_.end(), "kernel {} for the unknown op {}", kernel.name, op);
   found->second.kernels.push_back(std::move(kernel));
+}
+
+void OpRegistry::prefer_kernel(std::string_view op, Kernel kernel) {
+  const auto found = ops_.find(op);
+  CHECK(found != ops_.end(), "kernel {} for the unknown op {}", kernel.name, op);
+  found->second.kernels.insert(found->second.kernels.begin(), std::move(kernel));
 }
 
 const OpDef* OpRegistry::find(std::string_view name) const {

@@ -13,7 +13,7 @@ namespace musaic {
 class OpRegistry {
  public:
   // The definition's schema is the text's. Without a fake the op waits for register_fake_if_exists. Throws
-  // LoadError: schema does not parse, name taken.
+  // LoadError: schema does not parse, name taken, a view that is none.
   void define(std::string_view schema, OpDef definition);
   // Gives the op its fake kernel where the op is defined; false: it is not. Throws LoadError when the op has
   // one already.
@@ -22,6 +22,8 @@ class OpRegistry {
   std::vector<std::string> missing_fakes() const;
   // REQUIRES: the op is defined.
   void add_kernel(std::string_view op, Kernel kernel);
+  // Adds a kernel that is asked before those that the op has. REQUIRES: the op is defined.
+  void prefer_kernel(std::string_view op, Kernel kernel);
 
   const OpDef* find(std::string_view name) const;
   // REQUIRES: the op is defined.

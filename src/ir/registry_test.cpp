@@ -45,6 +45,9 @@ TEST(Registry, RefusesABadSchemaAndATakenName) {
   EXPECT_NE(
       define_error(registry, "toy::new(Tensor x", {.schema = {}, .fake = fake_like_first}).find("toy::new"),
       std::string::npos);
+  EXPECT_EQ(
+      define_error(registry, "toy::new(Tensor x) -> Tensor", {.is_view = true}),
+      "toy::new: a view op writes nothing and gives views only, this one is toy::new(Tensor x) -> Tensor");
   EXPECT_EQ(registry.find("toy::new"), nullptr);
 }
 
@@ -97,6 +100,11 @@ TEST(Registry, TheFirstKernelOfTheDeviceWhosePredicateHoldsIsTaken) {
   EXPECT_EQ(kernel_for(DType::kF32, "cpu"), "any");
   EXPECT_EQ(kernel_for(DType::kF32, "musa"), "other");
   EXPECT_EQ(kernel_for(DType::kF32, "cuda"), "none");
+
+  registry.prefer_kernel("toy::copy",
+                         {.name = "preferred", .device_type = "cpu", .supports = is_f16, .run = run_nothing});
+  EXPECT_EQ(kernel_for(DType::kF16, "cpu"), "preferred");
+  EXPECT_EQ(kernel_for(DType::kF32, "cpu"), "any");
 }
 
 TEST(RegistryDeathTest, AnUnknownOpIsNamed) {

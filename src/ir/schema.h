@@ -33,7 +33,7 @@ struct SchemaReturn {
 // `musaic::rope_(Tensor(a!) x, Tensor cos_sin, bool interleaved=False) -> ()`.
 // Not supported, and refused by name: lists but of int, types beyond SchemaType, alias sets of several names,
 // that change or are wildcards, and returns of a written argument (its new version is a result anyway).
-// Arguments of one alias set may share memory; else a written argument shares none with another.
+// A read argument of a written one's alias set may share its memory; else a written argument shares none.
 struct Schema {
   std::string name;  // "musaic::rope_", "aten::add.Tensor" with an overload
   std::vector<SchemaArgument> arguments;

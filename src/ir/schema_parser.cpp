@@ -131,17 +131,14 @@ class SchemaParser {
   // (a) or (a!), if any.
   Status parse_argument_alias(SchemaArgument& argument) {
     if (!cursor_.take("(")) return {};
+    const std::string_view begin = cursor_.mark();
     if (Status status = parse_alias_name(argument.alias); !status.ok()) return status;
     argument.mutated = cursor_.take("!");
-    const std::string_view end = cursor_.mark();
     if (Status status = end_alias(); !status.ok()) return status;
-    for (const SchemaArgument& other : schema_.arguments) {
-      if (other.alias != argument.alias || other.mutated == argument.mutated) continue;
-      cursor_.go_back(end);
-      return cursor_.expected(
-          fmt::format("the arguments of the alias set {} to be written all or none", argument.alias));
-    }
-    return {};
+    const bool written_twice = argument.mutated && find_alias(argument.alias, /*mutated=*/true) != nullptr;
+    if (!written_twice) return {};
+    cursor_.go_back(begin);
+    return cursor_.unsupported("a second written argument of one alias set", "each has a set of its own");
   }
 
   Status parse_alias_name(std::string& alias) {
@@ -208,14 +205,12 @@ class SchemaParser {
   Status parse_return_alias(SchemaReturn& result) {
     const std::string_view begin = cursor_.mark();
     if (Status status = parse_alias_name(result.alias); !status.ok()) return status;
-    const auto source =
-        std::find_if(schema_.arguments.begin(), schema_.arguments.end(),
-                     [&](const SchemaArgument& argument) { return argument.alias == result.alias; });
-    if (source == schema_.arguments.end()) {
+    if (find_alias(result.alias, /*mutated=*/false) == nullptr &&
+        find_alias(result.alias, /*mutated=*/true) == nullptr) {
       cursor_.go_back(begin);
       return cursor_.expected("the alias of an argument");
     }
-    if (source->mutated) {
+    if (find_alias(result.alias, /*mutated=*/true) != nullptr) {
       cursor_.go_back(begin);
       return cursor_.unsupported("a return of a written argument",
                                  "its new version is a result anyway, so leave it out");
@@ -226,6 +221,14 @@ class SchemaParser {
   const SchemaArgument* find(std::string_view name) const {
     for (const SchemaArgument& argument : schema_.arguments) {
       if (argument.name == name) return &argument;
+    }
+    return nullptr;
+  }
+
+  // The first argument of the alias set that is written, or that is not.
+  const SchemaArgument* find_alias(std::string_view alias, bool mutated) const {
+    for (const SchemaArgument& argument : schema_.arguments) {
+      if (argument.alias == alias && argument.mutated == mutated) return &argument;
     }
     return nullptr;
   }

@@ -143,7 +143,8 @@ INSTANTIATE_TEST_SUITE_P(
         NoSchema{"ns::op(Tensor(a|b) x) -> ()", "a union of alias sets ('|')", 16},
         NoSchema{"ns::op(Tensor(a! -> b) x) -> ()", "an alias set that changes ('->')", 18},
         NoSchema{"ns::op(Tensor(*) x) -> ()", "a wildcard alias", 15},
-        NoSchema{"ns::op(Tensor(a!) x, Tensor(a) y) -> ()", "set a to be written all or none", 30},
+        NoSchema{"ns::op(Tensor(a!) x, Tensor(a!) y) -> ()", "a second written argument of one alias set",
+                 29},
         NoSchema{"ns::op(Tensor x, int x) -> ()", "a name that no other argument has", 22},
         NoSchema{"ns::op(Tensor[] x) -> ()", "a list of tensors", 14},
         NoSchema{"ns::op(float[] x) -> ()", "a list of this type", 13},
@@ -178,6 +179,7 @@ INSTANTIATE_TEST_SUITE_P(
         NoSchema{"ns::op(Tensor(a) x) -> Tensor(b)", "the alias of an argument", 31},
         NoSchema{"ns::op(Tensor(a!) x) -> Tensor(a!)", "a return of a written argument", 32},
         NoSchema{"ns::op(Tensor(a!) x) -> Tensor(a)", "a return of a written argument", 32},
+        NoSchema{"ns::op(Tensor(a) x, Tensor(a!) y) -> Tensor(a)", "a return of a written argument", 45},
         NoSchema{"ns::op(Tensor(a) x) -> Tensor(a!)", "')' to end the alias", 32},
         NoSchema{"ns::op(Tensor x) -> Tensor y", "the end", 28}));
 

@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
 #include "base/status.h"
+#include "ir/call_rules.h"
 #include "ir/graph.h"
+#include "ir/overlap.h"
 
 namespace musaic {
 namespace {
@@ -43,12 +45,18 @@ class Verifier {
                      tensors.size());
     }
     const size_t problems_before = problems_.size();
+    check_rule(index, arity_problem(op->schema, node.inputs));
     for (size_t i = 0; i < tensors.size(); ++i) check_input(index, node.inputs[i], *tensors[i]);
-    if (const auto wrong = attribute_problem(op->schema, node.attributes))
-      problem("node {} {}: {}", index, node.op, *wrong);
+    check_rule(index, attribute_problem(op->schema, node.attributes));
+    if (problems_.size() == problems_before)
+      check_rule(index, write_problem(graph_, op->schema, node.inputs));
     if (problems_.size() == problems_before) check_fake(index, *op);
     for (ValueId id : node.outputs) define(index, id);
     record_mutations(index, tensors);
+  }
+
+  void check_rule(int index, const std::optional<std::string>& broken) {
+    if (broken) problem("node {} {}: {}", index, graph_.nodes[index].op, *broken);
   }
 
   void define(int index, ValueId id) {
@@ -62,20 +70,13 @@ class Verifier {
 
   void check_input(int index, ValueId id, const SchemaArgument& argument) {
     const std::string& op = graph_.nodes[index].op;
-    if (id == kNoValue) {
-      if (!argument.optional) problem("node {} {}: {} is missing", index, op, argument.name);
-      return;
-    }
+    if (id == kNoValue) return;
     if (!exists(id) || !defined_[id]) {
       return problem("node {} {}: {} is used before it is computed", index, op, argument.name);
     }
-    const GraphValue& value = graph_.values[id];
     if (const ValueId write = overwritten_by(id); write != kNoValue) {
       problem("node {} {}: {} is version %{} of a storage that %{} has overwritten", index, op, argument.name,
               id, write);
-    }
-    if (argument.mutated && (value.kind == ValueKind::kWeight || value.kind == ValueKind::kConstant)) {
-      problem("node {} {}: {} would write {}", index, op, argument.name, value.name);
     }
   }
 
@@ -94,23 +95,6 @@ class Verifier {
     return kNoValue;
   }
 
-  // Views of one storage with constant offsets along the last dimension overlap unless their columns are
-  // disjoint.
-  static bool overlaps(const GraphValue& a, const GraphValue& b) {
-    if (!a.offset.is_constant() || !b.offset.is_constant() || a.meta.rank() < 2 || b.meta.rank() < 2)
-      return true;
-    const Dim& wide = a.meta.strides[0];
-    if (!(wide == b.meta.strides[0]) || !wide.is_constant() || wide.constant() <= 0) return true;
-    if (!a.meta.has_dense_rows() || !b.meta.has_dense_rows()) return true;
-    const int64_t a_begin = a.offset.constant() % wide.constant();
-    const int64_t b_begin = b.offset.constant() % wide.constant();
-    const Dim& a_size = a.meta.dim(-1);
-    const Dim& b_size = b.meta.dim(-1);
-    if (!a_size.is_constant() || !b_size.is_constant() || a.meta.rank() != 2 || b.meta.rank() != 2)
-      return true;
-    return a_begin < b_begin + b_size.constant() && b_begin < a_begin + a_size.constant();
-  }
-
   void check_fake(int index, const OpDef& op) {
     const Node& node = graph_.nodes[index];
     std::vector<const Meta*> metas;
@@ -121,31 +105,24 @@ class Verifier {
         return problem("node {} {}: {} outputs, its fake has {}", index, node.op, node.outputs.size(),
                        fakes.size());
       }
+      const auto wrong = fake_problem(op.schema, node.inputs, fakes);
+      if (wrong) return check_rule(index, wrong);
       for (size_t i = 0; i < fakes.size(); ++i) {
-        if (exists(node.outputs[i])) check_output(index, op.schema, static_cast<int>(i), fakes[i]);
+        if (exists(node.outputs[i])) check_output(index, node.outputs[i], fakes[i]);
       }
     } catch (const LoadError& error) {
       problem("node {}: {}", index, error.what());
     }
   }
 
-  void check_output(int index, const Schema& schema, int output, const FakeOutput& fake) {
+  void check_output(int index, ValueId id, const FakeOutput& fake) {
     const Node& node = graph_.nodes[index];
-    const ValueId id = node.outputs[output];
     const GraphValue& value = graph_.values[id];
     if (!(value.meta == fake.meta)) {
       problem("node {} {}: %{} is {}, its fake says {}", index, node.op, id, to_string(value.meta),
               to_string(fake.meta));
     }
-    const auto tensors = schema.tensors();
-    const bool is_view = fake.view_of >= 0 && fake.view_of < static_cast<int>(tensors.size()) &&
-                         node.inputs[fake.view_of] != kNoValue;
-    const std::string alias = is_view ? tensors[fake.view_of]->alias : "";
-    if (output >= static_cast<int>(schema.returns.size()) || alias != schema.returns[output].alias ||
-        (fake.view_of >= 0 && alias.empty())) {
-      return problem("node {} {}: %{} is not aliased as the schema says", index, node.op, id);
-    }
-    const GraphValue* base = is_view ? &graph_.values[node.inputs[fake.view_of]] : nullptr;
+    const GraphValue* base = fake.view_of < 0 ? nullptr : &graph_.values[node.inputs[fake.view_of]];
     if (value.storage != (base ? base->storage : id))
       problem("node {} {}: %{} lies in another storage than its fake says", index, node.op, id);
     const Dim offset = base ? base->offset + fake.view_offset : Dim(0);
