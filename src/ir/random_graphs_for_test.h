@@ -19,7 +19,8 @@ class RandomGraphs {
   explicit RandomGraphs(uint32_t seed) : random_(seed) {
     define_toy_ops(registry_);
     registry_.define(
-        "odd.space::every_2(Tensor x, Tensor? y, int i, float f, bool b, str s, int[] l) -> (Tensor, Tensor)",
+        "odd_space::every_2.more(Tensor x, Tensor? y, int i, float f, bool b, str s, int[] l) -> (Tensor, "
+        "Tensor)",
         {.schema = {}, .fake = fake_two});
     registry_.define("toy::accumulate_(Tensor(a!) x, Tensor(a) y) -> ()",
                      {.schema = {}, .fake = fake_nothing});
@@ -183,7 +184,7 @@ class RandomGraphs {
                                      {{"begin", int64_t{below(5)}}, {"count", int64_t{1 + below(3)}}})[0]);
         return;
       case 2: {
-        const auto results = builder.call("odd.space::every_2", {x, maybe()}, attributes());
+        const auto results = builder.call("odd_space::every_2.more", {x, maybe()}, attributes());
         live_.insert(live_.end(), results.begin(), results.end());
         return;
       }
