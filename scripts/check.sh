@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 
 scripts/install_packages.sh build test check
 echo "check: formatting"
-find src $([ -d include ] && echo include) -name "*.h" -o -name "*.cpp" -o -name "*.cu" | sort | xargs -rd "\n" clang-format --dry-run -Werror
+find src include examples -name "*.h" -o -name "*.cpp" -o -name "*.cu" -o -name "*.c" | sort | xargs -rd "\n" clang-format --dry-run -Werror
 echo "check: folders"
 python3 scripts/check_layers.py --self-test
 python3 scripts/check_layers.py

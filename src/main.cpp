@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "backends/cpu/cpu_backend.h"
+#include "backends/cpu/cpu_host_threads.h"
 #include "backends/cpu/cpu_isa.h"
 #include "base/log.h"
 #include "base/status.h"
@@ -21,7 +22,7 @@ namespace {
 
 struct Verb {
   const char* name;
-  int (*run)(const Platform& platform, int argc, char** argv);
+  int (*run)(Platform& platform, int argc, char** argv);
   const char* what;
 };
 
@@ -65,6 +66,7 @@ Platform make_platform() {
   platform.backends = {"cpu"};
   platform.instruction_sets = instruction_sets();
   platform.make_backend = make_backend;
+  platform.host_threads = {{"cpu", cpu_host_threads()}};
   std::string sets;
   for (const std::string& set : platform.instruction_sets) sets += " " + set;
   platform.version =
@@ -85,7 +87,7 @@ int run(int argc, char** argv) {
     return name.empty() ? kExitUsage : kExitOk;
   }
   set_up_log("info");
-  const Platform platform = make_platform();
+  Platform platform = make_platform();
   if (name == "--version") {
     fmt::print("{}\n", platform.version);
     return kExitOk;

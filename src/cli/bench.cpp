@@ -98,7 +98,7 @@ int bench(const Platform& platform, const SessionOptions& options, BenchFlags fl
 
 }  // namespace
 
-int run_bench(const Platform& platform, int argc, char** argv) {
+int run_bench(Platform& platform, int argc, char** argv) {
   SessionOptions options;
   BenchFlags flags;
   CLI::App app("Measures speed: medians, beside what this machine could do at most.", "bench");
@@ -120,7 +120,7 @@ int run_bench(const Platform& platform, int argc, char** argv) {
   app.add_flag("!--no-limits", flags.limits, "do not measure the machine");
   app.add_flag("--json", flags.json);
   add_model_flags(app, options);
-  if (const auto exit_code = parse_command_line(app, argc, argv)) return *exit_code;
+  if (const auto exit_code = parse_command_line(app, platform, argc, argv)) return *exit_code;
   if (flags.what == "ops" && app.get_option("--batch")->empty()) flags.batch = {16};
   return bench(platform, options, flags);
 }

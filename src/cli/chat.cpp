@@ -68,7 +68,7 @@ class Conversation {
 
 }  // namespace
 
-int run_chat(const Platform& platform, int argc, char** argv) {
+int run_chat(Platform& platform, int argc, char** argv) {
   SessionOptions options;
   SamplingFlags flags;
   flags.sampling.max_new_tokens = 1024;
@@ -77,7 +77,7 @@ int run_chat(const Platform& platform, int argc, char** argv) {
   app.add_option("--system", system, "the system message");
   add_model_flags(app, options);
   add_sampling_flags(app, flags);
-  if (const auto exit_code = parse_command_line(app, argc, argv)) return *exit_code;
+  if (const auto exit_code = parse_command_line(app, platform, argc, argv)) return *exit_code;
 
   ModelSession session(platform, options);
   session.load();

@@ -1,11 +1,12 @@
 #include "cli/command_line.h"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <vector>
 
+#include "base/log.h"
 #include "cli/nearest_name.h"
 #include "cli/verbs.h"
 
@@ -27,7 +28,18 @@ int usage_error(const CLI::App& app, const std::string& message) {
 
 }  // namespace
 
-std::optional<int> parse_command_line(CLI::App& app, int argc, char** argv) {
+void load_plugins(Platform& platform, const std::vector<std::string>& paths) {
+  for (const std::string& path : paths) {
+    const LoadedPlugin& loaded =
+        platform.plugins.emplace_back(load_plugin(path, platform.registry, platform.host_threads));
+    spdlog::info("plugin {} from {}: ops [{}], kernels [{}]", loaded.name, loaded.path,
+                 fmt::join(loaded.ops, ", "), fmt::join(loaded.kernels, ", "));
+  }
+}
+
+std::optional<int> parse_command_line(CLI::App& app, Platform& platform, int argc, char** argv) {
+  std::vector<std::string> plugins;
+  app.add_option("--plugin", plugins, kPluginHelp)->allow_extra_args(false)->take_all();
   app.allow_extras();
   try {
     app.parse(argc, argv);
@@ -38,7 +50,10 @@ std::optional<int> parse_command_line(CLI::App& app, int argc, char** argv) {
     return usage_error(app, error.what());
   }
   const auto extras = app.remaining();
-  if (extras.empty()) return std::nullopt;
+  if (extras.empty()) {
+    load_plugins(platform, plugins);
+    return std::nullopt;
+  }
   const std::string flag = extras[0].substr(0, extras[0].find('='));
   if (!flag.starts_with("-")) return usage_error(app, fmt::format("unexpected argument {}", flag));
   const std::string nearest = nearest_name(flag, long_names(app));

@@ -241,7 +241,7 @@ int evaluate(const Platform& platform, const SessionOptions& options, EvalFlags 
 
 }  // namespace
 
-int run_eval(const Platform& platform, int argc, char** argv) {
+int run_eval(Platform& platform, int argc, char** argv) {
   SessionOptions options;
   EvalFlags flags;
   CLI::App app("Measures how a run of a model differs from its exact float32 run.", "eval");
@@ -255,7 +255,7 @@ int run_eval(const Platform& platform, int argc, char** argv) {
   app.add_option("--chunk", flags.chunk, "tokens a step")->check(CLI::Range(1, kMostTokens));
   app.add_flag("--json", flags.json);
   add_model_flags(app, options);
-  if (const auto exit_code = parse_command_line(app, argc, argv)) return *exit_code;
+  if (const auto exit_code = parse_command_line(app, platform, argc, argv)) return *exit_code;
   if (flags.data_path.empty() == flags.recorded_path.empty()) {
     std::fputs("musaic eval: expected either --data-path or --recorded\n", stderr);
     return kExitUsage;

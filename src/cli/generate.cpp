@@ -28,7 +28,7 @@ void show(std::string_view text) {
 
 }  // namespace
 
-int run_generate(const Platform& platform, int argc, char** argv) {
+int run_generate(Platform& platform, int argc, char** argv) {
   SessionOptions options;
   SamplingFlags flags;
   std::string prompt;
@@ -38,7 +38,7 @@ int run_generate(const Platform& platform, int argc, char** argv) {
   app.add_flag("--verbose,-v", verbose, "figures on standard error");
   add_model_flags(app, options);
   add_sampling_flags(app, flags);
-  if (const auto exit_code = parse_command_line(app, argc, argv)) return *exit_code;
+  if (const auto exit_code = parse_command_line(app, platform, argc, argv)) return *exit_code;
   if (prompt == "-") prompt = read_all(std::cin);
 
   ModelSession session(platform, options);

@@ -54,7 +54,7 @@ void print_segments(const Graph& graph, const OpRegistry& registry) {
 
 }  // namespace
 
-int run_graph(const Platform& platform, int argc, char** argv) {
+int run_graph(Platform& platform, int argc, char** argv) {
   GraphVerbFlags flags;
   CLI::App app("Prints the graph of a model, as traced or after a pass.", "graph");
   app.add_option("model", flags.model, "a GGUF file, a Hugging Face folder or a bare config.json");
@@ -66,7 +66,7 @@ int run_graph(const Platform& platform, int argc, char** argv) {
   app.add_option("--disable-pass", flags.disabled_passes);
   app.add_flag("--segments", flags.segments, "list pieces and breaks instead");
   app.add_flag("--passes", flags.passes, "list what each pass did instead");
-  if (const auto exit_code = parse_command_line(app, argc, argv)) return *exit_code;
+  if (const auto exit_code = parse_command_line(app, platform, argc, argv)) return *exit_code;
 
   const ModelFiles files = open_model(flags.model.empty() ? default_model_path() : flags.model);
   const auto backend = platform.make_backend({.device = flags.device, .cpu_isa = flags.cpu_isa});

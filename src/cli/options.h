@@ -60,8 +60,9 @@ struct ServeOptions {
   // Programs and the processor.
   GraphFlags graphs;
   std::vector<std::string> disabled_passes;
-  std::string cpu_isa;  // empty: the best that the processor has
-  int threads = 0;      // 0: the CPUs that the process may use
+  std::vector<std::string> plugins;  // shared libraries with ops
+  std::string cpu_isa;               // empty: the best that the processor has
+  int threads = 0;                   // 0: the CPUs that the process may use
   bool skip_server_warmup = false;
 
   // HTTP.

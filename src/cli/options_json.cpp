@@ -72,6 +72,7 @@ Json to_json(const ServeOptions& options) {
           {"disable_cuda_graph_padding", !options.graphs.pad_decode},
           {"debug_cuda_graph", options.graphs.debug},
           {"disable_pass", options.disabled_passes},
+          {"plugin", options.plugins},
           {"cpu_isa", given(options.cpu_isa)},
           {"threads", options.threads},
           {"skip_server_warmup", options.skip_server_warmup},

@@ -42,6 +42,11 @@ TEST(ServeOptions, HaveDefaultsWithoutFlags) {
   EXPECT_FALSE(options.show_help);
 }
 
+TEST(ServeOptions, EveryPluginIsKept) {
+  EXPECT_THAT(parse("--plugin a.so --port 1 --plugin=b.so").plugins, ElementsAre("a.so", "b.so"));
+  EXPECT_EQ(to_json(parse("--plugin a.so"))["plugin"], Json({"a.so"}));
+}
+
 TEST(ServeOptions, TakeThePullRequestsOwnCommand) {
   const ServeOptions options = parse(
       "--model-path m.gguf --served-model-name deepseek --mem-fraction-static 0.5 --disable-overlap-schedule "

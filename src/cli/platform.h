@@ -8,6 +8,7 @@
 
 #include "device/backend.h"
 #include "ir/registry.h"
+#include "plugin/load_plugin.h"
 
 namespace musaic {
 
@@ -17,14 +18,17 @@ struct BackendRequest {
   std::string cpu_isa;          // empty: the processor's highest
 };
 
-// What this binary was built with. main.cpp makes it; nothing else names a backend.
+// What this binary was built with, and the plugins that a verb's flags add. main.cpp makes it; nothing else
+// names a backend.
 struct Platform {
   OpRegistry registry;
   std::vector<std::string> backends;          // "cpu"
   std::vector<std::string> instruction_sets;  // of this processor, lowest first
   // Throws LoadError for a device that this binary has no backend for.
   std::function<std::unique_ptr<Backend>(const BackendRequest& request)> make_backend;
-  std::string version;  // "0.1.0 (commit), backends: cpu, instruction sets: avx2 ..."
+  HostThreadsByDevice host_threads;   // where plugin kernels may launch
+  std::vector<LoadedPlugin> plugins;  // whose ops the registry has besides the built-in ones
+  std::string version;                // "0.1.0 (commit), backends: cpu, instruction sets: avx2 ..."
 };
 
 }  // namespace musaic

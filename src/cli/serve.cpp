@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "cli/command_line.h"
 #include "cli/model_session.h"
 #include "cli/options.h"
 #include "cli/verbs.h"
@@ -156,7 +157,7 @@ int serve_until_signalled(Server& server, Engine& engine, const sigset_t& signal
 
 }  // namespace
 
-int run_serve(const Platform& platform, int argc, char** argv) {
+int run_serve(Platform& platform, int argc, char** argv) {
   const auto parsed = parse_serve_options({argv + 1, argv + argc});
   if (!parsed.ok()) {
     fmt::print(stderr, "musaic serve: {}\n", parsed.status().message());
@@ -173,6 +174,7 @@ int run_serve(const Platform& platform, int argc, char** argv) {
 
   spdlog::info("{}", platform.version);
   for (const std::string& note : serve.notes) spdlog::info("{}", note);
+  load_plugins(platform, serve.plugins);
   ModelSession session(platform, session_options(serve));
   session.load();
   const auto engine = session.make_engine();

@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "cli/command_line.h"
+
 namespace musaic {
 namespace {
 
@@ -91,6 +93,7 @@ void add_processor_group(CLI::App& app, ServeOptions& options) {
       ->check(in_range(0, 4096));
   group.add_option("--cpu-isa", options.cpu_isa, "default: the processor's best instruction set");
   group.add_option("--disable-pass", options.disabled_passes, "graph passes to leave out")->expected(1, 64);
+  group.add_option("--plugin", options.plugins, kPluginHelp)->allow_extra_args(false)->take_all();
   group.add_flag("--skip-server-warmup", options.skip_server_warmup,
                  "accepted; no request is run to warm up");
 }
