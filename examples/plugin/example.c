@@ -110,10 +110,64 @@ static MusaicStatus run_clamp(const MusaicKernelCall* call, void* user_data) {
   return call->host->launch(call->context, clamp_part, &work, sizeof(work), 0);
 }
 
+/* A tensor [rows, width] of random floats; row_stride 0: without gaps. */
+static MusaicSampleInput random_rows(int64_t rows, int64_t width, int64_t row_stride) {
+  MusaicSampleInput input = {0};
+  input.contents = MUSAIC_SAMPLE_RANDOM;
+  input.dtype = MUSAIC_F32;
+  input.rank = 2;
+  input.shape[0] = rows;
+  input.shape[1] = width;
+  input.row_stride = row_stride;
+  input.low = -3.0;
+  input.high = 3.0;
+  input.flags = MUSAIC_SAMPLE_HAS_ROWS;
+  return input;
+}
+
+typedef struct SampleShape {
+  const char* name;
+  int64_t rows, width, row_stride;
+} SampleShape;
+
+static const SampleShape sample_shapes[] = {
+    {"no row", 0, 8, 0}, {"1 row", 1, 7, 0}, {"odd sizes", 13, 33, 0}, {"gaps between rows", 5, 16, 24}};
+enum { NUM_SAMPLE_SHAPES = sizeof(sample_shapes) / sizeof(sample_shapes[0]) };
+
+static MusaicStatus samples_of_scaled_add(const MusaicHost* host, MusaicContext* context, void* user_data) {
+  const MusaicAttribute scale = {"scale", MUSAIC_ATTRIBUTE_FLOAT, 0, -0.5, NULL, NULL, 0};
+  (void)user_data;
+  for (int i = 0; i < NUM_SAMPLE_SHAPES; ++i) {
+    const SampleShape* shape = &sample_shapes[i];
+    const MusaicSampleInput inputs[] = {random_rows(shape->rows, shape->width, shape->row_stride),
+                                        random_rows(shape->rows, shape->width, 0)};
+    const MusaicSampleOutput sum = {MUSAIC_F32, 2, {shape->rows, shape->width}, {0}, 0};
+    /* Every second one leaves the scale at its default. */
+    const MusaicSample sample = {shape->name, 2, 1, i % 2, inputs, &sum, &scale};
+    if (host->add_sample(context, &sample) != MUSAIC_OK) return MUSAIC_ERROR;
+  }
+  return MUSAIC_OK;
+}
+
+static MusaicStatus samples_of_clamp(const MusaicHost* host, MusaicContext* context, void* user_data) {
+  const MusaicAttribute bounds[] = {{"low", MUSAIC_ATTRIBUTE_FLOAT, 0, -1.0, NULL, NULL, 0},
+                                    {"high", MUSAIC_ATTRIBUTE_FLOAT, 0, 2.0, NULL, NULL, 0}};
+  (void)user_data;
+  for (int i = 0; i < NUM_SAMPLE_SHAPES; ++i) {
+    const SampleShape* shape = &sample_shapes[i];
+    const MusaicSampleInput x = random_rows(shape->rows, shape->width, shape->row_stride);
+    const MusaicSample sample = {shape->name, 1, 0, i % 3, &x, NULL, bounds}; /* none, low, or both */
+    if (host->add_sample(context, &sample) != MUSAIC_OK) return MUSAIC_ERROR;
+  }
+  return MUSAIC_OK;
+}
+
 static MusaicStatus init(const MusaicHost* host, MusaicContext* context) {
   const MusaicOpDefinition ops[] = {
-      {"example::scaled_add(Tensor x, Tensor y, float scale=1.0) -> Tensor", fake_scaled_add, NULL, 0},
-      {"example::clamp_(Tensor(a!) x, *, float? low=None, float? high=None) -> ()", fake_clamp, NULL, 0},
+      {"example::scaled_add(Tensor x, Tensor y, float scale=1.0) -> Tensor", fake_scaled_add, NULL, 0,
+       samples_of_scaled_add},
+      {"example::clamp_(Tensor(a!) x, *, float? low=None, float? high=None) -> ()", fake_clamp, NULL, 0,
+       samples_of_clamp},
   };
   const MusaicKernelDefinition kernels[] = {
       {"example::scaled_add", "example_scaled_add_cpu", "cpu", supports_rows, run_scaled_add, NULL, NULL},

@@ -172,6 +172,75 @@ typedef MusaicStatus (*MusaicRun)(const MusaicKernelCall* call, void* user_data)
  * All parts are done before the next launch begins. */
 typedef void (*MusaicBody)(const void* arguments, int64_t part, int64_t num_parts);
 
+/* How a tensor of a sample is filled. */
+enum {
+  MUSAIC_SAMPLE_ABSENT = 0, /* an optional argument that is left out; no other field counts */
+  MUSAIC_SAMPLE_RANDOM = 1, /* uniform from low to high; of floats and quantized blocks low is -high */
+  MUSAIC_SAMPLE_VALUES = 2  /* `values`, as the dtype stores them, without gaps */
+};
+
+enum {
+  /* Dimension 0 counts the op's rows, of which the last may be padding. */
+  MUSAIC_SAMPLE_HAS_ROWS = 1,
+  /* A written argument whose old values do not matter: every value of its live rows is written. */
+  MUSAIC_SAMPLE_OVERWRITTEN = 2
+};
+
+typedef struct MusaicSampleInput {
+  int32_t contents;
+  MusaicDType dtype;
+  int32_t rank;
+  int64_t shape[MUSAIC_MAX_RANK];
+  int64_t row_stride; /* of dimension 0, in values; 0: no gaps between rows */
+  double low;
+  double high;
+  const void* values;
+  uint32_t flags;
+} MusaicSampleInput;
+
+/* What the op's contract says of an output, so that its fake can be compared with it. */
+typedef struct MusaicSampleOutput {
+  MusaicDType dtype;
+  int32_t rank;
+  int64_t shape[MUSAIC_MAX_RANK];
+  int64_t strides[MUSAIC_MAX_RANK]; /* all 0: contiguous */
+  int64_t offset;                   /* of a view, in values of its base */
+} MusaicSampleOutput;
+
+typedef int32_t MusaicAttributeType;
+enum {
+  MUSAIC_ATTRIBUTE_INT = 0,
+  MUSAIC_ATTRIBUTE_FLOAT = 1,
+  MUSAIC_ATTRIBUTE_BOOL = 2, /* in whole_number: 0 or 1 */
+  MUSAIC_ATTRIBUTE_STRING = 3,
+  MUSAIC_ATTRIBUTE_INT_LIST = 4
+};
+
+typedef struct MusaicAttribute {
+  const char* name;
+  MusaicAttributeType type;
+  int64_t whole_number;
+  double number;
+  const char* string;
+  const int64_t* list;
+  int64_t list_length;
+} MusaicAttribute;
+
+/* One call to check the op with. The check varies the number of live rows by itself. */
+typedef struct MusaicSample {
+  const char* name; /* what is special: "1 row", "gaps between rows" */
+  int32_t num_inputs;
+  int32_t num_outputs;
+  int32_t num_attributes; /* those with a default may be left out */
+  const MusaicSampleInput* inputs;
+  const MusaicSampleOutput* outputs;
+  const MusaicAttribute* attributes;
+} MusaicSample;
+
+/* Gives calls to check the op with, each through add_sample: 0, 1 and odd numbers of rows, gaps between rows
+ * where the op takes them, every dtype of its kernels. The same ones at every call. */
+typedef MusaicStatus (*MusaicSamples)(const MusaicHost* host, MusaicContext* context, void* user_data);
+
 enum {
   MUSAIC_OP_IS_BREAK = 1, /* runs between captured pieces instead of inside one */
   MUSAIC_OP_IS_VIEW = 2   /* has no kernel: its outputs are views of its inputs */
@@ -182,8 +251,9 @@ typedef struct MusaicOpDefinition {
    * place, a return Tensor(a) is a view of the argument Tensor(a). */
   const char* schema;
   MusaicFake fake; /* NULL: somebody else adds it; nothing is traced before */
-  void* user_data; /* for the fake */
+  void* user_data; /* for the fake and the samples */
   uint32_t flags;
+  MusaicSamples samples; /* NULL: none, so the op cannot be checked */
 } MusaicOpDefinition;
 
 typedef struct MusaicKernelDefinition {
@@ -248,6 +318,9 @@ struct MusaicHost {
                          int64_t num_parts);
   /* Kernels only: how many parts run at once. */
   int32_t (*num_threads)(MusaicContext* context);
+
+  /* Samples only. Copies the sample. */
+  MusaicStatus (*add_sample)(MusaicContext* context, const MusaicSample* sample);
 };
 
 /* Defines ops and adds kernels through the host's functions. */

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/status.h"
+#include "ir/op_sample.h"
 #include "plugin/abi_dtype.h"
 #include "plugin/abi_meta.h"
 #include "plugin/context.h"
@@ -145,6 +146,15 @@ struct PluginKernel {
 
 Fake make_fake(MusaicFake fake, void* user_data) {
   return [=](const FakeCall& call) { return run_fake(fake, user_data, call); };
+}
+
+Samples make_samples(MusaicSamples samples, void* user_data, const Schema& schema) {
+  return [=] {
+    std::vector<OpSample> out;
+    MusaicContext context{.kind = CallbackKind::kSamples, .schema = &schema, .samples = &out};
+    check(samples(&host_functions(), &context, user_data), context, "the plugin's samples");
+    return out;
+  };
 }
 
 Kernel make_kernel(const MusaicKernelDefinition& definition, const Schema& schema,

@@ -5,6 +5,7 @@
 #include "backends/cpu/cpu_backend.h"
 #include "base/status.h"
 #include "ir/builder.h"
+#include "ir/op_sample.h"
 #include "plugin/abi_dtype.h"
 #include "plugin/fixtures_for_test.h"
 
@@ -163,6 +164,42 @@ TEST_F(CallbacksTest, AKernelThatFailsSaysSo) {
   EXPECT_EQ(error(kernels[0], ""),
             "probe::count_parts: kernel probe_count_parts_musa: launch: kernels of this device do not run on "
             "host threads");
+}
+
+TEST_F(CallbacksTest, SamplesArriveWithTheirTensorsAndAttributes) {
+  const auto samples = registry_.get("probe::attributes").samples();
+  ASSERT_EQ(samples.size(), 2u);
+  EXPECT_EQ(samples[0].name, "values");
+  EXPECT_EQ(samples[0].inputs[0].tensor.to_floats(), (std::vector<float>{4, 5, 6, 7, 8, 9}));
+  EXPECT_FALSE(samples[0].inputs[0].has_rows);
+  EXPECT_FALSE(samples[0].inputs[1].tensor.defined());
+  EXPECT_EQ(samples[0].attributes, (Attributes{{"i", int64_t{-7}},
+                                               {"f", 0.5},
+                                               {"b", true},
+                                               {"s", std::string("on")},
+                                               {"l", std::vector<int64_t>{1, -2}}}));
+  EXPECT_EQ(samples[0].outputs[0].dtype, DType::kI32);
+  EXPECT_EQ(samples[0].outputs[0].shape, Shape());
+
+  EXPECT_EQ(to_string(samples[1].inputs[0].tensor.meta()), "f16[2, 3] strides [8, 1] cpu");
+  EXPECT_TRUE(samples[1].inputs[0].has_rows);
+  EXPECT_THAT(samples[1].inputs[0].tensor.to_floats(), Each(testing::AllOf(testing::Ge(-2), testing::Le(2))));
+  EXPECT_THAT(samples[1].inputs[1].tensor.to_floats(), Each(3));
+  EXPECT_TRUE(samples[1].inputs[1].overwritten);
+  EXPECT_TRUE(
+      registry_.get("probe::attributes").samples()[1].inputs[0].tensor.same_bits(samples[1].inputs[0].tensor))
+      << "the same at every call";
+}
+
+TEST_F(CallbacksTest, AWrongSampleIsOneSentence) {
+  try {
+    registry_.get("probe::dims").samples();
+    FAIL() << "accepted";
+  } catch (const LoadError& error) {
+    EXPECT_STREQ(error.what(),
+                 "probe::dims: the plugin's samples: sample 'no dtype': x: there is no dtype 77");
+  }
+  EXPECT_FALSE(registry_.get("probe::wrong").samples) << "it has none";
 }
 
 TEST(AbiDType, EveryTypeHasANumberAndBack) {

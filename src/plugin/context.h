@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "device/host_threads.h"
+#include "ir/op_sample.h"
 #include "ir/registry.h"
 #include "musaic/plugin.h"
 
@@ -14,7 +15,7 @@ namespace musaic {
 // By device type: how plugin kernels for it enqueue work.
 using HostThreadsByDevice = std::map<std::string, HostThreads, std::less<>>;
 
-enum class CallbackKind { kInit, kFake, kQuery, kRun };
+enum class CallbackKind { kInit, kFake, kQuery, kRun, kSamples };
 
 }  // namespace musaic
 
@@ -28,7 +29,7 @@ struct MusaicContext {
   musaic::OpRegistry* registry = nullptr;
   const musaic::HostThreadsByDevice* devices = nullptr;
 
-  // Fakes, queries and runs.
+  // All but init; attributes are nullptr for samples.
   const musaic::Schema* schema = nullptr;
   const musaic::Attributes* attributes = nullptr;
   std::deque<musaic::Dim> dims = {};  // what the callback has made; addresses stay
@@ -40,6 +41,9 @@ struct MusaicContext {
   // Runs. `threads` is nullptr where kernels do not run on host threads.
   const musaic::HostThreads* threads = nullptr;
   musaic::Stream* stream = nullptr;
+
+  // Samples.
+  std::vector<musaic::OpSample>* samples = nullptr;
 
   MusaicStatus fail(std::string message) {
     if (error.empty()) error = std::move(message);

@@ -6,8 +6,8 @@ namespace {
 
 // The argument of the schema that is no tensor; nullptr, and the context's error, when there is none.
 const SchemaArgument* known(MusaicContext& context, const char* name) {
-  if (context.schema == nullptr) {
-    context.fail("attributes: the init function has none");
+  if (context.attributes == nullptr) {
+    context.fail("attributes: only a call of an op has any");
     return nullptr;
   }
   for (const SchemaArgument& argument : context.schema->arguments) {

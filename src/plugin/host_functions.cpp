@@ -19,6 +19,7 @@ MusaicHost make_host() {
   add_dim_functions(host);
   add_attribute_functions(host);
   add_launch_functions(host);
+  add_sample_functions(host);
   return host;
 }
 

@@ -12,5 +12,6 @@ void add_registration_functions(MusaicHost& host);
 void add_dim_functions(MusaicHost& host);
 void add_attribute_functions(MusaicHost& host);
 void add_launch_functions(MusaicHost& host);
+void add_sample_functions(MusaicHost& host);
 
 }  // namespace musaic

@@ -34,6 +34,11 @@ MusaicStatus define_op(MusaicContext* context, const MusaicOpDefinition* definit
       fail_load("define_op: {}: unknown flags {:#x}", definition->schema, definition->flags & ~kKnownFlags);
     OpDef op;
     if (definition->fake != nullptr) op.fake = make_fake(definition->fake, definition->user_data);
+    if (definition->samples != nullptr) {
+      const auto schema = Schema::parse(definition->schema);
+      if (!schema.ok()) fail_load("{}", schema.status().message());
+      op.samples = make_samples(definition->samples, definition->user_data, schema.value());
+    }
     op.is_break = (definition->flags & MUSAIC_OP_IS_BREAK) != 0;
     op.is_view = (definition->flags & MUSAIC_OP_IS_VIEW) != 0;
     registry.define(definition->schema, std::move(op));
