@@ -32,6 +32,8 @@ constexpr Verb kVerbs[] = {
     {"generate", run_generate, "continue a prompt in the terminal"},
     {"chat", run_chat, "talk to a model in the terminal"},
     {"graph", run_graph, "print a model's graph, as traced or after a pass"},
+    {"explain", run_explain,
+     "explain a program: pieces, kernels, memory, time on a machine; as text or picture"},
     {"ops", run_ops, "list operators, schemas and kernels"},
     {"bench", run_bench, "measure speed beside the machine's limits"},
     {"eval", run_eval, "measure the difference from the exact run"},
