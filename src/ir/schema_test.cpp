@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 namespace musaic {
 namespace {
 
@@ -182,6 +184,83 @@ INSTANTIATE_TEST_SUITE_P(
         NoSchema{"ns::op(Tensor(a) x, Tensor(a!) y) -> Tensor(a)", "a return of a written argument", 45},
         NoSchema{"ns::op(Tensor(a) x) -> Tensor(a!)", "')' to end the alias", 32},
         NoSchema{"ns::op(Tensor x) -> Tensor y", "the end", 28}));
+
+// Schemas of every kind, by the rules of the grammar.
+class RandomSchemas {
+ public:
+  explicit RandomSchemas(uint32_t seed) : random_(seed) {}
+
+  std::string next() {
+    std::string arguments;
+    const int count = below(7);
+    const int by_name_from = below(2) == 0 ? below(7) : count;
+    const int defaults_from = below(8);
+    for (int i = 0; i < count; ++i) {
+      if (i > 0) arguments += ", ";
+      if (i == by_name_from) arguments += "*, ";
+      const bool has_default = i >= by_name_from ? below(2) == 0 : i >= defaults_from;
+      arguments += argument("x" + std::to_string(i), has_default);
+    }
+    return "ns::op" + std::string(below(3) == 0 ? ".over_2" : "") + "(" + arguments + ") -> " + returns();
+  }
+
+ private:
+  int below(int end) { return static_cast<int>(random_() % static_cast<uint32_t>(end)); }
+
+  std::string argument(const std::string& name, bool has_default) {
+    static constexpr const char* kTypes[][2] = {
+        {"int", "-7"},        {"float", "1e-05"},     {"bool", "True"},        {"str", "'a, (b) \\'c'"},
+        {"int[]", "[1, -2]"}, {"int[]", "[]"},        {"int[3]", "[1, 2, 3]"}, {"float?", "0.5"},
+        {"int?", "None"},     {"str?", "None"},       {"bool?", "False"},      {"int[2]?", "None"},
+        {"Tensor?", "None"},  {"Tensor(r)?", "None"},
+    };
+    static constexpr const char* kTensors[] = {"Tensor", "Tensor(r)", "Tensor?"};
+    if (!has_default && below(2) == 0) return kTensors[below(3)] + (" " + name);
+    if (!has_default && below(4) == 0) return "Tensor(" + name + "!) " + name;  // a set of its own
+    const auto& [type, value] = kTypes[below(std::size(kTypes))];
+    return type + (" " + name) + (has_default ? "=" + std::string(value) : "");
+  }
+
+  std::string returns() {
+    switch (below(4)) {
+      case 0:
+        return "()";
+      case 1:
+        return "Tensor";
+      case 2:
+        return "(Tensor, Tensor second)";
+      default:
+        return "(Tensor one, Tensor, Tensor three)";
+    }
+  }
+
+  std::mt19937 random_;
+};
+
+TEST(Schema, EveryRandomSchemaIsPrintedAsItWasRead) {
+  RandomSchemas schemas(7);
+  for (int i = 0; i < 2000; ++i) {
+    const std::string text = schemas.next();
+    ASSERT_EQ(problem(text), "");
+    ASSERT_EQ(to_string(parsed(text)), text);
+  }
+}
+
+TEST(Schema, NeverCrashesOnAMutilatedText) {
+  RandomSchemas schemas(8);
+  std::mt19937 random(9);
+  int refused = 0;
+  for (int i = 0; i < 5000; ++i) {
+    std::string text = schemas.next();
+    for (int cuts = 0; cuts < 2; ++cuts) text.erase(random() % text.size(), 1 + random() % 3);
+    const auto schema = Schema::parse(text);
+    refused += !schema.ok();
+    if (schema.ok()) {
+      ASSERT_EQ(problem(to_string(*Schema::parse(text))), "") << text;
+    }
+  }
+  EXPECT_GT(refused, 2500);
+}
 
 TEST(Schema, AttributesMustBeThereAndOfTheirType) {
   const Schema schema = parsed("ns::op(Tensor x, int n, float eps, bool on, str mode, int[] dims) -> ()");
