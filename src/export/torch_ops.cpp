@@ -1,0 +1,135 @@
+#include "export/torch_ops.h"
+
+namespace musaic {
+namespace {
+
+constexpr TorchExpression kExpressions[] = {
+    {"aten::add", "torch.add({x}, {y})"},
+    {"aten::mul", "torch.mul({x}, {y})"},
+    {"aten::silu", "torch.nn.functional.silu({x})"},
+    {"aten::linear", "torch.nn.functional.linear({x}, {weight}, {bias})"},
+    {"aten::embedding", "torch.nn.functional.embedding({indices}, {weight})"},
+    {"aten::index_select", "torch.index_select({x}, 0, {rows})"},
+    {"aten::rms_norm", "_rms_norm({x}, {weight}, {eps})"},
+    {"aten::slice", "torch.narrow({x}, {dim}, {start}, {end} - {start})"},
+    {"aten::unflatten", "torch.unflatten({x}, -1, (-1, {inner}))"},
+    {"aten::flatten", "torch.flatten({x}, -2)"},
+    {"musaic::rope_cos_sin", "_rope_cos_sin({positions}, {inv_freq}, {attention_factor})"},
+    {"musaic::rope_", "_rope({x}, {cos_sin}, {head_dim}, {interleaved})"},
+    {"musaic::kv_write", "({key}.to({key_cache.dtype}), {value}.to({value_cache.dtype}))",
+     "slots key_cache value_cache"},
+    {"musaic::paged_attention",
+     "_causal_attention({query}, {key_cache}, {value_cache}, {num_heads}, {scale})",
+     "query_start kv_lengths page_table num_sequences"},
+    {"musaic::quantize_q8", "_quantize_q8({x})"},
+    {"musaic::linear_q8", "_linear_q8({q}, {scale}, {weight}, {bias})", "sums"},
+};
+
+constexpr TorchHelper kHelpers[] = {
+    {"_rms_norm", R"py(
+def _rms_norm(x, weight, eps):
+    values = x.float()
+    scale = torch.rsqrt(values.pow(2).mean(-1, keepdim=True) + eps)
+    return (values * scale * weight).to(x.dtype)
+)py"},
+    {"_rope_cos_sin", R"py(
+def _rope_cos_sin(positions, inv_freq, attention_factor):
+    """[tokens, r]: the cosines of all pairs, then the sines. Angles are made in double precision."""
+    angles = positions.double().unsqueeze(1) * inv_freq.double()
+    return (torch.cat((torch.cos(angles), torch.sin(angles)), dim=-1) * attention_factor).float()
+)py"},
+    {"_rope", R"py(
+def _rope(x, cos_sin, head_dim, interleaved):
+    """Rotates the first r values of every head of x [tokens, heads * head_dim]."""
+    pairs = cos_sin.shape[-1] // 2
+    cos = cos_sin[:, :pairs].unsqueeze(1)
+    sin = cos_sin[:, pairs:].unsqueeze(1)
+    heads = torch.unflatten(x.float(), -1, (-1, head_dim))
+    turned = heads[..., : 2 * pairs]
+    if interleaved:
+        a, b = turned[..., 0::2], turned[..., 1::2]
+        turned = torch.flatten(torch.stack((a * cos - b * sin, b * cos + a * sin), dim=-1), -2)
+    else:
+        a, b = turned[..., :pairs], turned[..., pairs:]
+        turned = torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
+    return torch.flatten(torch.cat((turned, heads[..., 2 * pairs :]), dim=-1), -2).to(x.dtype)
+)py"},
+    {"_causal_attention", R"py(
+def _causal_attention(query, key, value, num_heads, scale):
+    """Row i of query [tokens, heads * head_dim] sees the rows up to i of key and value [tokens, kv_heads * head_dim]."""
+    tokens = query.shape[0]
+    head_dim = query.shape[-1] // num_heads
+    groups = num_heads * head_dim // key.shape[-1]
+    queries = torch.unflatten(query.float(), -1, (num_heads, head_dim)).transpose(0, 1)
+    keys = torch.unflatten(key.float(), -1, (-1, head_dim)).transpose(0, 1).repeat_interleave(groups, dim=0)
+    values = torch.unflatten(value.float(), -1, (-1, head_dim)).transpose(0, 1).repeat_interleave(groups, dim=0)
+    scores = torch.matmul(queries, keys.transpose(1, 2)) * scale
+    later = torch.ones((tokens, tokens), dtype=torch.bool, device=query.device).triu(1)
+    weights = torch.softmax(scores.masked_fill(later, float("-inf")), dim=-1)
+    return torch.flatten(torch.matmul(weights, values).transpose(0, 1), 1).to(query.dtype)
+)py"},
+    {"_quantize_q8", R"py(
+def _quantize_q8(x):
+    """8-bit integers, a scale for each 32 values of a row, and scale times the sum of the integers."""
+    blocks = torch.unflatten(x, -1, (-1, 32))
+    largest = blocks.abs().amax(-1, keepdim=True)
+    q = torch.round(blocks * torch.where(largest > 0, 127.0 / largest, torch.zeros_like(largest)))
+    scale = (largest / 127.0).squeeze(-1)
+    return torch.flatten(q, -2).to(torch.int8), scale, scale * q.sum(-1)
+)py"},
+    {"_linear_q8", R"py(
+def _linear_q8(q, scale, weight, bias):
+    """The quantized activations times the dequantized weight, in float32."""
+    x = torch.unflatten(q.float(), -1, (-1, 32)) * scale.unsqueeze(-1)
+    return torch.nn.functional.linear(torch.flatten(x, -2), weight, bias)
+)py"},
+};
+
+constexpr TorchCustomOp kCustomOps[] = {
+    {"aten::_fused_swiglu_forward", "_fused_swiglu_forward", R"py(
+def _fused_swiglu_forward(x):
+    half = x.shape[-1] // 2
+    return (torch.nn.functional.silu(x[..., :half].float()) * x[..., half:].float()).to(x.dtype)
+
+
+def _fused_swiglu_forward_fake(x):
+    return x.new_empty((*x.shape[:-1], x.shape[-1] // 2))
+)py"},
+    {"sgl_kernel::fused_add_rmsnorm", "_fused_add_rmsnorm", R"py(
+def _fused_add_rmsnorm(x, residual, weight, eps, post_residual_addition=None):
+    total = x.float() + residual.float()
+    if post_residual_addition is not None:
+        total = total + post_residual_addition.float()
+    residual.copy_(total)
+    x.copy_(_rms_norm(residual, weight, eps))
+
+
+def _fused_add_rmsnorm_fake(x, residual, weight, eps, post_residual_addition=None):
+    return None
+)py"},
+};
+
+template <class T>
+const T* find(std::span<const T> table, std::string_view op) {
+  for (const T& entry : table) {
+    if (entry.op == op) return &entry;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+const TorchExpression* find_torch_expression(std::string_view op) {
+  return find<TorchExpression>(kExpressions, op);
+}
+const TorchCustomOp* find_torch_custom_op(std::string_view op) {
+  return find<TorchCustomOp>(kCustomOps, op);
+}
+std::span<const TorchHelper> torch_helpers() {
+  return kHelpers;
+}
+std::span<const TorchCustomOp> torch_custom_ops() {
+  return kCustomOps;
+}
+
+}  // namespace musaic
