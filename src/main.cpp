@@ -34,6 +34,7 @@ constexpr Verb kVerbs[] = {
     {"graph", run_graph, "print a model's graph, as traced or after a pass"},
     {"explain", run_explain,
      "explain a program: pieces, kernels, memory, time on a machine; as text or picture"},
+    {"logits", run_logits, "write the logits of a prompt's tokens into a file"},
     {"ops", run_ops, "list operators, schemas and kernels"},
     {"bench", run_bench, "measure speed beside the machine's limits"},
     {"eval", run_eval, "measure the difference from the exact run"},

@@ -15,6 +15,7 @@
 #include "cli/model_session.h"
 #include "cli/progress.h"
 #include "cli/step_batches.h"
+#include "cli/step_logits.h"
 #include "cli/token_texts.h"
 #include "cli/verbs.h"
 
@@ -50,18 +51,6 @@ struct EvalResult {
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-// Runs a step and returns the logits of its rows, [rows, vocab], in `logits`.
-void run_step(ModelSession& session, const Batch& batch, std::vector<float>& logits) {
-  GraphRunner& runner = session.runner();
-  const auto vocab = static_cast<size_t>(runner.limits().vocab_size);
-  runner.observe_logits([&](std::span<const HeadRow> rows, const float* chunk) {
-    for (size_t i = 0; i < rows.size(); ++i)
-      std::copy_n(chunk + i * vocab, vocab, logits.data() + static_cast<size_t>(rows[i].hidden_row) * vocab);
-  });
-  const auto output = runner.collect(runner.launch(batch));
-  if (!output.ok()) fail_load("a step failed: {}", output.status().message());
 }
 
 // Two runs of one model, step by step over the same tokens.
@@ -109,10 +98,10 @@ class Comparison {
     following.resize(end - begin, -1);
     const auto step = [&](ModelSession& session, std::vector<float>& logits) {
       const int page_size = session.runner().limits().page_size;
-      run_step(session,
-               prompt_step(std::span(text.ids).subspan(begin, end - begin), static_cast<int>(begin), asked,
-                           page_run(0, pages_for(static_cast<int>(end), page_size))),
-               logits);
+      run_for_logits(session,
+                     prompt_step(std::span(text.ids).subspan(begin, end - begin), static_cast<int>(begin),
+                                 asked, page_run(0, pages_for(static_cast<int>(end), page_size))),
+                     logits);
     };
     step(reference_, reference_logits_);
     step(tested_, tested_logits_);

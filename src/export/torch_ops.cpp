@@ -11,7 +11,7 @@ constexpr TorchExpression kExpressions[] = {
     {"aten::embedding", "torch.nn.functional.embedding({indices}, {weight})"},
     {"aten::index_select", "torch.index_select({x}, 0, {rows})"},
     {"aten::rms_norm", "_rms_norm({x}, {weight}, {eps})"},
-    {"aten::slice", "torch.narrow({x}, {dim}, {start}, {end} - {start})"},
+    {"aten::slice", "torch.ops.aten.slice({x}, {dim}, {start}, {end})"},
     {"aten::unflatten", "torch.unflatten({x}, -1, (-1, {inner}))"},
     {"aten::flatten", "torch.flatten({x}, -2)"},
     {"musaic::rope_cos_sin", "_rope_cos_sin({positions}, {inv_freq}, {attention_factor})"},
