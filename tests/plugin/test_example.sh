@@ -37,14 +37,14 @@ refused() {
 "$musaic" graph "$model" --plugin "$example" --plugin "$fixtures/probe.so" >"$work/graph" 2>/dev/null ||
   fail "graph does not run with two plugins"
 grep -q "^graph extend on cpu {" "$work/graph" || fail "graph prints no graph"
-for verb in ops "graph $model" "generate hello" chat "eval kld" bench serve; do
+for verb in ops "graph $model" "explain $model" "generate hello" chat "eval kld" bench serve; do
   read -ra words <<<"$verb"
   refused 1 "plugin /nowhere.so: there is no such file" "${words[@]}" --plugin /nowhere.so
 done
 refused 1 "built for plugin ABI 2.0, expected 1.0" ops --plugin "$fixtures/ABI_MAJOR.so"
 refused 1 "expected a type (Tensor, int, int[], int[N], float, bool, str) at column 22, got 'flot'" \
   ops --plugin "$fixtures/BAD_SCHEMA.so"
-for verb in "graph $model" "generate hello --model-path $model" "serve --model-path $model --skip-tokenizer-init"; do
+for verb in "graph $model" "explain $model" "generate hello --model-path $model" "serve --model-path $model --skip-tokenizer-init"; do
   read -ra words <<<"$verb"
   refused 1 "faulty::no_fake: no fake kernel" "${words[@]}" --plugin "$fixtures/NO_FAKE.so"
 done
