@@ -16,7 +16,11 @@ import tempfile
 OPEN = ("base", "tensor", "device")
 ROW = re.compile(r"^src/(\w+)/ {2,}\S.*? {2,}(\S.*)$")
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
-KERNEL_BACKENDS = ((re.compile(r"_cpu(_\w+)?\.(cpp|h)$"), {"cpu"}), (re.compile(r"\.cuh?$"), {"cuda", "musa"}))
+KERNEL_BACKENDS = (
+    (re.compile(r"_cpu(_\w+)?\.(cpp|h)$"), {"cpu"}),
+    (re.compile(r"_simulated\.(cpp|h)$"), {"simulated"}),
+    (re.compile(r"\.cuh?$"), {"cuda", "musa"}),
+)
 TEST_FILE = re.compile(r"_(test|bench|fuzz)\.(cpp|h)$|_test_\w+\.h$")
 SOURCE_SUFFIXES = {".h", ".cpp", ".cu", ".cuh"}
 TEXT_SUFFIXES = SOURCE_SUFFIXES | {".py", ".sh", ".md", ".cmake", ".txt", ".json", ".service", ".html", ".js"}

@@ -8,12 +8,14 @@
 #include "backends/cpu/cpu_backend.h"
 #include "backends/cpu/cpu_host_threads.h"
 #include "backends/cpu/cpu_isa.h"
+#include "backends/simulated/simulated_backend.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "cli/nearest_name.h"
 #include "cli/platform.h"
 #include "cli/verbs.h"
 #include "ops/kernels_cpu.h"
+#include "ops/kernels_simulated.h"
 #include "ops/op_list.h"
 #include "version.h"
 
@@ -48,10 +50,7 @@ std::vector<std::string> instruction_sets() {
   return names;
 }
 
-std::unique_ptr<Backend> make_backend(const BackendRequest& request) {
-  if (request.device != "auto" && request.device != "cpu") {
-    fail_load("--device {}: this binary has no such backend; it has: cpu", request.device);
-  }
+CpuBackendOptions cpu_options(const BackendRequest& request) {
   CpuBackendOptions options{.num_threads = request.num_threads, .isa = std::nullopt};
   if (!request.cpu_isa.empty()) {
     options.isa = parse_cpu_isa(request.cpu_isa);
@@ -59,21 +58,29 @@ std::unique_ptr<Backend> make_backend(const BackendRequest& request) {
       fail_load("--cpu-isa {}: expected avx2, avx512, avx512_vnni or avx512_bf16", request.cpu_isa);
     }
   }
-  return std::make_unique<CpuBackend>(options);
+  return options;
+}
+
+std::unique_ptr<Backend> make_backend(const BackendRequest& request) {
+  if (request.device == "auto" || request.device == "cpu")
+    return std::make_unique<CpuBackend>(cpu_options(request));
+  if (request.device == "simulated") return std::make_unique<SimulatedBackend>(cpu_options(request));
+  fail_load("--device {}: this binary has no such backend; it has: cpu, simulated", request.device);
 }
 
 Platform make_platform() {
   Platform platform;
   define_ops(platform.registry);
   add_cpu_kernels(platform.registry);
-  platform.backends = {"cpu"};
+  add_simulated_kernels(platform.registry);
+  platform.backends = {"cpu", "simulated"};
   platform.instruction_sets = instruction_sets();
   platform.make_backend = make_backend;
   platform.host_threads = {{"cpu", cpu_host_threads()}};
   std::string sets;
   for (const std::string& set : platform.instruction_sets) sets += " " + set;
-  platform.version =
-      fmt::format("musaic {} ({}), backends: cpu, instruction sets here:{}", kVersion, kCommit, sets);
+  platform.version = fmt::format("musaic {} ({}), backends: cpu simulated, instruction sets here:{}",
+                                 kVersion, kCommit, sets);
   return platform;
 }
 

@@ -14,7 +14,7 @@ namespace musaic {
 class Stream {
  public:
   virtual ~Stream() = default;
-  virtual void synchronize() = 0;
+  virtual void synchronize() = 0;  // throws LoadError while a capture is running
 };
 
 // Recorded work that can be run again and again at the same addresses.
@@ -42,7 +42,7 @@ class Backend {
   virtual const Capabilities& capabilities() const = 0;
   // Kernels may read any address of this process: mapped weights need no copy.
   virtual bool reads_host_memory() const { return false; }
-  // Throws LoadError when there is too little memory. Refused (CHECK) while a capture is running.
+  // Throws LoadError when there is too little memory, and while a capture is running.
   virtual std::unique_ptr<DeviceMemory> allocate(size_t bytes, const std::string& purpose) = 0;
   virtual Stream& stream() = 0;
   virtual void begin_capture(Stream& stream) = 0;

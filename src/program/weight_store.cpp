@@ -17,9 +17,12 @@ constexpr int64_t kRowsPerTask =
 struct PackedWeight {
   WeightRows rows;
   const WeightPacking* packing;  // nullptr: copied as it is
-  std::byte* destination;
+  DeviceMemory* destination;
   const GraphValue* value;
   std::atomic<int> tasks_left{0};
+  // Where the host cannot write the device's memory: the packed weight, until it is copied.
+  std::vector<std::byte> staging;
+  std::once_flag staging_allocated;
 };
 
 // Rows [begin, end) of one weight to be written into its destination.
@@ -37,27 +40,21 @@ void copy_rows(const WeightRows& rows, int64_t begin, int64_t end, std::byte* de
     std::memcpy(destination + row * row_bytes, rows.row(row), row_bytes);
 }
 
-void run_task(const PackTask& task) {
-  const PackedWeight& weight = *task.weight;
-  if (weight.packing != nullptr) {
-    weight.packing->pack(weight.rows, task.begin, task.end, weight.destination);
-  } else {
-    copy_rows(weight.rows, task.begin, task.end, weight.destination);
-  }
-}
-
-// Packs weights on several threads and gives back the mapped pages of those that nobody reads any more.
+// Packs weights on several threads and gives back the mapped pages of those that nobody reads any more. A
+// device that does not share the host's memory gets each weight by a copy once it is packed.
 class Packer {
  public:
-  Packer(const WeightReader& reader, const LoadProgress& progress) : reader_(reader), progress_(progress) {}
+  Packer(Backend& backend, const WeightReader& reader, const LoadProgress& progress)
+      : backend_(backend), reader_(reader), progress_(progress) {}
 
-  void add(const GraphValue& value, WeightRows rows, const WeightPacking* packing, void* destination) {
+  void add(const GraphValue& value, WeightRows rows, const WeightPacking* packing,
+           DeviceMemory& destination) {
     CHECK(packing == nullptr || kRowsPerTask % packing->row_alignment == 0, "layout {} packs {} rows at once",
           packing->layout, packing->row_alignment);
     auto& weight = *weights_.emplace_back(std::make_unique<PackedWeight>());
     weight.rows = std::move(rows);
     weight.packing = packing;
-    weight.destination = static_cast<std::byte*>(destination);
+    weight.destination = &destination;
     weight.value = &value;
     for (int64_t begin = 0; begin < weight.rows.rows; begin += kRowsPerTask) {
       tasks_.push_back({&weight, begin, std::min(begin + kRowsPerTask, weight.rows.rows)});
@@ -84,12 +81,38 @@ class Packer {
     }
   }
 
-  void finish(const PackedWeight& weight) {
+  bool is_staged() const { return !backend_.reads_host_memory(); }
+
+  std::byte* packed(PackedWeight& weight) const {
+    if (!is_staged()) return static_cast<std::byte*>(weight.destination->data());
+    std::call_once(weight.staging_allocated, [&] { weight.staging.resize(weight.destination->bytes()); });
+    return weight.staging.data();
+  }
+
+  void run_task(const PackTask& task) const {
+    PackedWeight& weight = *task.weight;
+    if (weight.packing != nullptr) {
+      weight.packing->pack(weight.rows, task.begin, task.end, packed(weight));
+    } else {
+      copy_rows(weight.rows, task.begin, task.end, packed(weight));
+    }
+  }
+
+  void finish(PackedWeight& weight) {
     const std::lock_guard lock(mutex_);
+    if (is_staged()) copy_to_device(weight);
     if (--readers_[weight.value->name] == 0) reader_.release(*weight.value);
     if (progress_) progress_(done_bytes_, total_bytes_);
   }
 
+  void copy_to_device(PackedWeight& weight) {
+    Stream& stream = backend_.stream();
+    backend_.copy_to_device(weight.destination->data(), weight.staging.data(), weight.staging.size(), stream);
+    stream.synchronize();
+    std::vector<std::byte>().swap(weight.staging);
+  }
+
+  Backend& backend_;
   const WeightReader& reader_;
   const LoadProgress& progress_;
   std::vector<std::unique_ptr<PackedWeight>> weights_;
@@ -97,7 +120,7 @@ class Packer {
   size_t total_bytes_ = 0;
   std::atomic<size_t> next_{0};
   std::atomic<size_t> done_bytes_{0};
-  std::mutex mutex_;                    // guards what follows, and the calls of release and progress
+  std::mutex mutex_;  // guards what follows, and the calls of release, progress and the backend
   std::map<std::string, int> readers_;  // by weight: layouts still to be packed, and readers in place
 };
 
@@ -124,7 +147,7 @@ void WeightStore::request(const Graph& graph, const Plan& plan) {
 }
 
 void WeightStore::load(const WeightReader& reader, int num_threads, const LoadProgress& progress) {
-  Packer packer(reader, progress);
+  Packer packer(backend_, reader, progress);
   for (auto& [key, entry] : entries_) {
     WeightRows rows = reader.read(entry.weight);
     const size_t file_bytes = rows.row_bytes() * static_cast<size_t>(rows.rows);
@@ -138,7 +161,7 @@ void WeightStore::load(const WeightReader& reader, int num_threads, const LoadPr
     entry.memory = backend_.allocate(bytes, "weights " + entry.weight.name);
     entry.address = entry.memory->data();
     bytes_ += bytes;
-    packer.add(entry.weight, std::move(rows), entry.packing, entry.memory->data());
+    packer.add(entry.weight, std::move(rows), entry.packing, *entry.memory);
   }
   packer.run(num_threads);
 }

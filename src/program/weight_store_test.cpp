@@ -30,11 +30,16 @@ class HostBackend : public Backend {
   Stream& stream() override { return stream_; }
   void begin_capture(Stream&) override {}
   std::unique_ptr<CapturedGraph> end_capture(Stream&) override { return nullptr; }
-  void copy_to_device(void*, const void*, size_t, Stream&) override {}
+  void copy_to_device(void* destination, const void* source, size_t bytes, Stream&) override {
+    EXPECT_FALSE(reads_host_) << "a copy that could have been spared";
+    std::memcpy(destination, source, bytes);
+    copied_bytes_ += bytes;
+  }
   void copy_to_host(void*, const void*, size_t, Stream&) override {}
   void zero(void*, size_t, Stream&) override {}
   void name_next(const char*) override {}
   const std::vector<std::string>& purposes() const { return purposes_; }
+  size_t copied_bytes() const { return copied_bytes_; }
 
  private:
   class Memory : public DeviceMemory {
@@ -55,6 +60,7 @@ class HostBackend : public Backend {
   Capabilities capabilities_;
   NoStream stream_;
   std::vector<std::string> purposes_;
+  size_t copied_bytes_ = 0;
 };
 
 constexpr int64_t kColumns = 24;  // bytes of a row
@@ -239,6 +245,18 @@ TEST_F(WeightStoreTest, ManyThreadsPackWhatOneDoes) {
               bytes_at(parallel.address(weight, kernel, 1), bytes));
   }
   EXPECT_EQ(parallel.bytes(), serial.bytes());
+}
+
+TEST_F(WeightStoreTest, ADeviceThatDoesNotReadHostMemoryGetsPackedWeightsByOneCopyEach) {
+  add_tensor("w", 1000);
+  add_tensor("v", 20);
+  const GraphValue weight = read({"w"}, reversed_);
+  read({"w", "v"}, upside_down_);
+  WeightStore store(remote_);
+  load(store, 3);
+  EXPECT_EQ(bytes_at(store.address(weight, reversed_, 1), 1000 * kColumns), reversed(tensors_["w"]));
+  EXPECT_EQ(remote_.copied_bytes(), store.bytes());
+  EXPECT_EQ(store.bytes(), 2020u * kColumns);
 }
 
 TEST_F(WeightStoreTest, KernelsThatNameTheSameLayoutShareOneCopy) {

@@ -9,6 +9,7 @@
 #include "backends/cpu/cpu_backend.h"
 #include "models/model.h"
 #include "ops/kernels_cpu.h"
+#include "ops/kernels_simulated.h"
 #include "ops/op_list.h"
 #include "runner/graph_runner.h"
 #include "runner/weight_rows.h"
@@ -16,19 +17,21 @@
 
 namespace musaic {
 
-// A model on the CPU, in float32 or on the integer path.
+// A model on the CPU or another device, in float32 or on the integer path.
 class TestModel {
  public:
-  explicit TestModel(const std::string& path, GraphRunnerOptions options = {}, bool exact = true)
-      : files_(open_model(path)) {
+  explicit TestModel(const std::string& path, GraphRunnerOptions options = {}, bool exact = true,
+                     std::unique_ptr<Backend> backend = std::make_unique<CpuBackend>())
+      : files_(open_model(path)), backend_(std::move(backend)) {
     define_ops(registry_);
     add_cpu_kernels(registry_);
+    add_simulated_kernels(registry_);
     const DType kv_dtype = exact ? DType::kF32 : DType::kF16;
     model_ = make_model(files_.config, files_.weights.get(), {.kv_dtype = kv_dtype, .page_size = kPageSize});
     options.graphs.quantize_activations = !exact;
     if (options.num_pages == 0) options.num_pages = 256;
     num_pages_ = options.num_pages;
-    runner_ = std::make_unique<GraphRunner>(*model_, target_, backend_, options);
+    runner_ = std::make_unique<GraphRunner>(*model_, target_, *backend_, options);
     runner_->load(
         {.read = [&](const GraphValue& weight) { return read_weight_rows(*files_.weights, weight); },
          .release = [](const GraphValue&) {}},
@@ -82,8 +85,8 @@ class TestModel {
 
   ModelFiles files_;
   OpRegistry registry_;
-  CpuBackend backend_;
-  Target target_{registry_, backend_.device(), backend_.capabilities()};
+  std::unique_ptr<Backend> backend_;
+  Target target_{registry_, backend_->device(), backend_->capabilities()};
   std::unique_ptr<Model> model_;
   std::unique_ptr<GraphRunner> runner_;
   int num_pages_ = 0;
@@ -97,8 +100,9 @@ inline nlohmann::json read_test_json(const std::string& name) {
 // One of tests/data/tiny, in float32.
 class TinyModel : public TestModel {
  public:
-  explicit TinyModel(const std::string& name, GraphRunnerOptions options = {})
-      : TestModel(std::string(MUSAIC_TEST_DATA) + "/tiny/" + name, options),
+  explicit TinyModel(const std::string& name, GraphRunnerOptions options = {},
+                     std::unique_ptr<Backend> backend = std::make_unique<CpuBackend>())
+      : TestModel(std::string(MUSAIC_TEST_DATA) + "/tiny/" + name, options, true, std::move(backend)),
         golden_(read_test_json("tiny/" + name + "/golden.json").at("golden")) {}
 
   const nlohmann::json& golden() const { return golden_; }

@@ -85,7 +85,9 @@ CpuBackend::CpuBackend(const CpuBackendOptions& options)
       stream_(pool_) {}
 
 std::unique_ptr<DeviceMemory> CpuBackend::allocate(size_t bytes, const std::string& purpose) {
-  CHECK(!stream_.is_capturing(), "{} bytes for {} asked for inside a capture", bytes, purpose);
+  if (stream_.is_capturing())
+    fail_load("cpu: {}: an allocation inside a capture, {} bytes for {}", stream_.next_name(), bytes,
+              purpose);
   return std::make_unique<MappedMemory>(bytes, purpose);
 }
 

@@ -24,6 +24,7 @@ class CpuBackend : public Backend {
 
   const Device& device() const override { return device_; }
   const Capabilities& capabilities() const override { return capabilities_; }
+  bool reads_host_memory() const override { return true; }
   // Zeroed, page-aligned; from 2 MiB on at a 2 MiB border. Huge pages when `purpose` begins with "weights":
   // what is written only in part (KV, arena) would take more memory with them.
   std::unique_ptr<DeviceMemory> allocate(size_t bytes, const std::string& purpose) override;

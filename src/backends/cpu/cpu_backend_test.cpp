@@ -75,10 +75,22 @@ TEST(CpuBackend, TooLargeABlockSaysWhatItWasFor) {
   }
 }
 
-TEST(CpuBackend, AllocatingInsideACaptureIsABug) {
+TEST(CpuBackend, AllocatingOrSynchronizingInsideACaptureIsAnErrorThatNamesTheOp) {
   CpuBackend backend({.num_threads = 1});
   backend.begin_capture(backend.stream());
-  EXPECT_DEATH(backend.allocate(64, "workspace"), "workspace");
+  backend.name_next("test::greedy");
+  const auto message = [](const auto& call) -> std::string {
+    try {
+      call();
+    } catch (const LoadError& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  EXPECT_EQ(message([&] { backend.allocate(64, "scratch"); }),
+            "cpu: test::greedy: an allocation inside a capture, 64 bytes for scratch");
+  EXPECT_EQ(message([&] { backend.stream().synchronize(); }),
+            "cpu: test::greedy: a synchronization inside a capture");
 }
 
 TEST(CpuBackend, ReplaysWhatWasCapturedWithTheDataOfTheDay) {

@@ -1,6 +1,7 @@
 #include "backends/cpu/cpu_stream.h"
 
 #include "base/check.h"
+#include "base/status.h"
 
 namespace musaic {
 namespace {
@@ -11,6 +12,10 @@ void run_launch(const void* context, const Worker& worker, int step) {
 }
 
 }  // namespace
+
+void CpuStream::synchronize() {
+  if (capturing_) fail_load("cpu: {}: a synchronization inside a capture", next_name_);
+}
 
 void CpuStream::begin_capture() {
   CHECK(!capturing_, "a capture is running");

@@ -44,16 +44,19 @@ class CpuStream : public Stream {
   }
   int num_workers() const { return pool_.size(); }
 
-  void synchronize() override {}
+  // Throws LoadError inside a capture, as a GPU's driver would.
+  void synchronize() override;
   void begin_capture();
   std::vector<CpuLaunch> end_capture();
   bool is_capturing() const { return capturing_; }
   void name_next(const char* op) { next_name_ = op; }
+  const char* next_name() const { return next_name_; }
   void replay(const std::vector<CpuLaunch>& launches);
 
- private:
-  void enqueue(const CpuLaunch& launch);
+ protected:
+  virtual void enqueue(const CpuLaunch& launch);
 
+ private:
   ThreadPool& pool_;
   bool capturing_ = false;
   const char* next_name_ = "";

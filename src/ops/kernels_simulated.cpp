@@ -1,0 +1,56 @@
+#include "ops/kernels_simulated.h"
+
+#include "backends/simulated/simulated_stream.h"
+#include "ir/registry.h"
+
+namespace musaic {
+namespace {
+
+std::vector<std::string> tensor_names(const Schema& schema) {
+  std::vector<std::string> names;
+  for (const SchemaArgument* argument : schema.tensors()) names.push_back(argument->name);
+  return names;
+}
+
+// A packed weight's memory is as large as its layout makes it.
+void use_input(SimulatedStream& stream, const std::string& name, const Tensor& tensor, bool is_packed,
+               const std::optional<WeightPacking>& packing) {
+  if (is_packed) {
+    stream.use(name, tensor.data, packing->bytes(tensor.shape[0], tensor.shape[1]));
+  } else {
+    stream.use(name, tensor);
+  }
+}
+
+Kernel simulate(const OpDef& op, const Kernel& cpu) {
+  Kernel kernel = cpu;
+  kernel.name = cpu.name + "_simulated";
+  kernel.device_type = "simulated";
+  kernel.run = [names = tensor_names(op.schema), run = cpu.run,
+                packing = cpu.packing](const KernelCall& call) {
+    SimulatedStream& stream = simulated_stream(call.stream);
+    for (size_t i = 0; i < call.inputs.size(); ++i) {
+      const bool is_packed = packing && packing->input == static_cast<int>(i);
+      use_input(stream, names[i], call.inputs[i], is_packed, packing);
+    }
+    for (const Tensor& output : call.outputs) stream.use("an output", output);
+    stream.use("the workspace", call.workspace);
+    if (call.live_rows != nullptr) stream.use("the number of live rows", call.live_rows, sizeof(int32_t));
+    run(call);
+  };
+  return kernel;
+}
+
+}  // namespace
+
+void add_simulated_kernels(OpRegistry& registry) {
+  std::vector<std::pair<std::string, Kernel>> kernels;
+  for (const auto& [name, op] : registry.ops()) {
+    for (const Kernel& kernel : op.kernels) {
+      if (kernel.device_type == "cpu") kernels.emplace_back(name, simulate(op, kernel));
+    }
+  }
+  for (auto& [op, kernel] : kernels) registry.add_kernel(op, std::move(kernel));
+}
+
+}  // namespace musaic

@@ -1,0 +1,40 @@
+#include <gtest/gtest.h>
+
+#include "backends/simulated/simulated_backend.h"
+#include "runner/model_for_test.h"
+
+namespace musaic {
+namespace {
+
+class SimulatedDevice : public testing::TestWithParam<const char*> {};
+
+// Prompt in chunks and decode, every step from a replay, on the device that forgives nothing.
+TEST_P(SimulatedDevice, ServesTheCpusTokensFromReplays) {
+  const GraphRunnerOptions options{.max_tokens_per_step = 32, .max_graph_tokens = 32, .max_sequences = 4};
+  TinyModel cpu(GetParam(), options);
+  auto backend = std::make_unique<SimulatedBackend>();
+  const SimulatedBackend& device = *backend;
+  TinyModel simulated(GetParam(), options, std::move(backend));
+  EXPECT_EQ(simulated.runner().memory().mapped_weight_bytes, 0u);
+  EXPECT_GE(device.copied_to_device_bytes(), simulated.runner().memory().weight_bytes);
+  while (simulated.runner().capture_next()) {
+  }
+  EXPECT_EQ(simulated.runner().num_captured(), simulated.runner().num_buckets());
+  const std::vector<TokenId> prompt = cpu.golden()[0]["input_ids"];
+  EXPECT_EQ(simulated.generate(0, prompt, 6, 16), cpu.generate(0, prompt, 6, 16));
+}
+
+TEST_P(SimulatedDevice, EveryPassFiresThatFiresOnTheCpu) {
+  TinyModel cpu(GetParam());
+  TinyModel simulated(GetParam(), {}, std::make_unique<SimulatedBackend>());
+  const auto& expected = cpu.runner().graphs().extend.passes;
+  const auto& got = simulated.runner().graphs().extend.passes;
+  ASSERT_EQ(got.size(), expected.size());
+  for (size_t i = 0; i < got.size(); ++i) EXPECT_EQ(got[i].rewrites, expected[i].rewrites) << got[i].name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Tiny, SimulatedDevice, testing::Values("llama", "qwen3"),
+                         [](const auto& param) { return std::string(param.param); });
+
+}  // namespace
+}  // namespace musaic
