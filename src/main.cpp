@@ -38,6 +38,7 @@ constexpr Verb kVerbs[] = {
      "explain a program: pieces, kernels, memory, time on a machine; as text or picture"},
     {"logits", run_logits, "write the logits of a prompt's tokens into a file"},
     {"ops", run_ops, "list operators, schemas and kernels"},
+    {"opcheck", run_opcheck, "check operators: fakes, pad rows, captures, threads"},
     {"bench", run_bench, "measure speed beside the machine's limits"},
     {"eval", run_eval, "measure the difference from the exact run"},
 };

@@ -13,6 +13,7 @@ int run_graph(Platform& platform, int argc, char** argv);
 int run_explain(Platform& platform, int argc, char** argv);
 int run_logits(Platform& platform, int argc, char** argv);
 int run_ops(Platform& platform, int argc, char** argv);
+int run_opcheck(Platform& platform, int argc, char** argv);
 int run_eval(Platform& platform, int argc, char** argv);
 int run_bench(Platform& platform, int argc, char** argv);
 

@@ -159,15 +159,18 @@ std::vector<std::byte> CallImage::before(Poison poison) const {
   return memory;
 }
 
-std::vector<std::byte> CallImage::zeroed() const {
-  return std::vector<std::byte>(bytes());
+std::vector<std::byte> CallImage::without_data() const {
+  std::vector<std::byte> memory = before(Poison::kLarge);
+  for (const Slot& slot : inputs_) std::fill_n(memory.data() + slot.begin, slot.bytes, std::byte{0});
+  std::memset(memory.data() + live_rows_at_, 0, sizeof(int32_t));
+  return memory;
 }
 
 std::string CallImage::place(size_t at) const {
   const Slot* before = nullptr;
   for (const std::vector<Slot>* slots : {&inputs_, &outputs_}) {
     for (const Slot& slot : *slots) {
-      if (slot.begin <= at && slot.bytes > 0) before = &slot;
+      if (slot.begin > 0 && slot.begin <= at) before = &slot;
       if (at < slot.begin || at >= slot.begin + slot.bytes) continue;
       if (slot.tensor.shape.rank() == 0 || slot.is_packed) return slot.name;
       for (int64_t row = 0; row < slot.tensor.shape[0]; ++row) {

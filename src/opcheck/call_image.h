@@ -40,8 +40,8 @@ class CallImage {
   Duty duty(size_t at) const { return duties_[at]; }
   // The memory before a run.
   std::vector<std::byte> before(Poison poison) const;
-  // Every input zero and no live row: what the kernel sees while it is enqueued into a capture.
-  std::vector<std::byte> zeroed() const;
+  // The same with every input zero and no live row: what a kernel sees while it is enqueued into a capture.
+  std::vector<std::byte> without_data() const;
   // "output 0, row 3 (a pad row)", "the memory behind input `x`".
   std::string place(size_t at) const;
 

@@ -29,7 +29,7 @@ class SampleMetas {
     for (size_t i = 0; i < sample.inputs.size(); ++i) {
       if (!sample.inputs[i].has_rows || pointers_[i] == nullptr) continue;
       Meta& meta = metas_[i];
-      if (meta.rank() > 1 && meta.strides[0] == Dim(1) && meta.strides[1] == meta.shape[0])
+      if (!meta.has_dense_rows() && meta.strides[0] == Dim(1) && meta.strides[1] == meta.shape[0])
         meta.strides[1] = Dim::symbol(kRows);
       meta.shape[0] = Dim::symbol(kRows);
     }
@@ -53,12 +53,18 @@ Meta evaluate(const Meta& meta, const DimBindings& bindings) {
   return out;
 }
 
-// The alias letter that the fake gives an output; empty: memory of its own.
-std::string alias_of(const OpDef& op, const FakeOutput& output) {
+// What an output shares memory with, in words: by the fake, by the schema.
+std::string sharing(const OpDef& op, const FakeOutput& output) {
   const auto arguments = op.schema.tensors();
-  if (output.view_of < 0) return "";
-  if (output.view_of >= static_cast<int>(arguments.size())) return "?";
-  return arguments[static_cast<size_t>(output.view_of)]->alias;
+  if (output.view_of < 0) return "new memory";
+  if (output.view_of >= static_cast<int>(arguments.size())) return "a view of no argument";
+  const SchemaArgument& argument = *arguments[static_cast<size_t>(output.view_of)];
+  if (argument.alias.empty()) return "a view of `" + argument.name + "`, which has no alias";
+  return "a view of alias " + argument.alias;
+}
+
+std::string sharing(const SchemaReturn& output) {
+  return output.alias.empty() ? "new memory" : "a view of alias " + output.alias;
 }
 
 void compare(const OpDef& op, const OpSample& sample, const std::vector<FakeOutput>& outputs,
@@ -74,13 +80,9 @@ void compare(const OpDef& op, const OpSample& sample, const std::vector<FakeOutp
     if (got != expected)
       problems.push_back(
           fmt::format("the fake gives output {} as {}, it is {}", i, to_string(got), to_string(expected)));
-    const std::string alias = alias_of(op, outputs[i]);
-    if (alias != op.schema.returns[i].alias)
-      problems.push_back(fmt::format("the fake makes output {} {}, the schema {}", i,
-                                     alias.empty() ? "new memory" : "a view of alias " + alias,
-                                     op.schema.returns[i].alias.empty()
-                                         ? "new memory"
-                                         : "a view of alias " + op.schema.returns[i].alias));
+    if (sharing(op, outputs[i]) != sharing(op.schema.returns[i]))
+      problems.push_back(fmt::format("the fake makes output {} {}, the schema {}", i, sharing(op, outputs[i]),
+                                     sharing(op.schema.returns[i])));
     const int64_t offset = outputs[i].view_offset.evaluate(bindings);
     if (offset != sample.outputs[i].offset)
       problems.push_back(fmt::format("the fake puts output {} at value {} of its base, it is at {}", i,

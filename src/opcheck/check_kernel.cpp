@@ -62,7 +62,8 @@ Memory run(DeviceCall& call, const Memory& before, Poison poison) {
 std::unique_ptr<CapturedGraph> capture(DeviceCall& call, const CallImage& image,
                                        std::vector<std::string>& problems) {
   Backend& backend = call.backend();
-  call.load(image.zeroed(), Poison::kLarge);
+  const Memory before = image.without_data();
+  call.load(before, Poison::kLarge);
   backend.begin_capture(backend.stream());
   std::string problem;
   try {
@@ -71,7 +72,7 @@ std::unique_ptr<CapturedGraph> capture(DeviceCall& call, const CallImage& image,
     problem = fmt::format("cannot be captured: {}", error.what());
   }
   auto graph = backend.end_capture(backend.stream());
-  if (problem.empty() && call.read() != image.zeroed()) problem = "ran while it was captured";
+  if (problem.empty() && call.read() != before) problem = "ran while it was captured";
   if (problem.empty()) return graph;
   problems.push_back(problem);
   return nullptr;
@@ -108,6 +109,7 @@ KernelCheck check_kernel(const CheckedCall& call, Backend& backend, Backend* one
   const Memory eager = run(device, before, Poison::kNaN);
   const Memory other = run(device, other_before, Poison::kLarge);
   compare.kept(before, eager);
+  if (result.problems.empty()) compare.kept(other_before, other);
   if (result.problems.empty()) compare.independent(before, eager, other_before, other);
   if (device.left_workspace()) result.problems.push_back("wrote behind its workspace");
   check_replays(device, image, eager, result);

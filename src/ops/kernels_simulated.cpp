@@ -1,5 +1,7 @@
 #include "ops/kernels_simulated.h"
 
+#include <algorithm>
+
 #include "backends/simulated/simulated_stream.h"
 #include "ir/registry.h"
 
@@ -46,8 +48,10 @@ Kernel simulate(const OpDef& op, const Kernel& cpu) {
 void add_simulated_kernels(OpRegistry& registry) {
   std::vector<std::pair<std::string, Kernel>> kernels;
   for (const auto& [name, op] : registry.ops()) {
+    const bool has_some = std::ranges::any_of(
+        op.kernels, [](const Kernel& kernel) { return kernel.device_type == "simulated"; });
     for (const Kernel& kernel : op.kernels) {
-      if (kernel.device_type == "cpu") kernels.emplace_back(name, simulate(op, kernel));
+      if (kernel.device_type == "cpu" && !has_some) kernels.emplace_back(name, simulate(op, kernel));
     }
   }
   for (auto& [op, kernel] : kernels) registry.add_kernel(op, std::move(kernel));

@@ -1,6 +1,7 @@
 #include "ops/add/add.h"
 
 #include "ops/fake_checks.h"
+#include "ops/op_samples.h"
 
 namespace musaic {
 namespace {
@@ -21,7 +22,8 @@ Value add(Value x, Value y) {
 }
 
 void define_add(OpRegistry& registry) {
-  registry.define("aten::add(Tensor x, Tensor y) -> Tensor", {.schema = {}, .fake = fake_add});
+  registry.define("aten::add(Tensor x, Tensor y) -> Tensor",
+                  {.schema = {}, .fake = fake_add, .samples = add_samples});
 }
 
 }  // namespace musaic

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "ops/fake_checks.h"
+#include "ops/op_samples.h"
 
 namespace musaic {
 namespace {
@@ -86,6 +87,7 @@ void define_attention(OpRegistry& registry) {
       "Tensor kv_lengths, Tensor page_table, Tensor num_sequences, int num_heads, float scale) -> Tensor",
       {.schema = {},
        .fake = fake_paged_attention,
+       .samples = paged_attention_samples,
        .is_break = true,
        .break_reason = "its work depends on how long each sequence is, which no recorded launch can know",
        .cost = cost_paged_attention});

@@ -1,6 +1,7 @@
 #include "ops/embedding/embedding.h"
 
 #include "ops/fake_checks.h"
+#include "ops/op_samples.h"
 
 namespace musaic {
 namespace {
@@ -29,8 +30,9 @@ Value embedding(Value weight, Value indices) {
 }
 
 void define_embedding(OpRegistry& registry) {
-  registry.define("aten::embedding(Tensor weight, Tensor indices) -> Tensor",
-                  {.schema = {}, .fake = fake_embedding, .cost = cost_embedding});
+  registry.define(
+      "aten::embedding(Tensor weight, Tensor indices) -> Tensor",
+      {.schema = {}, .fake = fake_embedding, .samples = embedding_samples, .cost = cost_embedding});
 }
 
 }  // namespace musaic

@@ -1,6 +1,7 @@
 #include "ops/index_select/index_select.h"
 
 #include "ops/fake_checks.h"
+#include "ops/op_samples.h"
 
 namespace musaic {
 namespace {
@@ -28,8 +29,9 @@ Value index_select(Value x, Value rows) {
 }
 
 void define_index_select(OpRegistry& registry) {
-  registry.define("aten::index_select(Tensor x, Tensor rows) -> Tensor",
-                  {.schema = {}, .fake = fake_index_select, .cost = cost_index_select});
+  registry.define(
+      "aten::index_select(Tensor x, Tensor rows) -> Tensor",
+      {.schema = {}, .fake = fake_index_select, .samples = index_select_samples, .cost = cost_index_select});
 }
 
 }  // namespace musaic

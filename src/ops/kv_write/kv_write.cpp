@@ -1,6 +1,7 @@
 #include "ops/kv_write/kv_write.h"
 
 #include "ops/fake_checks.h"
+#include "ops/op_samples.h"
 #include "ops/rope/rope.h"
 #include "ops/rope/rope_checks.h"
 
@@ -99,13 +100,14 @@ void define_kv_write(OpRegistry& registry) {
   registry.define(
       "musaic::kv_write(Tensor key, Tensor value, Tensor slots, Tensor(a!) key_cache, "
       "Tensor(b!) value_cache) -> ()",
-      {.schema = {}, .fake = fake_kv_write, .cost = cost_kv_write});
+      {.schema = {}, .fake = fake_kv_write, .samples = kv_write_samples, .cost = cost_kv_write});
   registry.define(
       "musaic::rope_kv_write(Tensor(a!) query, Tensor key, Tensor value, Tensor cos_sin, Tensor slots, "
       "Tensor(b!) key_cache, Tensor(c!) value_cache, int head_dim, bool interleaved=False) -> ()",
       {.schema = {},
        .fake = fake_rope_kv_write,
        .decomposition = decompose_rope_kv_write,
+       .samples = rope_kv_write_samples,
        .cost = cost_rope_kv_write});
 }
 

@@ -1,6 +1,7 @@
 #include "ops/linear/linear.h"
 
 #include "ops/fake_checks.h"
+#include "ops/op_samples.h"
 
 namespace musaic {
 namespace {
@@ -70,10 +71,10 @@ Value linear_q8(const QuantizedRows& x, Value weight, Value bias) {
 
 void define_linear(OpRegistry& registry) {
   registry.define("aten::linear(Tensor x, Tensor weight, Tensor? bias=None) -> Tensor",
-                  {.schema = {}, .fake = fake_linear, .cost = cost_linear});
+                  {.schema = {}, .fake = fake_linear, .samples = linear_samples, .cost = cost_linear});
   registry.define(
       "musaic::linear_q8(Tensor q, Tensor scale, Tensor sums, Tensor weight, Tensor? bias=None) -> Tensor",
-      {.schema = {}, .fake = fake_linear_q8, .cost = cost_linear_q8});
+      {.schema = {}, .fake = fake_linear_q8, .samples = linear_q8_samples, .cost = cost_linear_q8});
 }
 
 }  // namespace musaic

@@ -2,6 +2,7 @@
 
 #include "base/status.h"
 #include "ops/fake_checks.h"
+#include "ops/op_samples.h"
 
 namespace musaic {
 namespace {
@@ -53,7 +54,7 @@ void define_logprobs(OpRegistry& registry) {
   registry.define(
       "musaic::logprobs(Tensor logits, Tensor target, Tensor top_n, Tensor probe_count, Tensor probe_ids, "
       "int max_top_n) -> (Tensor, Tensor, Tensor, Tensor)",
-      {.schema = {}, .fake = fake_logprobs, .cost = cost_logprobs});
+      {.schema = {}, .fake = fake_logprobs, .samples = logprobs_samples, .cost = cost_logprobs});
 }
 
 }  // namespace musaic

@@ -1,6 +1,7 @@
 #include "ops/quantize/quantize.h"
 
 #include "ops/fake_checks.h"
+#include "ops/op_samples.h"
 
 namespace musaic {
 namespace {
@@ -31,8 +32,9 @@ QuantizedRows quantize_q8(Value x) {
 }
 
 void define_quantize(OpRegistry& registry) {
-  registry.define("musaic::quantize_q8(Tensor x) -> (Tensor q, Tensor scale, Tensor sums)",
-                  {.schema = {}, .fake = fake_quantize_q8, .cost = cost_quantize_q8});
+  registry.define(
+      "musaic::quantize_q8(Tensor x) -> (Tensor q, Tensor scale, Tensor sums)",
+      {.schema = {}, .fake = fake_quantize_q8, .samples = quantize_q8_samples, .cost = cost_quantize_q8});
 }
 
 }  // namespace musaic

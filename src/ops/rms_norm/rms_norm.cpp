@@ -2,6 +2,7 @@
 
 #include "ops/add/add.h"
 #include "ops/fake_checks.h"
+#include "ops/op_samples.h"
 
 namespace musaic {
 namespace {
@@ -51,12 +52,13 @@ std::pair<Value, Value> fused_add_rms_norm(Value x, Value residual, Value weight
 
 void define_rms_norm(OpRegistry& registry) {
   registry.define("aten::rms_norm(Tensor x, Tensor weight, float eps) -> Tensor",
-                  {.schema = {}, .fake = fake_rms_norm, .cost = cost_rms_norm});
+                  {.schema = {}, .fake = fake_rms_norm, .samples = rms_norm_samples, .cost = cost_rms_norm});
   registry.define(
       "sgl_kernel::fused_add_rmsnorm(Tensor(a!) x, Tensor(b!) residual, Tensor weight, float eps) -> ()",
       {.schema = {},
        .fake = fake_fused_add_rms_norm,
        .decomposition = decompose_fused_add_rms_norm,
+       .samples = fused_add_rms_norm_samples,
        .cost = cost_fused_add_rms_norm});
 }
 

@@ -1,6 +1,7 @@
 #include "ops/rope/rope.h"
 
 #include "ops/fake_checks.h"
+#include "ops/op_samples.h"
 #include "ops/rope/rope_checks.h"
 
 namespace musaic {
@@ -62,9 +63,9 @@ Value rope_(Value x, Value cos_sin, int head_dim, bool interleaved) {
 void define_rope(OpRegistry& registry) {
   registry.define(
       "musaic::rope_cos_sin(Tensor positions, Tensor inv_freq, float attention_factor=1.0) -> Tensor",
-      {.schema = {}, .fake = fake_rope_cos_sin});
+      {.schema = {}, .fake = fake_rope_cos_sin, .samples = rope_cos_sin_samples});
   registry.define("musaic::rope_(Tensor(a!) x, Tensor cos_sin, int head_dim, bool interleaved=False) -> ()",
-                  {.schema = {}, .fake = fake_rope, .cost = cost_rope});
+                  {.schema = {}, .fake = fake_rope, .samples = rope_samples, .cost = cost_rope});
 }
 
 }  // namespace musaic

@@ -1,6 +1,7 @@
 #include "ops/sample/sample.h"
 
 #include "ops/fake_checks.h"
+#include "ops/op_samples.h"
 #include "ops/sample/sample_inputs.h"
 
 namespace musaic {
@@ -64,7 +65,7 @@ void define_sample(OpRegistry& registry) {
       "Tensor seed, Tensor draw, Tensor frequency_penalty, Tensor presence_penalty, "
       "Tensor repetition_penalty, Tensor count_slot, Tensor bias_count, Tensor bias_ids, "
       "Tensor bias_values, Tensor(a!) token_counts) -> Tensor",
-      {.schema = {}, .fake = fake_sample, .cost = cost_sample});
+      {.schema = {}, .fake = fake_sample, .samples = sample_samples, .cost = cost_sample});
 }
 
 }  // namespace musaic

@@ -1,6 +1,7 @@
 #include "ops/swiglu/swiglu.h"
 
 #include "ops/fake_checks.h"
+#include "ops/op_samples.h"
 #include "ops/view/view.h"
 
 namespace musaic {
@@ -68,11 +69,14 @@ Value fused_swiglu(Value x) {
 }
 
 void define_swiglu(OpRegistry& registry) {
-  registry.define("aten::silu(Tensor x) -> Tensor", {.schema = {}, .fake = fake_silu, .cost = cost_silu});
-  registry.define("aten::mul(Tensor x, Tensor y) -> Tensor", {.schema = {}, .fake = fake_mul});
+  registry.define("aten::silu(Tensor x) -> Tensor",
+                  {.schema = {}, .fake = fake_silu, .samples = silu_samples, .cost = cost_silu});
+  registry.define("aten::mul(Tensor x, Tensor y) -> Tensor",
+                  {.schema = {}, .fake = fake_mul, .samples = mul_samples});
   registry.define("aten::_fused_swiglu_forward(Tensor x) -> Tensor", {.schema = {},
                                                                       .fake = fake_fused_swiglu,
                                                                       .decomposition = decompose_fused_swiglu,
+                                                                      .samples = fused_swiglu_samples,
                                                                       .cost = cost_fused_swiglu});
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/status.h"
 #include "ops/fake_checks.h"
+#include "ops/op_samples.h"
 
 namespace musaic {
 namespace {
@@ -65,11 +66,11 @@ Value slice(Value x, int axis, int64_t begin, int64_t end) {
 
 void define_view(OpRegistry& registry) {
   registry.define("aten::slice(Tensor(a) x, int dim, int start, int end) -> Tensor(a)",
-                  {.schema = {}, .fake = fake_slice, .is_view = true});
+                  {.schema = {}, .fake = fake_slice, .samples = slice_samples, .is_view = true});
   registry.define("aten::unflatten(Tensor(a) x, int inner) -> Tensor(a)",
-                  {.schema = {}, .fake = fake_unflatten, .is_view = true});
+                  {.schema = {}, .fake = fake_unflatten, .samples = unflatten_samples, .is_view = true});
   registry.define("aten::flatten(Tensor(a) x) -> Tensor(a)",
-                  {.schema = {}, .fake = fake_flatten, .is_view = true});
+                  {.schema = {}, .fake = fake_flatten, .samples = flatten_samples, .is_view = true});
 }
 
 }  // namespace musaic

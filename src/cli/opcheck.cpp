@@ -1,0 +1,128 @@
+#include "opcheck/opcheck.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/status.h"
+#include "cli/command_line.h"
+#include "cli/nearest_name.h"
+#include "cli/verbs.h"
+
+namespace musaic {
+namespace {
+
+struct OpCheckFlags {
+  std::vector<std::string> ops;
+  std::vector<std::string> devices;
+  std::string cpu_isa;
+  bool json = false;
+};
+
+constexpr size_t kShownFailures = 3;  // of a line; the JSON has all
+constexpr int kCheckedThreads = 3;    // divides no power of two: uneven shares
+
+// The ops whose name is given, or ends in it after its namespace; all of them when none is given.
+std::vector<std::string> select_ops(const OpRegistry& registry, const std::vector<std::string>& given) {
+  std::vector<std::string> all, selected;
+  for (const auto& [name, op] : registry.ops()) all.push_back(name);
+  if (given.empty()) return all;
+  for (const std::string& wanted : given) {
+    const size_t before = selected.size();
+    for (const std::string& name : all) {
+      if (name == wanted || name.substr(name.find("::") + 2) == wanted) selected.push_back(name);
+    }
+    if (selected.size() > before) continue;
+    const std::string nearest = nearest_name(wanted, all);
+    fail_load("opcheck: there is no op {}{}", wanted,
+              nearest.empty() ? "; musaic ops lists them" : "; did you mean " + nearest + "?");
+  }
+  return selected;
+}
+
+std::vector<std::string> select_devices(const Platform& platform, const std::vector<std::string>& given) {
+  for (const std::string& device : given) {
+    if (std::ranges::find(platform.backends, device) != platform.backends.end()) continue;
+    const std::string nearest = nearest_name(device, platform.backends);
+    fail_load("--device {}: this binary has {}{}", device, fmt::join(platform.backends, ", "),
+              nearest.empty() ? "" : "; did you mean " + nearest + "?");
+  }
+  return given.empty() ? platform.backends : given;
+}
+
+// The instruction sets of which each is a variant of the devices.
+std::vector<std::string> select_variants(const Platform& platform, const std::string& given) {
+  return given.empty() ? platform.instruction_sets : std::vector<std::string>{given};
+}
+
+std::string sentence(const OpCheckResult& result) {
+  if (result.ok() && result.without_kernel > 0)
+    return fmt::format("; {} calls that no kernel takes", result.without_kernel);
+  std::string text;
+  for (size_t i = 0; i < std::min(kShownFailures, result.failures.size()); ++i)
+    text += "\n    " + result.failures[i];
+  if (result.failures.size() > kShownFailures)
+    text += fmt::format("\n    and {} more", result.failures.size() - kShownFailures);
+  return text;
+}
+
+void print_text(const std::vector<OpCheckResult>& results, const std::vector<std::string>& unreached) {
+  int failed = 0, cases = 0;
+  for (const OpCheckResult& result : results) {
+    fmt::print("{:45} {:10} {:5} {:5} cases  {}{}\n", result.op, result.device, result.dtype, result.cases,
+               result.ok() ? "ok" : "FAILED", sentence(result));
+    failed += !result.ok();
+    cases += result.cases;
+  }
+  for (const std::string& kernel : unreached) fmt::print("no sample reaches {} on this machine\n", kernel);
+  fmt::print("{} lines, {} cases, {} FAILED\n", results.size(), cases, failed);
+}
+
+void print_json(const std::vector<OpCheckResult>& results, const std::vector<std::string>& unreached) {
+  nlohmann::json lines = nlohmann::json::array();
+  for (const OpCheckResult& result : results) {
+    lines.push_back({{"op", result.op},
+                     {"device", result.device},
+                     {"dtype", result.dtype},
+                     {"cases", result.cases},
+                     {"without_kernel", result.without_kernel},
+                     {"kernels", result.kernels},
+                     {"ok", result.ok()},
+                     {"failures", result.failures}});
+  }
+  fmt::print("{}\n", nlohmann::json{{"results", lines}, {"unreached_kernels", unreached}}.dump(2));
+}
+
+}  // namespace
+
+int run_opcheck(Platform& platform, int argc, char** argv) {
+  OpCheckFlags flags;
+  CLI::App app(
+      "Checks ops against their samples: fakes, reads, writes, pad rows, captures, threads. Exit code 1: an "
+      "op "
+      "failed.",
+      "opcheck");
+  app.add_option("op", flags.ops, "names, with or without namespace; default: all");
+  app.add_option("--device", flags.devices, "default: all of this binary");
+  app.add_option("--cpu-isa", flags.cpu_isa, "one instruction set; default: each that this processor has");
+  app.add_flag("--json", flags.json);
+  if (const auto exit_code = parse_command_line(app, platform, argc, argv)) return *exit_code;
+
+  OpChecks checks(platform.registry, select_ops(platform.registry, flags.ops));
+  for (const std::string& device : select_devices(platform, flags.devices)) {
+    for (const std::string& variant : select_variants(platform, flags.cpu_isa)) {
+      const auto backend =
+          platform.make_backend({.device = device, .num_threads = kCheckedThreads, .cpu_isa = variant});
+      const auto one_thread = platform.make_backend({.device = device, .num_threads = 1, .cpu_isa = variant});
+      checks.run(*backend, one_thread.get(), variant);
+    }
+  }
+  const std::vector<OpCheckResult> results = checks.results();
+  if (flags.json) print_json(results, checks.unreached_kernels());
+  if (!flags.json) print_text(results, checks.unreached_kernels());
+  return std::ranges::all_of(results, &OpCheckResult::ok) ? kExitOk : kExitLoad;
+}
+
+}  // namespace musaic

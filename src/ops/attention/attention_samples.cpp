@@ -1,0 +1,116 @@
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "ops/op_samples.h"
+
+namespace musaic {
+namespace {
+
+struct AttentionLayout {
+  int64_t heads;
+  int64_t kv_heads;
+  int64_t head_dim;
+  int64_t page_size;
+  DType cache;
+};
+
+// Rows of a sequence in the step, and its tokens in the cache, the step's included.
+struct AttentionRun {
+  int64_t rows;
+  int64_t kv_length;
+};
+
+constexpr int64_t kMaxPages = 40;     // of one sequence
+constexpr int32_t kUnused = 1 << 30;  // in entries that nobody may follow
+
+// The paged cache of a step: pages in falling order, NaN wherever nothing was stored.
+struct PagedTensors {
+  HostTensor keys;
+  HostTensor values;
+  HostTensor page_table;
+};
+
+// Position by position, so that the rest of the last page stays NaN.
+void store(HostTensor& cache, const AttentionLayout& layout, int64_t page, int64_t offset,
+           const HostTensor& random) {
+  for (int64_t head = 0; head < layout.kv_heads; ++head) {
+    const int64_t at = ((page * layout.kv_heads + head) * layout.page_size + offset) * layout.head_dim;
+    const size_t first = byte_size(layout.cache, at);
+    std::memcpy(cache.data() + first, random.data() + first, byte_size(layout.cache, layout.head_dim));
+  }
+}
+
+PagedTensors make_cache(const AttentionLayout& layout, const std::vector<AttentionRun>& runs,
+                        int64_t pad_sequences) {
+  int64_t num_pages = 1;  // one that nobody uses
+  for (const AttentionRun& run : runs) num_pages += (run.kv_length + layout.page_size - 1) / layout.page_size;
+  const Shape shape{num_pages, layout.kv_heads, layout.page_size, layout.head_dim};
+  const auto random_keys = HostTensor::random(layout.cache, shape, 2);
+  const auto random_values = HostTensor::random(layout.cache, shape, 3);
+  PagedTensors out{HostTensor(layout.cache, shape), HostTensor(layout.cache, shape), {}};
+  const int64_t sequences = static_cast<int64_t>(runs.size()) + pad_sequences;
+  std::vector<int32_t> table(static_cast<size_t>(sequences * kMaxPages), kUnused);
+  int64_t page = num_pages;
+  for (size_t s = 0; s < runs.size(); ++s) {
+    for (int64_t position = 0; position < runs[s].kv_length; ++position) {
+      const int64_t offset = position % layout.page_size;
+      if (offset == 0) --page;
+      table[s * kMaxPages + static_cast<size_t>(position / layout.page_size)] = static_cast<int32_t>(page);
+      store(out.keys, layout, page, offset, random_keys);
+      store(out.values, layout, page, offset, random_values);
+    }
+  }
+  out.page_table = HostTensor::ints(table, {sequences, kMaxPages});
+  return out;
+}
+
+OpSample attention_sample(const char* what, const AttentionLayout& layout,
+                          const std::vector<AttentionRun>& runs, int64_t pad_rows, int64_t gap) {
+  const int64_t pad_sequences = pad_rows > 0 ? 2 : 0;
+  std::vector<int32_t> query_start = {0}, kv_lengths;
+  for (const AttentionRun& run : runs) {
+    query_start.push_back(query_start.back() + static_cast<int32_t>(run.rows));
+    kv_lengths.push_back(static_cast<int32_t>(run.kv_length));
+  }
+  const int32_t live_rows = query_start.back();
+  query_start.resize(query_start.size() + static_cast<size_t>(pad_sequences), kUnused);
+  kv_lengths.resize(kv_lengths.size() + static_cast<size_t>(pad_sequences), kUnused);
+  const int64_t tokens = live_rows + pad_rows;
+  const int64_t width = layout.heads * layout.head_dim;
+  PagedTensors cache = make_cache(layout, runs, pad_sequences);
+  return {.name = fmt::format("{}, {} heads on {} of {}, cache {}", what, layout.heads, layout.kv_heads,
+                              layout.head_dim, name(layout.cache)),
+          .inputs = {sample_rows_of(HostTensor::random(DType::kF32, {tokens, width}, 1, 1, width + gap)),
+                     sample_fixed(std::move(cache.keys)), sample_fixed(std::move(cache.values)),
+                     sample_fixed(HostTensor::ints(query_start)), sample_fixed(HostTensor::ints(kv_lengths)),
+                     sample_fixed(std::move(cache.page_table)),
+                     sample_fixed(HostTensor::ints({static_cast<int32_t>(runs.size())}))},
+          .attributes = {{"num_heads", layout.heads},
+                         {"scale", 1.0 / std::sqrt(static_cast<double>(layout.head_dim))}},
+          .outputs = {{DType::kF32, {tokens, width}}},
+          .live_rows = live_rows};
+}
+
+}  // namespace
+
+std::vector<OpSample> paged_attention_samples() {
+  std::vector<OpSample> samples;
+  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+    const AttentionLayout grouped{6, 2, 16, 8, dtype}, single{2, 2, 40, 16, dtype};
+    for (const AttentionLayout& layout : {grouped, single}) {
+      samples.push_back(attention_sample("no sequence", layout, {}, 2, 0));
+      samples.push_back(attention_sample("no row", layout, {}, 0, 0));
+      samples.push_back(attention_sample("one first token", layout, {{1, 1}}, 0, 0));
+      samples.push_back(attention_sample("a decode step", layout, {{1, 9}, {1, 70}, {1, 1}}, 3, 0));
+      samples.push_back(attention_sample("a prompt", layout, {{37, 37}}, 0, 0));
+      samples.push_back(
+          attention_sample("chunks and decode rows, gaps", layout, {{5, 300}, {1, 65}, {13, 13}}, 4, 8));
+    }
+  }
+  return samples;
+}
+
+}  // namespace musaic
