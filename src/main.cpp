@@ -74,6 +74,7 @@ Platform make_platform() {
   define_ops(platform.registry);
   add_cpu_kernels(platform.registry);
   add_simulated_kernels(platform.registry);
+  platform.derive_kernels = add_simulated_kernels;
   platform.backends = {"cpu", "simulated"};
   platform.instruction_sets = instruction_sets();
   platform.make_backend = make_backend;

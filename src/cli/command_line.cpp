@@ -35,6 +35,7 @@ void load_plugins(Platform& platform, const std::vector<std::string>& paths) {
     spdlog::info("plugin {} from {}: ops [{}], kernels [{}]", loaded.name, loaded.path,
                  fmt::join(loaded.ops, ", "), fmt::join(loaded.kernels, ", "));
   }
+  if (!paths.empty() && platform.derive_kernels) platform.derive_kernels(platform.registry);
 }
 
 std::optional<int> parse_command_line(CLI::App& app, Platform& platform, int argc, char** argv) {

@@ -16,7 +16,8 @@ void add_model_flags(CLI::App& app, SessionOptions& options) {
       ->check(CLI::IsMember({"auto", "half", "float16", "bfloat16", "float", "float32"}));
   app.add_option("--kv-cache-dtype", options.kv_cache_dtype)
       ->check(CLI::IsMember({"auto", "float32", "float16", "bfloat16"}));
-  app.add_option("--device", options.backend.device)->check(CLI::IsMember({"auto", "cpu", "cuda", "musa", "simulated"}));
+  app.add_option("--device", options.backend.device)
+      ->check(CLI::IsMember({"auto", "cpu", "cuda", "musa", "simulated"}));
   app.add_option("--threads", options.backend.num_threads, "0: the CPUs that the process may use");
   app.add_option("--cpu-isa", options.backend.cpu_isa, "a lower instruction set than the processor's");
   app.add_option("--context-length", options.context_length);

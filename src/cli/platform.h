@@ -26,7 +26,10 @@ struct Platform {
   std::vector<std::string> instruction_sets;  // of this processor, lowest first
   // Throws LoadError for a device that this binary has no backend for.
   std::function<std::unique_ptr<Backend>(const BackendRequest& request)> make_backend;
-  HostThreadsByDevice host_threads;   // where plugin kernels may launch
+  HostThreadsByDevice host_threads;  // where plugin kernels may launch
+  // Gives ops that came with a plugin the kernels that a backend makes out of another's; called after
+  // loading.
+  std::function<void(OpRegistry& registry)> derive_kernels;
   std::vector<LoadedPlugin> plugins;  // whose ops the registry has besides the built-in ones
   std::string version;                // "0.1.0 (commit), backends: cpu, instruction sets: avx2 ..."
 };

@@ -1,6 +1,6 @@
 #include "ops/kernels_simulated.h"
 
-#include <algorithm>
+#include <set>
 
 #include "backends/simulated/simulated_stream.h"
 #include "ir/registry.h"
@@ -24,9 +24,13 @@ void use_input(SimulatedStream& stream, const std::string& name, const Tensor& t
   }
 }
 
+std::string simulated_name(const Kernel& cpu) {
+  return cpu.name + "_simulated";
+}
+
 Kernel simulate(const OpDef& op, const Kernel& cpu) {
   Kernel kernel = cpu;
-  kernel.name = cpu.name + "_simulated";
+  kernel.name = simulated_name(cpu);
   kernel.device_type = "simulated";
   kernel.run = [names = tensor_names(op.schema), run = cpu.run,
                 packing = cpu.packing](const KernelCall& call) {
@@ -48,10 +52,11 @@ Kernel simulate(const OpDef& op, const Kernel& cpu) {
 void add_simulated_kernels(OpRegistry& registry) {
   std::vector<std::pair<std::string, Kernel>> kernels;
   for (const auto& [name, op] : registry.ops()) {
-    const bool has_some = std::ranges::any_of(
-        op.kernels, [](const Kernel& kernel) { return kernel.device_type == "simulated"; });
+    std::set<std::string> known;
+    for (const Kernel& kernel : op.kernels) known.insert(kernel.name);
     for (const Kernel& kernel : op.kernels) {
-      if (kernel.device_type == "cpu" && !has_some) kernels.emplace_back(name, simulate(op, kernel));
+      if (kernel.device_type != "cpu" || known.contains(simulated_name(kernel))) continue;
+      kernels.emplace_back(name, simulate(op, kernel));
     }
   }
   for (auto& [op, kernel] : kernels) registry.add_kernel(op, std::move(kernel));
