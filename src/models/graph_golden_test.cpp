@@ -1,9 +1,13 @@
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <random>
 
 #include "backends/cpu/cpu_backend.h"
+#include "base/status.h"
 #include "ir/compare.h"
 #include "ir/parse.h"
 #include "ir/rename_device.h"
@@ -21,15 +25,19 @@ constexpr const char* kData = MUSAIC_TEST_DATA;
 
 // The graphs of tests/data/tiny/<model> as `musaic graph --device cpu --cpu-isa avx2` prints them: not after
 // what this machine can do.
-ModelGraphs graphs_of(const std::string& model_name, const std::string& after) {
+ModelGraphs graphs_of_model(const std::string& path, const std::string& after) {
   OpRegistry registry;
   define_ops(registry);
   add_cpu_kernels(registry);
   CpuBackend backend({.num_threads = 1, .isa = CpuIsa::kAvx2});
   const Target target{registry, backend.device(), backend.capabilities()};
-  const ModelFiles files = open_model(kData + std::string("/tiny/") + model_name);
+  const ModelFiles files = open_model(path);
   const auto model = make_model(files.config, files.weights.get(), {});
   return trace_model_graphs(*model, target, {}, after);
+}
+
+ModelGraphs graphs_of(const std::string& tiny_model, const std::string& after) {
+  return graphs_of_model(kData + std::string("/tiny/") + tiny_model, after);
 }
 
 std::string text_of(const std::string& path) {
@@ -80,6 +88,65 @@ TEST_P(GraphGoldenTest, EveryGraphSurvivesPrintAndParseAfterEachPassOnAnyDevice)
         ASSERT_EQ(print(again), text);
       }
     }
+  }
+}
+
+TEST_P(GraphGoldenTest, AMutilatedTextIsRefusedOrVerifiedWithoutACrash) {
+  OpRegistry registry;
+  define_ops(registry);
+  const std::string name = kData + std::string("/graphs/") + GetParam() + "_extend_passes.txt";
+  const std::string text = text_of(name);
+  const std::string alphabet = "()[]%@!,=: 01239-";
+  std::mt19937 random(7);
+  int refused = 0;
+  for (int i = 0; i < 300; ++i) {
+    std::string broken = text;
+    for (int edits = 0; edits < 3; ++edits) {
+      const size_t at = random() % broken.size();
+      if (random() % 2 == 0) {
+        broken.erase(at, 1 + random() % 12);
+      } else {
+        broken[at] = alphabet[random() % alphabet.size()];
+      }
+    }
+    try {
+      refused += !verify(parse(broken, name), registry).empty();
+    } catch (const LoadError& error) {
+      ++refused;
+      EXPECT_THAT(error.what(), testing::MatchesRegex(".*_extend_passes.txt:[0-9]+:[0-9]+: .+"));
+    }
+  }
+  EXPECT_GT(refused, 200) << "most edits must be noticed";
+}
+
+// Every tensor argument loses its shape in turn: no fake may trust that it has a dimension.
+TEST_P(GraphGoldenTest, FakesRefuseScalarsInThePlaceOfTensors) {
+  OpRegistry registry;
+  define_ops(registry);
+  for (const ModelGraph& traced : {graphs_of(GetParam(), "").extend, graphs_of(GetParam(), "").head,
+                                   graphs_of(GetParam(), "").logprobs}) {
+    for (size_t i = 0; i < traced.graph.values.size(); ++i) {
+      Graph broken = traced.graph;
+      broken.values[i].meta.shape.clear();
+      broken.values[i].meta.strides.clear();
+      const auto problems = verify(broken, registry);
+      const auto reads = [&](const Node& node) {
+        return std::count(node.inputs.begin(), node.inputs.end(), static_cast<ValueId>(i)) > 0;
+      };
+      const bool is_checked = broken.values[i].kind == ValueKind::kNode ||
+                              std::any_of(broken.nodes.begin(), broken.nodes.end(), reads);
+      EXPECT_EQ(problems.empty(), !is_checked) << broken.values[i].name;
+    }
+  }
+}
+
+TEST(DefaultModelGraph, SurvivesPrintAndParse) {
+  const char* path = std::getenv("MUSAIC_DEFAULT_MODEL");
+  if (path == nullptr) GTEST_SKIP() << "MUSAIC_DEFAULT_MODEL is not set";
+  for (const std::string stage : {"trace", ""}) {
+    const ModelGraphs graphs = graphs_of_model(path, stage);
+    for (const ModelGraph* graph : {&graphs.extend, &graphs.decode, &graphs.head, &graphs.logprobs})
+      EXPECT_THAT(differences(parse(print(graph->graph), "graph.txt"), graph->graph), IsEmpty());
   }
 }
 

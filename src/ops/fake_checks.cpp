@@ -43,6 +43,7 @@ void expect_dim(const FakeCall& call, int input, int axis, const Dim& dim) {
 }
 
 void expect_dense_rows(const FakeCall& call, int input) {
+  if (call.input(input).rank() == 0) fail_argument(call, input, "at least 1 dimension");
   if (!call.input(input).has_dense_rows()) fail_argument(call, input, "stride 1 along the last dimension");
 }
 

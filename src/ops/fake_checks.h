@@ -10,7 +10,7 @@ void expect_dtype(const FakeCall& call, int input, DType dtype);
 void expect_rank(const FakeCall& call, int input, int rank);
 void expect_shape(const FakeCall& call, int input, const DimShape& shape);
 void expect_dim(const FakeCall& call, int input, int axis, const Dim& dim);
-void expect_dense_rows(const FakeCall& call, int input);
+void expect_dense_rows(const FakeCall& call, int input);  // at least 1 dimension too
 void expect_contiguous(const FakeCall& call, int input);
 // A dimension that must be a number, such as a head's width.
 int64_t constant_dim(const FakeCall& call, int input, int axis);
