@@ -16,6 +16,7 @@ import subprocess
 import sys
 
 import torch
+import torch._dynamo
 
 DATA = pathlib.Path(__file__).resolve().parent.parent / "data"
 TOLERANCE = 1e-4  # of logits, relative to the largest: float32 sums in another order
