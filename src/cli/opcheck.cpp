@@ -24,7 +24,18 @@ struct OpCheckFlags {
 constexpr size_t kShownFailures = 3;  // of a line; the JSON has all
 constexpr int kCheckedThreads = 2;
 
-// The ops whose name is given, or ends in it after its namespace; all of them when none is given.
+std::string without_namespace(const std::string& name) {
+  return name.substr(name.find("::") + 2);
+}
+
+// The known name, with or without its namespace, that is near to what was given.
+std::string nearest_op(const std::string& unknown, const std::vector<std::string>& names) {
+  std::vector<std::string> spellings = names;
+  for (const std::string& name : names) spellings.push_back(without_namespace(name));
+  return nearest_name(unknown, spellings);
+}
+
+// The ops whose name is given, with or without its namespace; all of them when none is given.
 std::vector<std::string> select_ops(const OpRegistry& registry, const std::vector<std::string>& given) {
   std::vector<std::string> all, selected;
   for (const auto& [name, op] : registry.ops()) all.push_back(name);
@@ -32,10 +43,10 @@ std::vector<std::string> select_ops(const OpRegistry& registry, const std::vecto
   for (const std::string& wanted : given) {
     const size_t before = selected.size();
     for (const std::string& name : all) {
-      if (name == wanted || name.substr(name.find("::") + 2) == wanted) selected.push_back(name);
+      if (name == wanted || without_namespace(name) == wanted) selected.push_back(name);
     }
     if (selected.size() > before) continue;
-    const std::string nearest = nearest_name(wanted, all);
+    const std::string nearest = nearest_op(wanted, all);
     fail_load("opcheck: there is no op {}{}", wanted,
               nearest.empty() ? "; musaic ops lists them" : "; did you mean " + nearest + "?");
   }
