@@ -67,12 +67,6 @@ Roof choose_roof(const Platform& platform, const ExplainFlags& flags) {
   return parse_roof(usual_roof(device ? device->type : "cpu"));
 }
 
-std::string format_as(const std::string& format, const Explanation& explanation) {
-  if (format == "json") return explanation_json(explanation).dump(1) + "\n";
-  if (format == "svg") return explanation_svg(explanation);
-  return explanation_text(explanation);
-}
-
 void write_text(const std::string& path, const std::string& text) {
   if (path.empty()) {
     std::fputs(text.c_str(), stdout);
@@ -93,7 +87,7 @@ int run_explain(Platform& platform, int argc, char** argv) {
 
   flags.request.roof = choose_roof(platform, flags);
   const ModelFiles files = open_model(flags.model.empty() ? default_model_path() : flags.model);
-  write_text(flags.output, format_as(flags.format, explain_model(platform, files, flags.request)));
+  write_text(flags.output, format_explanation(explain_model(platform, files, flags.request), flags.format));
   return kExitOk;
 }
 

@@ -1,10 +1,8 @@
 #include "cli/explain_model.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
-#include "base/status.h"
+#include "cli/explain_choices.h"
 #include "cli/planned_device.h"
 #include "models/model.h"
 #include "program/buckets.h"
@@ -17,18 +15,6 @@ namespace {
 
 constexpr int kMaxTokens = 512;  // the server's defaults
 constexpr int kMaxSequences = 64;
-constexpr int kUsualPast = 1024;  // of a decode step
-
-std::string model_name(const ModelFiles& files) {
-  const auto& path = files.path;
-  const bool names_nothing = path.filename().empty() || path.filename() == "config.json";
-  const auto name = names_nothing ? path.parent_path().filename() : path.filename();
-  return name.empty() ? files.config.model_type : name.string();
-}
-
-std::string list_sizes(const std::vector<int>& sizes) {
-  return fmt::format("{}", fmt::join(sizes, " "));
-}
 
 class ModelExplainer {
  public:
@@ -48,7 +34,7 @@ class ModelExplainer {
     const ModelGraph& traced = select(graphs);
     const Graph& graph = traced.graph;
     const std::vector<int> buckets = bucket_sizes();
-    const int bucket = choose_bucket(buckets);
+    const int bucket = choose_bucket(request_.kind, request_.bucket, buckets);
     const Plan plan = plan_memory(graph, device_.target(), bindings(bucket), MissingKernel::kPlan);
     const auto segments = split(graph, device_.target().registry, /*whole=*/mode() == "full");
     Explanation out = explain({.graph = graph,
@@ -58,12 +44,12 @@ class ModelExplainer {
                                .passes = traced.passes,
                                .extent = extent(bucket),
                                .roof = request_.roof});
-    out.model = model_name(files_);
+    out.model = explained_name(files_);
     out.model_type = files_.config.model_type;
     out.mode = mode();
     out.bucket = bucket;
     out.buckets = buckets;
-    out.dimension = dimension();
+    out.dimension = bucket_dimension(request_.kind);
     return out;
   }
 
@@ -71,14 +57,11 @@ class ModelExplainer {
   bool exact() const { return request_.dtype == "float32"; }
   bool is_extend() const { return request_.kind == "extend"; }
   bool is_decode() const { return request_.kind == "decode"; }
-  bool has_past() const { return is_extend() || is_decode(); }
 
   std::string mode() const {
     if (!request_.mode.empty()) return request_.mode;
     return is_extend() ? "piecewise" : "full";
   }
-
-  std::string dimension() const { return is_extend() ? "tokens" : is_decode() ? "sequences" : "rows"; }
 
   const ModelGraph& select(const ModelGraphs& graphs) const {
     if (is_extend()) return graphs.extend;
@@ -95,29 +78,8 @@ class ModelExplainer {
     return head_buckets();
   }
 
-  int choose_bucket(const std::vector<int>& buckets) const {
-    const int asked = request_.bucket;
-    if (asked < 0) return is_extend() ? buckets.back() : buckets.front();
-    const int holding = bucket_for(buckets, asked);
-    if (holding == asked) return asked;
-    if (holding < 0)
-      fail_load("--bucket {}: above the largest of {}, {}; there are: {}", asked, request_.kind,
-                buckets.back(), list_sizes(buckets));
-    fail_load("--bucket {}: no bucket of {}; {} {} run in bucket {}; there are: {}", asked, request_.kind,
-              asked, dimension(), holding, list_sizes(buckets));
-  }
-
-  int sequences(int bucket) const { return is_decode() ? bucket : 1; }
-
   StepExtent extent(int bucket) const {
-    if (!has_past()) return {.sequences = bucket};
-    const int step = is_decode() ? 1 : bucket;
-    const int most = max_context() - step;
-    const int past = request_.past >= 0 ? request_.past : is_decode() ? std::min(kUsualPast, most) : 0;
-    if (past > most)
-      fail_load("--past {}: with the step's {} tokens above the model's {} positions", past, step,
-                max_context());
-    return {.sequences = sequences(bucket), .past = past};
+    return choose_extent(request_.kind, bucket, request_.past, max_context());
   }
 
   DimBindings bindings(int bucket) const {
@@ -141,6 +103,13 @@ class ModelExplainer {
 };
 
 }  // namespace
+
+std::string explained_name(const ModelFiles& files) {
+  const auto& path = files.path;
+  const bool names_nothing = path.filename().empty() || path.filename() == "config.json";
+  const auto name = names_nothing ? path.parent_path().filename() : path.filename();
+  return name.empty() ? files.config.model_type : name.string();
+}
 
 Explanation explain_model(const Platform& platform, const ModelFiles& files, const ExplainRequest& request) {
   return ModelExplainer(platform, files, request).run();

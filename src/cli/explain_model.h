@@ -27,4 +27,7 @@ struct ExplainRequest {
 // Traces, plans and explains; reads no weights. Throws LoadError: what was asked and what there is.
 Explanation explain_model(const Platform& platform, const ModelFiles& files, const ExplainRequest& request);
 
+// The file's or folder's name.
+std::string explained_name(const ModelFiles& files);
+
 }  // namespace musaic

@@ -186,10 +186,9 @@ TEST_F(ExplainModelTest, TheJsonHoldsWhatTheDocumentationSays) {
 }
 
 TEST_F(ExplainModelTest, AnUnknownBucketIsAnsweredWithTheOneThatHoldsItAndAll) {
-  EXPECT_THAT(
-      refused(request("extend", 50)),
-      HasSubstr("--bucket 50: no bucket of extend; 50 tokens run in bucket 64; there are: 4 8 12 16"));
-  EXPECT_THAT(refused(request("decode", 1000)), HasSubstr("--bucket 1000: above the largest of decode, 64"));
+  EXPECT_THAT(refused(request("extend", 50)),
+              HasSubstr("bucket 50: no bucket of extend; 50 tokens run in bucket 64; there are: 4 8 12 16"));
+  EXPECT_THAT(refused(request("decode", 1000)), HasSubstr("bucket 1000: above the largest of decode, 64"));
 }
 
 TEST_F(ExplainModelTest, AnUnknownDeviceIsAnsweredWithThoseThereAre) {
@@ -200,7 +199,7 @@ TEST_F(ExplainModelTest, AnUnknownDeviceIsAnsweredWithThoseThereAre) {
 TEST_F(ExplainModelTest, APastBeyondTheModelIsRefused) {
   ExplainRequest decode = request("decode", 1);
   decode.past = 1 << 30;
-  EXPECT_THAT(refused(decode), HasSubstr("--past 1073741824: with the step's 1 tokens above the model's"));
+  EXPECT_THAT(refused(decode), HasSubstr("past 1073741824: with the step's 1 token above the context of"));
 }
 
 }  // namespace

@@ -267,6 +267,8 @@ std::unique_ptr<Engine> ModelSession::make_engine() {
 Json ModelSession::program_info() const {
   Json info = description_;
   info["num_captured"] = runner_->num_captured();
+  info["graph_bytes"] = runner_->memory().graph_bytes;
+  info["capture_seconds"] = runner_->capture_seconds();
   info["load_seconds"] = load_seconds_;
   return info;
 }

@@ -57,6 +57,8 @@ class ModelSession {
   const ModelFiles& files() const { return files_; }
   const ModelConfig& config() const { return files_.config; }
   GraphRunner& runner() { return *runner_; }
+  const GraphRunner& runner() const { return *runner_; }
+  const Target& target() const { return *target_; }
   Backend& backend() { return *backend_; }
   const std::shared_ptr<const Tokenizer>& tokenizer() const { return tokenizer_; }  // nullptr when skipped
   const std::shared_ptr<const ChatTemplate>& chat_template() const {

@@ -1,5 +1,9 @@
 #include "cli/program_info.h"
 
+#include <map>
+#include <set>
+#include <string>
+
 namespace musaic {
 namespace {
 
@@ -15,6 +19,16 @@ Json describe_passes(const ModelGraph& graph) {
   return passes;
 }
 
+// The kernels that the buckets of a program use, by op.
+std::map<std::string, std::set<std::string>> kernels_of(const Program& program) {
+  std::map<std::string, std::set<std::string>> kernels;
+  for (const int size : program.bucket_sizes()) {
+    for (const PlannedNode& planned : program.plan(size).nodes)
+      kernels[program.graph().nodes[planned.node].op].insert(planned.kernel->name);
+  }
+  return kernels;
+}
+
 Json describe_program(const ModelGraph& graph, const Program& program) {
   Json buckets = Json::array();
   for (int size : program.bucket_sizes()) {
@@ -24,6 +38,7 @@ Json describe_program(const ModelGraph& graph, const Program& program) {
           {"nodes", graph.graph.nodes.size()},
           {"pieces", program.num_pieces()},
           {"breaks", program.segments().size() - static_cast<size_t>(program.num_pieces())},
+          {"kernels", kernels_of(program)},
           {"trace_milliseconds", graph.trace_milliseconds},
           {"passes", describe_passes(graph)},
           {"buckets", std::move(buckets)}};

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "cli/command_line.h"
+#include "cli/explain_session.h"
 #include "cli/model_session.h"
 #include "cli/options.h"
 #include "cli/verbs.h"
@@ -95,12 +96,14 @@ Json resolved_flags(const ServeOptions& serve, ModelSession& session) {
 }
 
 ServerContext server_context(const ServeOptions& serve, ModelSession& session, EngineClient& engine) {
-  ServerContext context{.engine = engine,
-                        .tokenizer = session.tokenizer(),
-                        .render_chat = session.chat_renderer(),
-                        .model = describe_model(serve, session),
-                        .flags = resolved_flags(serve, session),
-                        .program_info = [&session] { return session.program_info(); }};
+  ServerContext context{
+      .engine = engine,
+      .tokenizer = session.tokenizer(),
+      .render_chat = session.chat_renderer(),
+      .model = describe_model(serve, session),
+      .flags = resolved_flags(serve, session),
+      .program_info = [&session] { return session.program_info(); },
+      .explain_program = [&session](const ProgramQuery& query) { return explain_session(session, query); }};
   return context;
 }
 

@@ -8,6 +8,7 @@ std::vector<Route> all_routes() {
   std::vector<Route> routes;
   add_health_routes(routes);
   add_info_routes(routes);
+  add_program_routes(routes);
   add_generate_routes(routes);
   add_openai_routes(routes);
   add_token_routes(routes);

@@ -49,6 +49,7 @@ void add_generate_routes(std::vector<Route>& routes);
 void add_openai_routes(std::vector<Route>& routes);
 void add_token_routes(std::vector<Route>& routes);
 void add_info_routes(std::vector<Route>& routes);
+void add_program_routes(std::vector<Route>& routes);
 void add_health_routes(std::vector<Route>& routes);
 void add_control_routes(std::vector<Route>& routes);
 

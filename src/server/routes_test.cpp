@@ -60,6 +60,36 @@ TEST(Routes, TellOfTheServer) {
   EXPECT_EQ(served.get("/get_server_info")["programs"], info["programs"]);
 }
 
+TEST(Routes, ExplainAProgramInTheFormatThatIsAsked) {
+  ServedEngine served;
+  const ClientAnswer json = served.ask("GET", "/musaic/program");
+  EXPECT_EQ(json.body, "extend -1 -1 json ");
+  EXPECT_EQ(json.headers.at("content-type"), "application/json");
+  const ClientAnswer svg =
+      served.ask("GET", "/musaic/program?graph=decode&bucket=4&past=9&format=svg&roof=38%2C300");
+  EXPECT_EQ(svg.body, "decode 4 9 svg 38,300");
+  EXPECT_EQ(svg.headers.at("content-type"), "image/svg+xml");
+  EXPECT_EQ(svg.headers.at("content-security-policy"), "default-src 'none'; style-src 'unsafe-inline'");
+  EXPECT_EQ(served.ask("GET", "/musaic/program?format=text").headers.at("content-type"),
+            "text/plain; charset=utf-8");
+}
+
+TEST(Routes, RefuseToExplainWhatThereIsNot) {
+  ServedEngine served;
+  const std::pair<const char*, const char*> cases[] = {
+      {"bucket=50", "bucket 50: no bucket of extend"},
+      {"bucket=x", "bucket: expected a whole number, got x"},
+      {"past=-1", "past: expected a whole number, got -1"},
+      {"bucket=99999999999", "bucket: expected a whole number, got 99999999999"},
+      {"format=pdf", "format: expected json, text or svg, got pdf"},
+  };
+  for (const auto& [query, message] : cases) {
+    const ClientAnswer answer = served.ask("GET", std::string("/musaic/program?") + query);
+    EXPECT_EQ(answer.status, 400) << query;
+    EXPECT_EQ(Json::parse(answer.body)["error"]["message"], message);
+  }
+}
+
 TEST(Routes, TellOfTheLoad) {
   ServedEngine served({.step = 1ms});
   Client client(served.server->port());
@@ -148,7 +178,7 @@ TEST(Keys, GuardEveryRouteButHealthAndMetrics) {
   for (const char* path : {"/health", "/ready", "/ping", "/metrics"})
     EXPECT_EQ(served.ask("GET", path).status, 200) << path;
   for (const char* path : {"/", "/v1/models", "/model_info", "/server_info", "/get_load", "/v1/loads",
-                           "/flush_cache", "/health_generate"}) {
+                           "/musaic/program", "/flush_cache", "/health_generate"}) {
     EXPECT_EQ(served.ask("GET", path).status, 401) << path;
     EXPECT_EQ(served.ask("GET", path, "", "Authorization: Bearer secret\r\n").status, 200) << path;
     EXPECT_EQ(served.ask("GET", path, "", "Authorization: Bearer secrets\r\n").status, 401) << path;

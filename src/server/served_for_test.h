@@ -1,5 +1,6 @@
 #pragma once
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -64,6 +65,10 @@ struct ServedEngine {
     context.model.vocab_size = FakeEngine::kVocab;
     context.flags = {{"page_size", 16}};
     context.program_info = [] { return Json{{"captured", 3}, {"graph_bytes", 1024}}; };
+    context.explain_program = [](const ProgramQuery& query) -> Result<std::string> {
+      if (query.bucket == 50) return invalid_argument("bucket 50: no bucket of {}", query.graph);
+      return fmt::format("{} {} {} {} {}", query.graph, query.bucket, query.past, query.format, query.roof);
+    };
     options.server.port = 0;
     server = std::make_unique<Server>(std::move(context), std::move(options.server));
     EXPECT_TRUE(server->listen().ok());

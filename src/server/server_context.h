@@ -35,6 +35,15 @@ struct ModelInfo {
 using RenderChat = std::function<Result<std::string>(const Json& messages, const Json& arguments,
                                                      bool add_generation_prompt)>;
 
+// Which program is to be explained, and how.
+struct ProgramQuery {
+  std::string graph = "extend";  // or decode, head
+  int bucket = -1;               // -1: the largest of extend, the smallest of the others
+  int past = -1;                 // positions in the cache before the step; -1: the usual
+  std::string format = "json";   // or text, svg
+  std::string roof;              // the machine that times are predicted for; empty: the usual
+};
+
 // What the server serves; everything outlives it.
 struct ServerContext {
   EngineClient& engine;
@@ -44,6 +53,8 @@ struct ServerContext {
   ModelInfo model;
   Json flags = Json::object();         // the resolved flags, for /server_info; without keys
   std::function<Json()> program_info;  // programs, buckets, capture state; may be empty. Any thread
+  // A program made readable, or one sentence; may be empty. Any thread.
+  std::function<Result<std::string>(const ProgramQuery&)> explain_program;
 };
 
 struct ServerOptions {

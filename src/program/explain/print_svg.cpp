@@ -1,3 +1,4 @@
+#include "base/check.h"
 #include "program/explain/printers.h"
 #include "program/explain/summary.h"
 #include "program/explain/svg_sections.h"
@@ -16,6 +17,12 @@ std::string explanation_svg(const Explanation& explanation) {
   canvas.text(kMargin, y, "soft small",
               "Times are the least that the roof allows, calls one after another: " + roof_line(explanation));
   return canvas.finish(kPageWidth, y + kMargin, title_line(explanation));
+}
+
+std::string format_explanation(const Explanation& explanation, const std::string& format) {
+  if (format == "json") return explanation_json(explanation).dump(1) + "\n";
+  CHECK(format == "svg" || format == "text", "no format {}", format);
+  return format == "svg" ? explanation_svg(explanation) : explanation_text(explanation);
 }
 
 }  // namespace musaic

@@ -17,4 +17,7 @@ Json explanation_json(const Explanation& explanation);
 // the time goes. One XML document without scripts, fonts or links; light and dark as its reader prefers.
 std::string explanation_svg(const Explanation& explanation);
 
+// One of them: "text", "json" or "svg". REQUIRES: one of these.
+std::string format_explanation(const Explanation& explanation, const std::string& format);
+
 }  // namespace musaic

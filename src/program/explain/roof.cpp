@@ -64,7 +64,7 @@ Roof parse_roof(const std::string& text) {
   }
   std::string names;
   for (const Roof& roof : roofs) names += (names.empty() ? "" : ", ") + roof.name;
-  fail_load("--roof {}: expected one of {}, or GB/s,GFLOP/s such as 38,300", text, names);
+  fail_load("roof {}: expected one of {}, or GB/s,GFLOP/s such as 38,300", text, names);
 }
 
 std::string usual_roof(const std::string& device_type) {

@@ -39,7 +39,7 @@ TEST(Roof, AnUnknownOneIsAnsweredWithTheNames) {
       ADD_FAILURE() << text;
     } catch (const LoadError& error) {
       EXPECT_THAT(error.what(),
-                  HasSubstr(std::string("--roof ") + text + ": expected one of a100, h100, h200"));
+                  HasSubstr(std::string("roof ") + text + ": expected one of a100, h100, h200"));
     }
   }
 }
