@@ -33,13 +33,13 @@ class ExplainSessionTest : public testing::Test {
   }
 
   Json explained(const ProgramQuery& query) const {
-    const auto text = explain_session(*session_, query);
+    auto text = explain_session(*session_, query);
     EXPECT_TRUE(text.ok()) << text.status().message();
     return text.ok() ? Json::parse(*text) : Json();
   }
 
   std::string refused(const ProgramQuery& query) const {
-    const auto text = explain_session(*session_, query);
+    auto text = explain_session(*session_, query);
     EXPECT_FALSE(text.ok());
     return text.ok() ? "" : text.status().message();
   }
@@ -65,7 +65,7 @@ TEST_F(ExplainSessionTest, TellsWhatIsCapturedNow) {
   EXPECT_EQ(captured["buckets"], session_->runner().decode().bucket_sizes());
   EXPECT_GT(captured["graph_bytes"].get<int64_t>(), 0);
   EXPECT_GT(captured["capture_seconds"].get<double>(), 0.0);
-  const auto text = explain_session(*session_, {.graph = "decode", .format = "text"});
+  auto text = explain_session(*session_, {.graph = "decode", .format = "text"});
   EXPECT_THAT(*text, HasSubstr("this bucket is captured"));
 }
 
@@ -79,7 +79,7 @@ TEST_F(ExplainSessionTest, TheSummaryHasWhatTheMetricsReadAndTheKernels) {
 
 TEST_F(ExplainSessionTest, EveryProgramHasAPicture) {
   for (const char* graph : {"extend", "decode", "head"}) {
-    const auto svg = explain_session(*session_, {.graph = graph, .format = "svg"});
+    auto svg = explain_session(*session_, {.graph = graph, .format = "svg"});
     ASSERT_TRUE(svg.ok());
     EXPECT_EQ(WellFormedness::problem(*svg), "") << graph;
   }
