@@ -73,7 +73,7 @@ class Engine final : public EngineClient {
     bool empty() const { return requests.empty() && aborts.empty() && flushes.empty(); }
   };
   struct InFlight {
-    Runner::Ticket ticket;
+    Result<Runner::Ticket> ticket;  // or why the step was not enqueued
     StepContents contents;
     Clock::time_point launched;
   };
@@ -92,6 +92,7 @@ class Engine final : public EngineClient {
   void publish_stats();
   void end_all_requests();
   bool is_stopping() const;
+  bool work_while_idle();
   void sleep_until_commands();
 
   Runner& runner_;
@@ -102,6 +103,7 @@ class Engine final : public EngineClient {
   StepReport report_;
   Watchdog watchdog_;
   std::deque<InFlight> in_flight_;
+  bool idle_work_failed_ = false;
   std::unordered_map<RequestId, std::shared_ptr<const OutputSink>> sinks_;
   uint64_t aborted_requests_ = 0;
   std::thread thread_;

@@ -22,9 +22,20 @@ void Engine::run() {
     CHECK(scheduler_.idle(), "the engine has requests but nothing to run");
     report_.pause(scheduler_.counts(), Clock::now());
     publish_stats();
-    if (!runner_.work_while_idle()) sleep_until_commands();
+    if (!work_while_idle()) sleep_until_commands();
   }
   end_all_requests();
+}
+
+bool Engine::work_while_idle() {
+  if (idle_work_failed_) return false;
+  try {
+    return runner_.work_while_idle();
+  } catch (const std::exception& error) {
+    spdlog::error("work between steps failed, there will be no more of it: {}", error.what());
+    idle_work_failed_ = true;
+    return false;
+  }
 }
 
 bool Engine::is_stopping() const {
@@ -35,15 +46,23 @@ bool Engine::is_stopping() const {
 void Engine::launch(const Batch& batch) {
   const Clock::time_point now = Clock::now();
   const Watchdog::Watch watch(watchdog_);
-  in_flight_.push_back({runner_.launch(batch), scheduler_.last_step(), now});
+  Result<Runner::Ticket> ticket = [&]() -> Result<Runner::Ticket> {
+    try {
+      return runner_.launch(batch);
+    } catch (const std::exception& error) {
+      return Status(StatusCode::kInternal, error.what());
+    }
+  }();
+  in_flight_.push_back({std::move(ticket), scheduler_.last_step(), now});
 }
 
 void Engine::collect_oldest() {
   const InFlight oldest = in_flight_.front();
   in_flight_.pop_front();
-  Result<StepOutput> output = [&] {
+  Result<StepOutput> output = [&]() -> Result<StepOutput> {
+    if (!oldest.ticket.ok()) return oldest.ticket.status();
     const Watchdog::Watch watch(watchdog_);
-    return runner_.collect(oldest.ticket);
+    return runner_.collect(oldest.ticket.value());
   }();
   if (!output.ok()) {
     spdlog::error("a step failed, its requests are ended: {}", output.status().message());

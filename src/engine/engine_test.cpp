@@ -40,6 +40,7 @@ class FakeRunner final : public Runner {
   const RunnerLimits& limits() const override { return limits_; }
 
   Ticket launch(const Batch& batch) override {
+    if (++launches == failing_launch) throw std::runtime_error("a kernel refused its call");
     outputs_.push_back(model_.run(batch));
     max_in_flight = std::max(max_in_flight, outputs_.size());
     return launched_++;
@@ -54,9 +55,15 @@ class FakeRunner final : public Runner {
     return output;
   }
 
-  bool work_while_idle() override { return ++idle_calls < 4; }
+  bool work_while_idle() override {
+    if (++idle_calls == failing_idle_call) throw std::runtime_error("no capture today");
+    return idle_calls < 4;
+  }
 
   Ticket failing_ticket = ~Ticket{0};
+  int launches = 0;
+  int failing_launch = -1;
+  int failing_idle_call = -1;
   std::chrono::milliseconds delay{0};
   size_t max_in_flight = 0;
   std::atomic<int> idle_calls{0};
@@ -275,6 +282,26 @@ TEST(Engine, EndsOnlyTheRequestsOfAFailedStep) {
   }
 }
 
+TEST(Engine, AStepThatCannotBeEnqueuedFailsAsOneThatRan) {
+  for (const int depth : {0, 1}) {
+    FakeRunner runner(small_limits());
+    runner.failing_launch = 3;
+    Engine engine(runner, quiet_options(depth));
+    Answer failed;
+    Answer later;
+    submit(engine, request_of({1, 2, 3}, 20), failed);
+    for (int i = 0; i < 3; ++i) engine.step();
+    const Request request = request_of({1, 2, 3, 4}, 20);
+    submit(engine, request, later);
+    run_to_end(engine);
+    ASSERT_TRUE(failed.finish().has_value());
+    EXPECT_EQ(failed.finish()->status, 500);
+    EXPECT_EQ(failed.finish()->message, "a kernel refused its call");
+    EXPECT_EQ(later.tokens(), alone(request));
+    EXPECT_EQ(engine.stats().used_tokens, 0);
+  }
+}
+
 TEST(Engine, FinishesWhatItTookWhenItDrains) {
   FakeRunner runner(small_limits());
   Engine engine(runner, {});
@@ -362,6 +389,21 @@ TEST(Engine, SleepsWhenItHasNothingToDoAfterTheRunnersIdleWork) {
   std::this_thread::sleep_for(300ms);
   EXPECT_LT(cpu_seconds() - before, 0.03);
   EXPECT_EQ(runner.idle_calls, 4);
+}
+
+TEST(Engine, GoesOnWithoutIdleWorkWhenThatFails) {
+  FakeRunner runner(small_limits());
+  runner.failing_idle_call = 2;
+  Engine engine(runner, {});
+  engine.start();
+  while (runner.idle_calls < 2) std::this_thread::sleep_for(1ms);
+  Answer answer;
+  const Request request = request_of({1, 2, 3}, 5);
+  submit(engine, request, answer);
+  while (!answer.finish()) std::this_thread::sleep_for(1ms);
+  EXPECT_EQ(answer.tokens(), alone(request));
+  engine.stop();
+  EXPECT_EQ(runner.idle_calls, 2);
 }
 
 TEST(Engine, CountsStepsAndRates) {

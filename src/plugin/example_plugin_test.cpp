@@ -113,6 +113,27 @@ TEST_F(ExamplePluginTest, ReplayedAndEagerRunsAgreeBitForBit) {
   EXPECT_THAT(std::vector<float>(y_.begin(), y_.begin() + 4 * kWidth), ElementsAreArray(eager));
 }
 
+TEST_F(ExamplePluginTest, AKernelThatRefusesItsCallLeavesTheDeviceUsable) {
+  load_fixture("probe", registry_);
+  GraphBuilder builder(registry_, "refused", {});
+  const Value counts = builder.state("counts", DType::kI32, {8});
+  builder.call("probe::count_parts", {counts}, {{"parts", int64_t{8}}, {"how", std::string("says why")}});
+  Program refused(builder.take(), target_, backend_, /*whole=*/true);
+  const Plan& plan = refused.add_bucket(1, {});
+  const auto arena = backend_.allocate(plan.arena_bytes, "arena");
+  std::vector<int32_t> memory(8);
+  refused.bind({{"counts", memory.data()}}, weights_, arena->data());
+  EXPECT_THROW(refused.run_eagerly(1), LoadError);
+  EXPECT_THROW(refused.capture(1), LoadError);
+  EXPECT_FALSE(refused.is_captured(1));
+
+  const auto program_ = program();
+  program_->capture(kRows);
+  fill(4, 0.5f);
+  program_->replay(kRows);
+  expect_result(4);
+}
+
 TEST_F(ExamplePluginTest, ItsFakesRefuseWrongArguments) {
   GraphBuilder builder(registry_, "wrong", {});
   const Value x = builder.input("x", DType::kF32, {Dim::symbol("tokens"), 4});

@@ -130,6 +130,18 @@ void Program::run_observed(const Plan& plan) {
   }
 }
 
+// A call that is refused ends the capture too.
+std::unique_ptr<CapturedGraph> Program::capture_piece(const std::vector<BoundCall>& calls) {
+  backend_.begin_capture(backend_.stream());
+  try {
+    for (const BoundCall& call : calls) enqueue(call);
+  } catch (...) {
+    backend_.end_capture(backend_.stream());
+    throw;
+  }
+  return backend_.end_capture(backend_.stream());
+}
+
 void Program::capture(int bucket) {
   const auto start = std::chrono::steady_clock::now();
   Bucket& state = buckets_.at(bucket);
@@ -140,9 +152,7 @@ void Program::capture(int bucket) {
   for (const Segment& segment : segments_) {
     BoundSegment bound{.piece = nullptr, .calls = bind_segment(state.plan, segment)};
     if (!segment.is_break) {
-      backend_.begin_capture(backend_.stream());
-      for (const BoundCall& call : bound.calls) enqueue(call);
-      bound.piece = backend_.end_capture(backend_.stream());
+      bound.piece = capture_piece(bound.calls);
       bytes += bound.piece->bytes();
       bound.calls.clear();
       bound.calls.shrink_to_fit();

@@ -74,6 +74,7 @@ class Program {
   BoundCall bind_call(const Plan& plan, const PlannedNode& planned) const;
   std::vector<BoundCall> bind_segment(const Plan& plan, const Segment& segment) const;
   void enqueue(const BoundCall& call);
+  std::unique_ptr<CapturedGraph> capture_piece(const std::vector<BoundCall>& calls);
   void run_observed(const Plan& plan);
   Tensor tensor(const Plan& plan, const PlannedNode& planned, ValueId id, int input) const;
   void* storage_address(const Plan& plan, const PlannedNode& planned, ValueId id, int input) const;

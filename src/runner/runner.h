@@ -24,11 +24,13 @@ class Runner {
 
   virtual ~Runner() = default;
   virtual const RunnerLimits& limits() const = 0;
-  // Enqueues a step. REQUIRES: the batch keeps the limits. The batch may change once this returns.
+  // Enqueues a step. REQUIRES: the batch keeps the limits. The batch may change once this returns. What it
+  // throws (a kernel that refuses its call) fails the step, which is not collected then.
   virtual Ticket launch(const Batch& batch) = 0;
   // Waits for the step; tickets are collected in launch order.
   virtual Result<StepOutput> collect(Ticket ticket) = 0;
   // Does a bounded piece of background work (capturing one more bucket). Returns false when nothing is left.
+  // May throw as launch does; it is not called again then.
   virtual bool work_while_idle() { return false; }
 };
 
