@@ -59,7 +59,9 @@ void add_simulated_kernels(OpRegistry& registry) {
       kernels.emplace_back(name, simulate(op, kernel));
     }
   }
-  for (auto& [op, kernel] : kernels) registry.add_kernel(op, std::move(kernel));
+  // Last first: kernels that were added later come before the op's others, as they do on the cpu.
+  for (auto it = kernels.rbegin(); it != kernels.rend(); ++it)
+    registry.prefer_kernel(it->first, std::move(it->second));
 }
 
 }  // namespace musaic

@@ -37,6 +37,23 @@ refused() {
 "$musaic" graph "$model" --plugin "$example" --plugin "$fixtures/probe.so" >"$work/graph" 2>/dev/null ||
   fail "graph does not run with two plugins"
 grep -q "^graph extend on cpu {" "$work/graph" || fail "graph prints no graph"
+"$musaic" opcheck example::scaled_add example::clamp_ --plugin "$example" >"$work/out" 2>/dev/null ||
+  fail "opcheck of the example: $(cat "$work/out")"
+grep -q "^example::clamp_ .* simulated .* ok" "$work/out" || fail "opcheck leaves a device out: $(cat "$work/out")"
+
+# caught LIE 'a part of the sentence': opcheck of liar::LIE ends with 1 and says it.
+caught() {
+  local got=0
+  "$musaic" opcheck "liar::$1" --plugin "$fixtures/liar.so" >"$work/out" 2>/dev/null || got=$?
+  [ "$got" = 1 ] || fail "opcheck liar::$1: exit code $got: $(cat "$work/out")"
+  grep -qF -- "$2" "$work/out" || fail "opcheck liar::$1: no '$2' in: $(cat "$work/out")"
+}
+"$musaic" opcheck liar::nothing --plugin "$fixtures/liar.so" >"$work/out" 2>/dev/null || fail "$(cat "$work/out")"
+caught shape "shape"
+caught pad_rows "(a pad row)"
+caught input "x"
+caught late_count "enqueued"
+
 for verb in ops "graph $model" "explain $model" "generate hello" chat "eval kld" bench serve; do
   read -ra words <<<"$verb"
   refused 1 "plugin /nowhere.so: there is no such file" "${words[@]}" --plugin /nowhere.so
