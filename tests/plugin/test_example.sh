@@ -49,10 +49,10 @@ caught() {
   grep -qF -- "$2" "$work/out" || fail "opcheck liar::$1: no '$2' in: $(cat "$work/out")"
 }
 "$musaic" opcheck liar::nothing --plugin "$fixtures/liar.so" >"$work/out" 2>/dev/null || fail "$(cat "$work/out")"
-caught shape "shape"
-caught pad_rows "(a pad row)"
-caught input "x"
-caught late_count "enqueued"
+caught shape "[5, 16]"
+caught pad_rows "which it must leave alone"
+caught input 'input `x`'
+caught late_count "replay"
 
 for verb in ops "graph $model" "explain $model" "generate hello" chat "eval kld" bench serve; do
   read -ra words <<<"$verb"
