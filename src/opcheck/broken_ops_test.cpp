@@ -273,6 +273,13 @@ TEST(BrokenOps, AnOpWithoutSamplesIsAFailure) {
   EXPECT_EQ(failure_on<CpuBackend>(op, honest_kernel), "it has no samples to be checked with");
 }
 
+TEST(BrokenOps, SamplesThatCannotBeMadeAreAFailure) {
+  const OpDef op{.schema = {}, .fake = honest_fake, .samples = []() -> std::vector<OpSample> {
+                   fail_load("test::twice: there is no dtype 77");
+                 }};
+  EXPECT_EQ(failure_on<CpuBackend>(op, honest_kernel), "test::twice: there is no dtype 77");
+}
+
 TEST(BrokenOps, AKernelThatNoSampleReachesIsNamed) {
   OpRegistry registry;
   OpDef op{.schema = {}, .fake = honest_fake, .samples = twice_samples};

@@ -122,9 +122,15 @@ void OpChecks::check_op(const OpDef& op, Backend& backend, Backend* one_thread, 
     result.dtype = dtype;
     return result;
   };
-  const std::vector<OpSample> samples = op.samples ? op.samples() : std::vector<OpSample>();
+  std::vector<OpSample> samples;
+  std::string problem = "it has no samples to be checked with";
+  try {
+    if (op.samples) samples = op.samples();
+  } catch (const LoadError& error) {
+    problem = error.what();
+  }
   if (samples.empty()) {
-    result_for("none").failures = {"it has no samples to be checked with"};
+    result_for("none").failures = {problem};
     return;
   }
   for (const OpSample& sample : samples)
