@@ -2,16 +2,20 @@
 
 #include "ops/add/add.h"
 #include "ops/attention/attention.h"
+#include "ops/cast/cast.h"
 #include "ops/embedding/embedding.h"
 #include "ops/index_select/index_select.h"
 #include "ops/kv_write/kv_write.h"
 #include "ops/linear/linear.h"
 #include "ops/logprobs/logprobs.h"
+#include "ops/norm_quantize/norm_quantize.h"
+#include "ops/per_token_group_quant/per_token_group_quant.h"
 #include "ops/quantize/quantize.h"
 #include "ops/rms_norm/rms_norm.h"
 #include "ops/rope/rope.h"
 #include "ops/sample/sample.h"
 #include "ops/swiglu/swiglu.h"
+#include "ops/swiglu_quantize/swiglu_quantize.h"
 #include "ops/view/view.h"
 
 namespace musaic {
@@ -19,16 +23,20 @@ namespace musaic {
 void define_ops(OpRegistry& registry) {
   define_add(registry);
   define_attention(registry);
+  define_cast(registry);
   define_embedding(registry);
   define_index_select(registry);
   define_kv_write(registry);
   define_linear(registry);
   define_logprobs(registry);
+  define_norm_quantize(registry);
+  define_per_token_group_quant(registry);
   define_quantize(registry);
   define_rms_norm(registry);
   define_rope(registry);
   define_sample(registry);
   define_swiglu(registry);
+  define_swiglu_quantize(registry);
   define_view(registry);
 }
 

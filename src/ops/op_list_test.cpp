@@ -100,6 +100,14 @@ FusedCall fused_call(GraphBuilder& builder, const std::string& op) {
     return {{floats("x", {tokens, 64}), floats("residual", {tokens, 64}), floats("weight", {64})},
             {{"eps", 1e-5}}};
   }
+  if (op == "musaic::rms_norm_quantize_q8") {
+    return {{floats("x", {tokens, 64}), floats("weight", {64})}, {{"eps", 1e-5}}};
+  }
+  if (op == "musaic::add_rms_norm_quantize_q8") {
+    return {{floats("x", {tokens, 64}), floats("residual", {tokens, 64}), floats("weight", {64})},
+            {{"eps", 1e-5}}};
+  }
+  if (op == "musaic::swiglu_quantize_q8") return {{floats("x", {tokens, 128})}, {}};
   if (op == "musaic::rope_kv_write") {
     return {{floats("query", {tokens, 128}), floats("key", {tokens, 64}), floats("value", {tokens, 64}),
              floats("cos_sin", {tokens, 32}), builder.input("slots", DType::kI32, {tokens}), cache("keys"),
@@ -129,7 +137,7 @@ TEST_F(OpListTest, EveryDecompositionGivesWhatItsFusedOpGives) {
     }
     EXPECT_TRUE(verify(builder.graph(), registry_).empty()) << name;
   }
-  EXPECT_GE(fused_ops, 3);
+  EXPECT_GE(fused_ops, 6);
 }
 
 }  // namespace

@@ -8,31 +8,34 @@
 
 namespace musaic {
 
-// Dense float32 rows at one or two levels of strides: a tensor [rows, n] or [rows, m, n], whose rows are its
+// Dense rows of T at one or two levels of strides: a tensor [rows, n] or [rows, m, n], whose rows are its
 // rows · m vectors. Trivially copyable.
-struct FloatRows {
-  float* data = nullptr;
+template <class T>
+struct DenseRows {
+  T* data = nullptr;
   int64_t outer = 0;  // leading dimension: what live_rows counts
   int64_t inner = 1;
   int64_t outer_stride = 0;
   int64_t inner_stride = 0;
   int64_t width = 0;
 
-  // REQUIRES: f32 of rank 2 or 3, dense last dimension.
-  static FloatRows of(const Tensor& tensor) {
+  // REQUIRES: values of T, rank 2 or 3, dense last dimension.
+  static DenseRows of(const Tensor& tensor) {
     const bool nested = tensor.shape.rank() == 3;
-    return {tensor.as<float>(),
+    return {tensor.as<T>(),
             tensor.shape[0],
             nested ? tensor.shape[1] : 1,
             tensor.strides[0],
             nested ? tensor.strides[1] : 0,
             tensor.shape[-1]};
   }
-  float* row(int64_t index) const {
+  T* row(int64_t index) const {
     if (inner == 1) return data + index * outer_stride;
     return data + index / inner * outer_stride + index % inner * inner_stride;
   }
 };
+
+using FloatRows = DenseRows<float>;
 
 // How many leading rows are real. Read when the work runs.
 inline int64_t live_count(const int32_t* live_rows, int64_t rows) {

@@ -71,6 +71,17 @@ HWY_INLINE void store_first(FloatVector value, T* to, size_t count) {
   std::memcpy(to, buffer, count * sizeof(T));
 }
 
+// What storing as T and loading again gives.
+HWY_INLINE FloatVector rounded_to(FloatVector value, const float*) {
+  return value;
+}
+template <class T>
+HWY_INLINE FloatVector rounded_to(FloatVector value, const T*) {
+  HWY_ALIGN T buffer[lanes()];
+  store(value, buffer);
+  return load(buffer);
+}
+
 HWY_INLINE float sum_of_lanes(FloatVector value) {
   return hn::GetLane(hn::SumOfLanes(FloatTag(), value));
 }

@@ -1,22 +1,31 @@
 #include "ops/quantize/quantize.h"
 
+#include "base/status.h"
 #include "ops/fake_checks.h"
 #include "ops/op_samples.h"
+#include "ops/quantize/quantize_checks.h"
 
 namespace musaic {
+
+std::vector<FakeOutput> fake_quantized_rows(const FakeCall& call, int input, const DimShape& shape) {
+  const Device& device = call.input(input).device;
+  if (!shape[1].is_constant() || shape[1].constant() % QuantizedRows::kBlock != 0) {
+    fail_argument(call, input,
+                  fmt::format("rows of a multiple of {} values to quantize", QuantizedRows::kBlock));
+  }
+  const DimShape per_block = {shape[0], Dim(shape[1].constant() / QuantizedRows::kBlock)};
+  return {{Meta::contiguous(DType::kI8, shape, device)},
+          {Meta::contiguous(DType::kF32, per_block, device)},
+          {Meta::contiguous(DType::kF32, per_block, device)}};
+}
+
 namespace {
 
 std::vector<FakeOutput> fake_quantize_q8(const FakeCall& call) {
-  const Meta& x = call.input(0);
   expect_rank(call, 0, 2);
   expect_dtype(call, 0, DType::kF32);
   expect_dense_rows(call, 0);
-  const int64_t k = constant_dim(call, 0, 1);
-  if (k % QuantizedRows::kBlock != 0) fail_argument(call, 0, "a last dimension that is a multiple of 32");
-  const DimShape per_block = {x.dim(0), Dim(k / QuantizedRows::kBlock)};
-  return {{Meta::contiguous(DType::kI8, x.shape, x.device)},
-          {Meta::contiguous(DType::kF32, per_block, x.device)},
-          {Meta::contiguous(DType::kF32, per_block, x.device)}};
+  return fake_quantized_rows(call, 0, call.input(0).shape);
 }
 
 // The largest magnitude, the scaling, the rounding and the sum.

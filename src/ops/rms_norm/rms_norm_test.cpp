@@ -94,6 +94,39 @@ TEST_P(RmsNorm, FusedAddHasTheBitsOfItsDecomposition) {
   }
 }
 
+// In 16 bits: one rounding of the sum, one of the norm of the sum as rounded.
+TEST_P(RmsNorm, FusedAddOfEveryTypeHasTheBitsOfItsDecompositionWithAndWithoutAnotherAddend) {
+  const int n = 40;
+  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+    for (bool another : {false, true}) {
+      OpCase op_case{.op = "sgl_kernel::fused_add_rmsnorm",
+                     .inputs = {TestTensor::random(dtype, {3, n}, 1, 3),
+                                TestTensor::random(dtype, {3, n}, 2, 3), TestTensor::random(dtype, {n}, 3)},
+                     .attributes = {{"eps", kEps}},
+                     .isa = GetParam()};
+      if (another) op_case.inputs.push_back(TestTensor::random(dtype, {3, n}, 4, 3));
+      const OpRun run = check_op(registry_, op_case);
+      const OpRun unfused = run_decomposition(registry_, op_case);
+      for (size_t input : {0, 1}) EXPECT_TRUE(run.inputs[input].same_bits(unfused.inputs[input]));
+      for (int row = 0; row < 3; ++row) {
+        std::vector<float> sum = op_case.inputs[0].row(row);
+        for (int k = 0; k < n; ++k) {
+          sum[k] += op_case.inputs[1].row(row)[k];
+          if (another) sum[k] += op_case.inputs[3].row(row)[k];
+        }
+        const TestTensor rounded = TestTensor::floats(sum, {1, n}, dtype);
+        EXPECT_EQ(run.inputs[1].row(row), rounded.row(0));
+        const auto expected = naive_rms_norm(rounded.row(0), op_case.inputs[2].to_floats());
+        const double step = dtype == DType::kF32 ? kTolerance : dtype == DType::kF16 ? 0x1p-11 : 0x1p-8;
+        for (int k = 0; k < n; ++k) {
+          EXPECT_NEAR(run.inputs[0].row(row)[k], expected[k], step * (1e-3 + std::abs(expected[k])))
+              << "half a step of " << name(dtype);
+        }
+      }
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Isas, RmsNorm, ::testing::ValuesIn(available_isas()),
                          [](const auto& isa) { return std::string(name(isa.param)); });
 

@@ -1,5 +1,6 @@
 #include "ops/swiglu/swiglu.h"
 
+#include "ops/cast/cast.h"
 #include "ops/fake_checks.h"
 #include "ops/op_samples.h"
 #include "ops/view/view.h"
@@ -35,13 +36,16 @@ std::vector<FakeOutput> fake_fused_swiglu(const FakeCall& call) {
   return {{Meta::contiguous(x.dtype, std::move(shape), x.device)}};
 }
 
+// In float32 with one rounding at the end.
 std::vector<Value> decompose_fused_swiglu(GraphBuilder&, std::span<const Value> inputs, const Attributes&) {
-  const Value x = inputs[0];
+  const DType dtype = inputs[0].meta().dtype;
+  const Value x = dtype == DType::kF32 ? inputs[0] : cast(inputs[0], DType::kF32);
   const int axis = x.meta().rank() - 1;
   const int64_t width = x.dim(axis).constant();
   const Value gate = slice(x, axis, 0, width / 2);
   const Value up = slice(x, axis, width / 2, width);
-  return {mul(silu(gate), up)};
+  const Value y = mul(silu(gate), up);
+  return {dtype == DType::kF32 ? y : cast(y, dtype)};
 }
 
 constexpr double kSiluOps = 4.0;  // negate, exponential, add, divide

@@ -14,8 +14,8 @@ Value mul(Value x, Value y);
 
 // aten::_fused_swiglu_forward (torch_musa). silu(first half) · second half of the last dimension, in float32
 // with one rounding to the output's dtype (Shazeer 2020).
-//   x  [rows, 2·d]  dense rows; the gate half first
-//   y  [rows, d]    contiguous. Pad rows are neither read nor written.
+//   x  [..., 2·d]  f32, f16 or bf16, dense rows; the gate half first
+//   y  [..., d]    like x, contiguous. Pad rows are neither read nor written.
 Value fused_swiglu(Value x);
 
 void define_swiglu(OpRegistry& registry);

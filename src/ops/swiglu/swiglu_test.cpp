@@ -88,6 +88,27 @@ TEST_P(Swiglu, FusedEqualsTheNaiveLoopAndItsDecompositionBitForBit) {
   }
 }
 
+TEST_P(Swiglu, FusedIn16BitsRoundsOnce) {
+  for (DType dtype : {DType::kF16, DType::kBF16}) {
+    for (int d : {5, 64}) {
+      const OpCase op_case{.op = "aten::_fused_swiglu_forward",
+                           .inputs = {TestTensor::random(dtype, {3, 2 * d}, 5, 12)},
+                           .isa = GetParam()};
+      const OpRun run = check_op(registry_, op_case);
+      EXPECT_TRUE(run.outputs[0].same_bits(run_decomposition(registry_, op_case).outputs[0]));
+      const double half_step = dtype == DType::kF16 ? 0x1p-11 : 0x1p-8;
+      for (int row = 0; row < 3; ++row) {
+        const std::vector<float> x = op_case.inputs[0].row(row), y = run.outputs[0].row(row);
+        for (size_t k = 0; k < y.size(); ++k) {
+          const double expected = naive_silu(x[k]) * x[k + y.size()];
+          EXPECT_NEAR(y[k], expected, half_step * std::abs(expected) * 1.001 + 0x1p-25)
+              << "f16 has subnormals";
+        }
+      }
+    }
+  }
+}
+
 TEST_P(Swiglu, RefusesAnOddWidth) {
   EXPECT_THROW(run_op(registry_, {.op = "aten::_fused_swiglu_forward",
                                   .inputs = {TestTensor(DType::kF32, {2, 9})},

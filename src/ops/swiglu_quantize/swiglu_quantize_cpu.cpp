@@ -1,0 +1,61 @@
+#include "backends/cpu/cpu_stream.h"
+#include "backends/cpu/highway_targets.h"
+#include "backends/cpu/rows.h"
+#include "ir/registry.h"
+#include "ops/quantize/quantized_rows_cpu.h"
+#include "ops/swiglu_quantize/swiglu_quantize.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "ops/swiglu_quantize/swiglu_quantize_cpu.cpp"
+#include "hwy/foreach_target.h"
+// after foreach_target.h
+#include "backends/cpu/simd.inl"
+#include "hwy/highway.h"
+#include "ops/quantize/quantize_block_cpu.inl"
+#include "ops/swiglu/silu_cpu.inl"
+
+HWY_BEFORE_NAMESPACE();
+namespace musaic {
+namespace HWY_NAMESPACE {
+
+// A unit of work is a block: one row of a wide MLP still feeds all workers.
+void SwigluQuantizeBlocks(const FloatRows& x, const QuantizedRowsOut& out, IndexRange range) {
+  HWY_ALIGN float product[kQuantizedBlock];
+  for (int64_t block = range.begin; block < range.end; ++block) {
+    const float* gate = x.row(block / out.blocks) + block % out.blocks * kQuantizedBlock;
+    const float* up = gate + x.width / 2;
+    for (size_t i = 0; i < kQuantizedBlock; i += lanes())
+      store(hn::Mul(silu_of(load(gate + i)), load(up + i)), product + i);
+    quantize_block(product, out, block);
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace musaic
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace musaic {
+namespace {
+
+HWY_EXPORT(SwigluQuantizeBlocks);
+
+void run_swiglu_quantize(const KernelCall& call) {
+  const FloatRows x = FloatRows::of(call.inputs[0]);
+  const QuantizedRowsOut out = QuantizedRowsOut::of(call.outputs);
+  const int32_t* live_rows = call.live_rows;
+  cpu_stream(call.stream).launch([=](const Worker& worker) {
+    const int64_t rows = live_count(live_rows, x.outer);
+    HWY_DYNAMIC_DISPATCH(SwigluQuantizeBlocks)(x, out, share_of(worker, rows * out.blocks));
+  });
+}
+
+}  // namespace
+
+void add_swiglu_quantize_cpu(OpRegistry& registry) {
+  registry.add_kernel("musaic::swiglu_quantize_q8",
+                      {.name = "swiglu_quantize_q8_cpu", .device_type = "cpu", .run = run_swiglu_quantize});
+}
+
+}  // namespace musaic
+#endif
