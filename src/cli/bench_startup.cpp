@@ -26,21 +26,37 @@ class Stages {
   std::vector<std::pair<std::string, double>> rows_;
 };
 
+double pass_milliseconds(const ModelGraph& graph) {
+  double sum = 0.0;
+  for (const PassReport& report : graph.passes) sum += report.milliseconds + report.verify_milliseconds;
+  return sum;
+}
+
+// What the graphs cost, of all programs and of the extend program alone.
+void add_graph_stages(const GraphRunner& runner, Stages& stages) {
+  const ModelGraphs& graphs = runner.graphs();
+  double trace = 0.0;
+  double passes = 0.0;
+  for (const ModelGraph* graph : {&graphs.extend, &graphs.decode, &graphs.head, &graphs.logprobs}) {
+    trace += graph->trace_milliseconds;
+    passes += pass_milliseconds(*graph);
+  }
+  const double plan = (runner.extend().plan_seconds() + runner.decode().plan_seconds()) * 1e3;
+  stages.add("  of it trace", trace);
+  stages.add("  of it passes", passes);
+  stages.add("  of it split, plan", plan);
+  const double extend = graphs.extend.trace_milliseconds + pass_milliseconds(graphs.extend) +
+                        runner.extend().plan_seconds() * 1e3;
+  stages.add("  of it all of prefill", extend);
+}
+
 Stages start_once(const Platform& platform, SessionOptions options) {
   options.show_progress = false;
   const auto begin = Clock::now();
   Stages stages;
   ModelSession session(platform, options);
   stages.lap("open, trace, passes, plan");
-  const ModelGraphs& graphs = session.runner().graphs();
-  double trace = 0.0;
-  double passes = 0.0;
-  for (const ModelGraph* graph : {&graphs.extend, &graphs.decode, &graphs.head, &graphs.logprobs}) {
-    trace += graph->trace_milliseconds;
-    for (const PassReport& report : graph->passes) passes += report.milliseconds;
-  }
-  stages.add("  of it trace", trace);
-  stages.add("  of it passes", passes);
+  add_graph_stages(session.runner(), stages);
   session.load();
   stages.lap("load weights and tokenizer");
   constexpr int kPromptTokens = 16;

@@ -11,6 +11,7 @@
 #include "ir/rename_device.h"
 #include "models/model.h"
 #include "program/split.h"
+#include "program/structure.h"
 #include "runner/model_graphs.h"
 #include "weights/model_files.h"
 
@@ -37,17 +38,20 @@ struct GraphVerbFlags {
 void print_passes(const ModelGraph& graph) {
   fmt::print("trace                {:8.3f} ms\n", graph.trace_milliseconds);
   for (const PassReport& report : graph.passes) {
-    fmt::print("{:20} {:8.3f} ms  {}\n", report.name, report.milliseconds,
+    fmt::print("{:20} {:8.3f} ms  {}\n", report.name, report.milliseconds + report.verify_milliseconds,
                report.enabled ? fmt::format("{} rewrites", report.rewrites) : "disabled");
-    for (const std::string& note : report.notes) fmt::print("  {}\n", note);
+    for (const PassNote& note : report.done) fmt::print("  {}\n", to_string(note));
+    for (const PassNote& note : report.left) fmt::print("  left: {}\n", to_string(note));
   }
 }
 
 void print_segments(const Graph& graph, const OpRegistry& registry) {
-  int number = 0;
-  for (const Segment& segment : split(graph, registry, /*whole=*/false)) {
-    fmt::print("{:3} {:5} nodes {}..{}:", number++, segment.is_break ? "break" : "piece", segment.begin,
-               segment.end - 1);
+  const std::vector<Segment> segments = split(graph, registry, /*whole=*/false);
+  const StructureClasses classes = structure_classes(graph, segments);
+  for (size_t number = 0; number < segments.size(); ++number) {
+    const Segment& segment = segments[number];
+    fmt::print("{:3} {:5} nodes {}..{}, structure {}:", number, segment.is_break ? "break" : "piece",
+               segment.begin, segment.end - 1, classes.class_of[number]);
     for (int i = segment.begin; i < segment.end; ++i) fmt::print(" {}", graph.nodes[i].op);
     fmt::print("\n");
   }
@@ -71,8 +75,9 @@ void add_flags(CLI::App& app, GraphVerbFlags& flags) {
   app.add_option("--cpu-isa", flags.cpu_isa);
   app.add_option("--dtype", flags.dtype)->check(CLI::IsMember({"auto", "float32"}));
   app.add_option("--disable-pass", flags.disabled_passes);
-  app.add_flag("--segments", flags.segments, "list pieces and breaks instead");
-  app.add_flag("--passes", flags.passes, "list what each pass did instead");
+  app.add_flag("--segments", flags.segments,
+               "list pieces and breaks instead; equal structures have one number");
+  app.add_flag("--passes", flags.passes, "list instead what each pass did, and what it left alone and why");
   app.add_option("--export", flags.export_form, "write a PyTorch module instead")
       ->check(CLI::IsMember({"torch"}));
   app.add_option("--piece", flags.piece, "of an export: only this piece or break, numbered as in --segments")

@@ -7,6 +7,12 @@
 namespace musaic {
 namespace {
 
+Json describe_notes(const std::vector<PassNote>& notes) {
+  Json described = Json::array();
+  for (const PassNote& note : notes) described.push_back(to_string(note));
+  return described;
+}
+
 Json describe_passes(const ModelGraph& graph) {
   Json passes = Json::array();
   for (const PassReport& report : graph.passes) {
@@ -14,7 +20,9 @@ Json describe_passes(const ModelGraph& graph) {
                       {"enabled", report.enabled},
                       {"rewrites", report.rewrites},
                       {"milliseconds", report.milliseconds},
-                      {"notes", report.notes}});
+                      {"verify_milliseconds", report.verify_milliseconds},
+                      {"done", describe_notes(report.done)},
+                      {"left", describe_notes(report.left)}});
   }
   return passes;
 }

@@ -7,6 +7,7 @@ constexpr TorchExpression kExpressions[] = {
     {"aten::add", "torch.add({x}, {y})"},
     {"aten::mul", "torch.mul({x}, {y})"},
     {"aten::silu", "torch.nn.functional.silu({x})"},
+    {"musaic::cast", "_cast({x}, {dtype})"},
     {"aten::linear", "torch.nn.functional.linear({x}, {weight}, {bias})"},
     {"aten::embedding", "torch.nn.functional.embedding({indices}, {weight})"},
     {"aten::index_select", "torch.index_select({x}, 0, {rows})"},
@@ -31,6 +32,10 @@ def _rms_norm(x, weight, eps):
     values = x.float()
     scale = torch.rsqrt(values.pow(2).mean(-1, keepdim=True) + eps)
     return (values * scale * weight).to(x.dtype)
+)py"},
+    {"_cast", R"py(
+def _cast(x, dtype):
+    return x.to({"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}[dtype])
 )py"},
     {"_rope_cos_sin", R"py(
 def _rope_cos_sin(positions, inv_freq, attention_factor):

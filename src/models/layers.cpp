@@ -43,17 +43,6 @@ Value WeightNames::tensor(const std::string& name, DimShape shape) const {
   return builder_.weight({name}, dtype, std::move(shape));
 }
 
-std::optional<Value> WeightNames::stacked(const std::vector<std::string>& names,
-                                          const std::vector<DimShape>& shapes) const {
-  const DType dtype = dtype_of(names[0], shapes[0]);
-  DimShape whole = shapes[0];
-  for (size_t i = 1; i < names.size(); ++i) {
-    if (dtype_of(names[i], shapes[i]) != dtype) return std::nullopt;
-    whole[0] = whole[0] + shapes[i][0];
-  }
-  return builder_.weight(names, dtype, std::move(whole));
-}
-
 Linear::Linear(const WeightNames& weights, const std::string& prefix, int64_t out, int64_t in, bool has_bias)
     : weight(weights.tensor(prefix + ".weight", {out, in})) {
   if (has_bias) bias = weights.tensor(prefix + ".bias", {out});
@@ -61,47 +50,6 @@ Linear::Linear(const WeightNames& weights, const std::string& prefix, int64_t ou
 
 Value Linear::operator()(Value x) const {
   return linear(x, weight, bias);
-}
-
-MergedLinear::MergedLinear(const WeightNames& weights, const std::string& prefix,
-                           const std::vector<std::string>& names, std::vector<int64_t> outs, int64_t in,
-                           bool has_bias)
-    : outs_(std::move(outs)) {
-  std::vector<std::string> weight_names, bias_names;
-  std::vector<DimShape> weight_shapes, bias_shapes;
-  for (size_t i = 0; i < names.size(); ++i) {
-    weight_names.push_back(prefix + names[i] + ".weight");
-    weight_shapes.push_back({outs_[i], in});
-    bias_names.push_back(prefix + names[i] + ".bias");
-    bias_shapes.push_back({outs_[i]});
-  }
-  const auto weight = weights.stacked(weight_names, weight_shapes);
-  const auto bias = weight && has_bias ? weights.stacked(bias_names, bias_shapes) : std::nullopt;
-  if (weight && (bias || !has_bias)) {
-    weights_ = {*weight};
-    if (bias) biases_ = {*bias};
-    return;
-  }
-  for (size_t i = 0; i < names.size(); ++i) {
-    weights_.push_back(weights.tensor(weight_names[i], weight_shapes[i]));
-    if (has_bias) biases_.push_back(weights.tensor(bias_names[i], bias_shapes[i]));
-  }
-}
-
-std::vector<Value> MergedLinear::operator()(Value x) const {
-  const auto bias = [&](size_t i) { return biases_.empty() ? Value() : biases_[i]; };
-  std::vector<Value> parts;
-  if (weights_.size() > 1) {
-    for (size_t i = 0; i < weights_.size(); ++i) parts.push_back(linear(x, weights_[i], bias(i)));
-    return parts;
-  }
-  const Value all = linear(x, weights_[0], bias(0));
-  int64_t begin = 0;
-  for (int64_t out : outs_) {
-    parts.push_back(slice(all, 1, begin, begin + out));
-    begin += out;
-  }
-  return parts;
 }
 
 RmsNorm::RmsNorm(const WeightNames& weights, const std::string& name, int64_t size)
@@ -112,15 +60,16 @@ Value RmsNorm::operator()(Value x) const {
 }
 
 SwigluMlp::SwigluMlp(const WeightNames& weights, const std::string& prefix)
-    : gate_up(weights, prefix, {"gate_proj", "up_proj"},
-              {weights.config().intermediate_size, weights.config().intermediate_size},
-              weights.config().hidden_size, weights.config().mlp_bias),
+    : gate(weights, prefix + "gate_proj", weights.config().intermediate_size, weights.config().hidden_size,
+           weights.config().mlp_bias),
+      up(weights, prefix + "up_proj", weights.config().intermediate_size, weights.config().hidden_size,
+         weights.config().mlp_bias),
       down(weights, prefix + "down_proj", weights.config().hidden_size, weights.config().intermediate_size,
            weights.config().mlp_bias) {}
 
 Value SwigluMlp::operator()(Value x) const {
-  const auto parts = gate_up(x);
-  return down(mul(silu(parts[0]), parts[1]));
+  const Value activated = silu(gate(x));
+  return down(mul(activated, up(x)));
 }
 
 CachedAttention::CachedAttention(GraphBuilder& builder, const ModelConfig& config, const CacheSpec& cache,

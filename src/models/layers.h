@@ -16,9 +16,6 @@ class WeightNames {
       : builder_(builder), config_(config), source_(source) {}
 
   Value tensor(const std::string& name, DimShape shape) const;
-  // The tensors stacked along dimension 0, where their dtypes agree; shapes differ in dimension 0 only.
-  std::optional<Value> stacked(const std::vector<std::string>& names,
-                               const std::vector<DimShape>& shapes) const;
 
   GraphBuilder& builder() const { return builder_; }
   const ModelConfig& config() const { return config_; }
@@ -41,19 +38,6 @@ struct Linear {
   Value bias;    // [out], absent without bias
 };
 
-// Several projections of one input, run as one where their weights have one dtype, and their biases too.
-class MergedLinear {
- public:
-  MergedLinear(const WeightNames& weights, const std::string& prefix, const std::vector<std::string>& names,
-               std::vector<int64_t> outs, int64_t in, bool has_bias = false);
-  std::vector<Value> operator()(Value x) const;
-
- private:
-  std::vector<int64_t> outs_;
-  std::vector<Value> weights_;  // [out, in] each; one [sum of outs, in] when merged
-  std::vector<Value> biases_;   // like weights_, or none
-};
-
 struct RmsNorm {
   RmsNorm(const WeightNames& weights, const std::string& name, int64_t size);
   Value operator()(Value x) const;
@@ -67,7 +51,8 @@ struct SwigluMlp {
   SwigluMlp(const WeightNames& weights, const std::string& prefix);
   Value operator()(Value x) const;
 
-  MergedLinear gate_up;
+  Linear gate;
+  Linear up;
   Linear down;
 };
 

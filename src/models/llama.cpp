@@ -8,16 +8,20 @@ namespace {
 class LlamaAttention {
  public:
   LlamaAttention(const WeightNames& weights, const CacheSpec& cache, int layer)
-      : qkv_(weights, layer_prefix(layer) + "self_attn.", {"q_proj", "k_proj", "v_proj"},
-             {query_size(weights), key_size(weights), key_size(weights)}, weights.config().hidden_size,
-             weights.config().attention_bias),
+      : query_(weights, layer_prefix(layer) + "self_attn.q_proj", query_size(weights),
+               weights.config().hidden_size, weights.config().attention_bias),
+        key_(weights, layer_prefix(layer) + "self_attn.k_proj", key_size(weights),
+             weights.config().hidden_size, weights.config().attention_bias),
+        value_(weights, layer_prefix(layer) + "self_attn.v_proj", key_size(weights),
+               weights.config().hidden_size, weights.config().attention_bias),
         out_(weights, layer_prefix(layer) + "self_attn.o_proj", weights.config().hidden_size,
              query_size(weights), weights.config().attention_output_bias),
         attend_(weights.builder(), weights.config(), cache, layer) {}
 
   Value operator()(Value x, const AttentionInput& input) const {
-    const auto qkv = qkv_(x);
-    return out_(attend_(qkv[0], qkv[1], qkv[2], input));
+    const Value query = query_(x);
+    const Value key = key_(x);
+    return out_(attend_(query, key, value_(x), input));
   }
 
  private:
@@ -28,7 +32,9 @@ class LlamaAttention {
     return int64_t{weights.config().num_key_value_heads} * weights.config().head_dim;
   }
 
-  MergedLinear qkv_;
+  Linear query_;
+  Linear key_;
+  Linear value_;
   Linear out_;
   CachedAttention attend_;
 };

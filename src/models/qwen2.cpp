@@ -9,9 +9,12 @@ class Qwen2Block {
  public:
   Qwen2Block(const WeightNames& weights, const CacheSpec& cache, int layer)
       : input_norm_(weights, layer_prefix(layer) + "input_layernorm", weights.config().hidden_size),
-        qkv_(weights, layer_prefix(layer) + "self_attn.", {"q_proj", "k_proj", "v_proj"},
-             {query_size(weights.config()), key_size(weights.config()), key_size(weights.config())},
+        query_(weights, layer_prefix(layer) + "self_attn.q_proj", query_size(weights.config()),
+               weights.config().hidden_size, /*has_bias=*/true),
+        key_(weights, layer_prefix(layer) + "self_attn.k_proj", key_size(weights.config()),
              weights.config().hidden_size, /*has_bias=*/true),
+        value_(weights, layer_prefix(layer) + "self_attn.v_proj", key_size(weights.config()),
+               weights.config().hidden_size, /*has_bias=*/true),
         attend_(weights.builder(), weights.config(), cache, layer),
         out_(weights, layer_prefix(layer) + "self_attn.o_proj", weights.config().hidden_size,
              query_size(weights.config())),
@@ -32,12 +35,15 @@ class Qwen2Block {
   }
 
   Value attention(Value x, const AttentionInput& input) const {
-    const auto qkv = qkv_(x);
-    return out_(attend_(qkv[0], qkv[1], qkv[2], input));
+    const Value query = query_(x);
+    const Value key = key_(x);
+    return out_(attend_(query, key, value_(x), input));
   }
 
   RmsNorm input_norm_;
-  MergedLinear qkv_;
+  Linear query_;
+  Linear key_;
+  Linear value_;
   CachedAttention attend_;
   Linear out_;
   RmsNorm post_norm_;

@@ -12,9 +12,12 @@ class Qwen3Block {
   Qwen3Block(const WeightNames& weights, const CacheSpec& cache, int layer)
       : head_dim_(weights.config().head_dim),
         input_norm_(weights, layer_prefix(layer) + "input_layernorm", weights.config().hidden_size),
-        qkv_(weights, layer_prefix(layer) + "self_attn.", {"q_proj", "k_proj", "v_proj"},
-             {query_size(weights.config()), key_size(weights.config()), key_size(weights.config())},
+        query_(weights, layer_prefix(layer) + "self_attn.q_proj", query_size(weights.config()),
+               weights.config().hidden_size, weights.config().attention_bias),
+        key_(weights, layer_prefix(layer) + "self_attn.k_proj", key_size(weights.config()),
              weights.config().hidden_size, weights.config().attention_bias),
+        value_(weights, layer_prefix(layer) + "self_attn.v_proj", key_size(weights.config()),
+               weights.config().hidden_size, weights.config().attention_bias),
         query_norm_(weights, layer_prefix(layer) + "self_attn.q_norm", head_dim_),
         key_norm_(weights, layer_prefix(layer) + "self_attn.k_norm", head_dim_),
         attend_(weights.builder(), weights.config(), cache, layer),
@@ -41,15 +44,16 @@ class Qwen3Block {
   }
 
   Value attention(Value x, const AttentionInput& input) const {
-    const auto qkv = qkv_(x);
-    const Value query = norm_heads(query_norm_, qkv[0]);
-    const Value key = norm_heads(key_norm_, qkv[1]);
-    return out_(attend_(query, key, qkv[2], input));
+    const Value query = norm_heads(query_norm_, query_(x));
+    const Value key = norm_heads(key_norm_, key_(x));
+    return out_(attend_(query, key, value_(x), input));
   }
 
   int head_dim_;
   RmsNorm input_norm_;
-  MergedLinear qkv_;
+  Linear query_;
+  Linear key_;
+  Linear value_;
   RmsNorm query_norm_;
   RmsNorm key_norm_;
   CachedAttention attend_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/status.h"
+#include "program/structure.h"
 
 namespace musaic {
 namespace {
@@ -93,16 +94,41 @@ size_t assign_offsets(std::vector<Lifetime>& lifetimes) {
 
 }  // namespace
 
+std::vector<const Kernel*> choose_kernels(const Graph& graph, const Target& target, MissingKernel missing) {
+  std::vector<const Kernel*> kernels(graph.nodes.size(), nullptr);
+  const std::vector<Segment> segments = split(graph, target.registry, /*whole=*/false);
+  const StructureClasses classes = structure_classes(graph, segments);
+  for (size_t s = 0; s < segments.size(); ++s) {
+    const Segment& known = segments[classes.representatives[classes.class_of[s]]];
+    for (int i = segments[s].begin; i < segments[s].end; ++i) {
+      const int same = known.begin + i - segments[s].begin;
+      if (same < i) {
+        kernels[i] = kernels[same];
+        continue;
+      }
+      const Node& node = graph.nodes[i];
+      if (target.registry.get(node.op).is_view) continue;
+      kernels[i] = find_kernel(target, graph, node);
+      if (kernels[i] == nullptr && missing == MissingKernel::kThrow) fail_without_kernel(graph, node, target);
+    }
+  }
+  return kernels;
+}
+
 Plan plan_memory(const Graph& graph, const Target& target, const DimBindings& bindings,
                  MissingKernel missing) {
+  return plan_memory(graph, target, bindings, choose_kernels(graph, target, missing));
+}
+
+Plan plan_memory(const Graph& graph, const Target& target, const DimBindings& bindings,
+                 std::span<const Kernel* const> kernels) {
   Plan plan{.bindings = bindings,
             .nodes = {},
             .offsets = std::vector<size_t>(graph.values.size(), Plan::kExternal)};
   for (int i = 0; i < static_cast<int>(graph.nodes.size()); ++i) {
     const Node& node = graph.nodes[i];
-    if (target.registry.get(node.op).is_view) continue;
-    const Kernel* kernel = find_kernel(target, graph, node);
-    if (kernel == nullptr && missing == MissingKernel::kThrow) fail_without_kernel(graph, node, target);
+    const Kernel* kernel = kernels[i];
+    if (kernel == nullptr && target.registry.get(node.op).is_view) continue;
     const size_t workspace = kernel == nullptr ? 0 : workspace_bytes(graph, node, *kernel, target, bindings);
     plan.nodes.push_back({i, kernel, 0, workspace});
   }

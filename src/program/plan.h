@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <vector>
 
 #include "program/target.h"
@@ -32,6 +33,14 @@ inline constexpr size_t kArenaAlignment = 64;  // a cache line and the widest ve
 // nullptr and no workspace, for a device whose kernels are still to be written.
 enum class MissingKernel { kThrow, kPlan };
 
+// The kernel of every node; nullptr: a view, or none. They are the same for every bucket, and pieces of equal
+// structure are asked once.
+std::vector<const Kernel*> choose_kernels(const Graph& graph, const Target& target,
+                                          MissingKernel missing = MissingKernel::kThrow);
+
+// REQUIRES: `kernels` are those of choose_kernels.
+Plan plan_memory(const Graph& graph, const Target& target, const DimBindings& bindings,
+                 std::span<const Kernel* const> kernels);
 Plan plan_memory(const Graph& graph, const Target& target, const DimBindings& bindings,
                  MissingKernel missing = MissingKernel::kThrow);
 

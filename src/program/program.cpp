@@ -15,17 +15,27 @@ Shape evaluate(const DimShape& dims, const DimBindings& bindings) {
   return Shape(std::span<const int64_t>(values.data(), dims.size()));
 }
 
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
 }  // namespace
 
 Program::Program(Graph graph, const Target& target, Backend& backend, bool whole)
-    : graph_(std::move(graph)),
-      target_(target),
-      backend_(backend),
-      segments_(split(graph_, target.registry, whole)) {}
+    : graph_(std::move(graph)), target_(target), backend_(backend) {
+  const auto start = Clock::now();
+  segments_ = split(graph_, target.registry, whole);
+  plan_seconds_ = seconds_since(start);
+}
 
 const Plan& Program::add_bucket(int bucket, const DimBindings& bindings) {
+  const auto start = Clock::now();
+  if (kernels_.empty()) kernels_ = choose_kernels(graph_, target_);
   Bucket& added = buckets_.try_emplace(bucket).first->second;
-  added.plan = plan_memory(graph_, target_, bindings);
+  added.plan = plan_memory(graph_, target_, bindings, kernels_);
+  plan_seconds_ += seconds_since(start);
   return added.plan;
 }
 
@@ -122,11 +132,10 @@ void Program::run_eagerly(int bucket) {
 void Program::run_observed(const Plan& plan) {
   for (const PlannedNode& planned : plan.nodes) {
     const BoundCall call = bind_call(plan, planned);
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     enqueue(call);
     backend_.stream().synchronize();
-    observer_(graph_, plan, planned,
-              std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    observer_(graph_, plan, planned, seconds_since(start));
   }
 }
 
@@ -143,7 +152,7 @@ std::unique_ptr<CapturedGraph> Program::capture_piece(const std::vector<BoundCal
 }
 
 void Program::capture(int bucket) {
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   Bucket& state = buckets_.at(bucket);
   CHECK(!state.captured, "graph {}: bucket {} is captured already", graph_.name, bucket);
   size_t bytes = 0;
@@ -161,7 +170,7 @@ void Program::capture(int bucket) {
   }
   state.captured = true;
   captured_bytes_ += bytes;
-  capture_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  capture_seconds_ += seconds_since(start);
 }
 
 void Program::replay(int bucket) {

@@ -49,6 +49,7 @@ class Program {
   size_t arena_bytes() const;  // of the largest bucket
   size_t captured_bytes() const { return captured_bytes_; }
   double capture_seconds() const { return capture_seconds_; }
+  double plan_seconds() const { return plan_seconds_; }  // splitting, choosing kernels, planning all buckets
 
  private:
   // One kernel with everything that its call needs, at final addresses.
@@ -84,12 +85,14 @@ class Program {
   const Target& target_;
   Backend& backend_;
   std::vector<Segment> segments_;
+  std::vector<const Kernel*> kernels_;  // by node, for all buckets; empty before the first
   std::map<int, Bucket> buckets_;
   AddressBook addresses_;
   std::vector<void*> external_;  // by storage id; nullptr: weight or in the arena
   const WeightStore* weights_ = nullptr;
   std::byte* arena_ = nullptr;
   std::atomic<double> capture_seconds_{0.0};
+  double plan_seconds_ = 0.0;
   std::atomic<size_t> captured_bytes_{0};
   NodeObserver observer_;
 };

@@ -3,9 +3,14 @@
 namespace musaic {
 
 Rewriter::Rewriter(const OpRegistry& registry, const Graph& source)
+    : Rewriter(registry, source, std::vector<bool>(source.values.size(), true)) {}
+
+Rewriter::Rewriter(const OpRegistry& registry, const Graph& source, const std::vector<bool>& keep)
     : source_(source), builder_(registry, source.name, source.device), mapped_(source.values.size()) {
   for (size_t i = 0; i < source.values.size(); ++i) {
-    if (source.values[i].kind != ValueKind::kNode) adopt_leaf(static_cast<ValueId>(i));
+    const ValueKind kind = source.values[i].kind;
+    const bool may_go = kind == ValueKind::kWeight || kind == ValueKind::kConstant;
+    if (kind != ValueKind::kNode && (keep[i] || !may_go)) adopt_leaf(static_cast<ValueId>(i));
   }
 }
 
@@ -50,13 +55,16 @@ Graph Rewriter::finish() {
   return builder_.take();
 }
 
-Uses::Uses(const Graph& graph) : graph_(graph), uses_(graph.values.size()), sharers_(graph.values.size(), 0) {
+Uses::Uses(const Graph& graph) : graph_(graph), uses_(graph.values.size()), sharers_(graph.values.size(), 0), outputs_(graph.values.size(), false) {
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     for (ValueId id : graph.nodes[i].inputs) {
       if (id != kNoValue) uses_[id].push_back(static_cast<int>(i));
     }
   }
-  for (const auto& [name, id] : graph.outputs) uses_[id].push_back(static_cast<int>(graph.nodes.size()));
+  for (const auto& [name, id] : graph.outputs) {
+    uses_[id].push_back(static_cast<int>(graph.nodes.size()));
+    outputs_[graph.values[id].storage] = true;
+  }
   for (const GraphValue& value : graph.values) ++sharers_[value.storage];
 }
 

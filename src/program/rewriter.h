@@ -11,6 +11,8 @@ namespace musaic {
 class Rewriter {
  public:
   Rewriter(const OpRegistry& registry, const Graph& source);
+  // Leaves out the weights and constants among the values that are not to be kept.
+  Rewriter(const OpRegistry& registry, const Graph& source, const std::vector<bool>& keep);
 
   // The new value that stands for an old one. REQUIRES: it was copied or replaced before.
   Value map(ValueId old) const;
@@ -40,11 +42,14 @@ class Uses {
   bool only_used_by(ValueId id, int node) const { return uses_[id].size() == 1 && uses_[id][0] == node; }
   // No other value shares the storage, but for the value itself.
   bool owns_storage_alone(ValueId id) const { return graph_.values[id].storage == id && sharers_[id] == 1; }
+  // A graph output lies in the storage.
+  bool is_output(ValueId storage) const { return outputs_[storage]; }
 
  private:
   const Graph& graph_;
   std::vector<std::vector<int>> uses_;
   std::vector<int> sharers_;
+  std::vector<bool> outputs_;
 };
 
 }  // namespace musaic

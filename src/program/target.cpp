@@ -1,5 +1,7 @@
 #include "program/target.h"
 
+#include <fmt/format.h>
+
 namespace musaic {
 namespace {
 
@@ -18,17 +20,28 @@ const Kernel* find_kernel(const Target& target, const Graph& graph, const Node& 
                                      {inputs, outputs, node.attributes, target.capabilities});
 }
 
-bool supports(const Target& target, std::string_view op_name, std::span<const Value> inputs,
+bool supports(const Target& target, std::string_view op, std::span<const Value> inputs,
+              const Attributes& attributes) {
+  std::vector<const Meta*> metas;
+  for (const Value& input : inputs) metas.push_back(input.defined() ? &input.meta() : nullptr);
+  return supports(target, op, metas, attributes);
+}
+
+bool supports(const Target& target, std::string_view op_name, std::span<const Meta* const> inputs,
               const Attributes& attributes) {
   const OpDef* op = target.registry.find(op_name);
   if (op == nullptr || !op->fake) return false;
-  std::vector<const Meta*> metas(op->schema.num_tensors(), nullptr);
-  for (size_t i = 0; i < inputs.size(); ++i) metas[i] = inputs[i].defined() ? &inputs[i].meta() : nullptr;
+  std::vector<const Meta*> metas(inputs.begin(), inputs.end());
+  metas.resize(static_cast<size_t>(op->schema.num_tensors()), nullptr);
   const auto fakes = op->fake({op->schema, metas, attributes});
   std::vector<const Meta*> outputs;
   for (const FakeOutput& fake : fakes) outputs.push_back(&fake.meta);
   return target.registry.find_kernel(*op, target.device.type,
                                      {metas, outputs, attributes, target.capabilities}) != nullptr;
+}
+
+std::string missing_op(const Target& target, std::string_view op) {
+  return fmt::format("{} has no {}", target.device.type, op);
 }
 
 }  // namespace musaic

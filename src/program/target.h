@@ -1,6 +1,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -22,5 +23,12 @@ const Kernel* find_kernel(const Target& target, const Graph& graph, const Node& 
 // Whether the target has a kernel for a call with these inputs (undefined: absent).
 bool supports(const Target& target, std::string_view op, std::span<const Value> inputs,
               const Attributes& attributes);
+
+// The same of arguments by their types alone (nullptr: absent).
+bool supports(const Target& target, std::string_view op, std::span<const Meta* const> inputs,
+              const Attributes& attributes);
+
+// "cpu has no ns::op": the words of a pass that finds the fused op missing.
+std::string missing_op(const Target& target, std::string_view op);
 
 }  // namespace musaic

@@ -148,6 +148,28 @@ TEST(GraphRunner, ThePassesChangeNoBit) {
   }
 }
 
+TEST(GraphRunner, AnUnknownPassToLeaveOutNamesTheKnownOnes) {
+  try {
+    TinyModel model("llama", {.graphs = {.disabled_passes = {"fuse_everything"}}});
+    FAIL() << "no error";
+  } catch (const LoadError& error) {
+    EXPECT_THAT(error.what(), testing::StartsWith("--disable-pass: no pass fuse_everything; there are: "));
+  }
+}
+
+TEST(GraphRunner, EveryPassMayBeLeftOut) {
+  const auto prompt = some_tokens(21, 5);
+  TinyModel all("qwen3");
+  const auto expected = logits_of(all, {StepKind::kExtend, {all.sequence(0, prompt, 0, true)}});
+  for (const std::string& name : pass_names()) {
+    TinyModel without("qwen3", {.graphs = {.disabled_passes = {name}}});
+    for (const PassReport& report : without.runner().graphs().extend.passes)
+      EXPECT_EQ(report.enabled, report.name != name);
+    const auto logits = logits_of(without, {StepKind::kExtend, {without.sequence(0, prompt, 0, true)}});
+    EXPECT_TRUE(equal_bits(logits, expected)) << name;
+  }
+}
+
 TEST(GraphRunner, EveryStepHasItsReason) {
   TinyModel model(
       "llama",

@@ -1,5 +1,8 @@
 #include "runner/model_graphs.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
 #include <chrono>
 #include <functional>
 
@@ -82,16 +85,23 @@ void trace_logprobs(GraphBuilder& builder, int64_t vocab_size) {
   builder.output("probe_logprobs", result.probes);
 }
 
+void check_names(const std::vector<std::string>& disabled) {
+  const std::vector<std::string> known = pass_names();
+  for (const std::string& name : disabled) {
+    if (std::find(known.begin(), known.end(), name) == known.end())
+      fail_load("--disable-pass: no pass {}; there are: {}", name, fmt::join(known, ", "));
+  }
+}
+
 std::vector<Pass> passes_up_to(const GraphOptions& options, const std::string& after) {
+  check_names(options.disabled_passes);
   if (!options.run_passes || after == "trace") return {};
   std::vector<Pass> passes = passes_for(options.quantize_activations);
   if (after.empty()) return passes;
   for (size_t i = 0; i < passes.size(); ++i) {
     if (passes[i].name == after) return {passes.begin(), passes.begin() + static_cast<std::ptrdiff_t>(i) + 1};
   }
-  std::string known = "trace";
-  for (const Pass& pass : passes) known += std::string(", ") + pass.name;
-  fail_load("no pass {}; there are: {}", after, known);
+  fail_load("no pass {}; there are: trace, {}", after, fmt::join(pass_names(), ", "));
 }
 
 ModelGraph trace(const char* name, const Target& target, const GraphOptions& options,
@@ -100,10 +110,10 @@ ModelGraph trace(const char* name, const Target& target, const GraphOptions& opt
   GraphBuilder builder(target.registry, name, target.device);
   forward(builder);
   ModelGraph traced{.graph = builder.take()};
-  traced.trace_milliseconds =
-      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   const auto problems = verify(traced.graph, target.registry);
   CHECK(problems.empty(), "graph {} as traced: {}", name, problems.front());
+  traced.trace_milliseconds =
+      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   traced.passes = run_passes(traced.graph, target, passes, options.disabled_passes);
   return traced;
 }

@@ -18,7 +18,7 @@ struct GraphOptions {
 
 struct ModelGraph {
   Graph graph;
-  double trace_milliseconds = 0.0;
+  double trace_milliseconds = 0.0;  // and verifying
   std::vector<PassReport> passes;
 };
 

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "ops/op_samples.h"
 
 namespace musaic {
@@ -23,6 +25,12 @@ std::vector<OpSample> fused_swiglu_samples() {
     halved[-1] /= 2;
     samples.push_back(
         {.name = layout.name, .inputs = {sample_rows_of(layout, 1, 20)}, .outputs = {{DType::kF32, halved}}});
+    for (DType dtype : {DType::kF16, DType::kBF16}) {
+      const HostTensor x = HostTensor::random(dtype, layout.shape, 1, 8, layout.stride);
+      samples.push_back({.name = fmt::format("{} of {}", layout.name, name(dtype)),
+                         .inputs = {sample_rows_of(x)},
+                         .outputs = {{dtype, halved}}});
+    }
   }
   return samples;
 }

@@ -162,9 +162,11 @@ TEST_F(ExplainTest, ThePictureIsWellFormedAndWithoutScripts) {
   EXPECT_THAT(svg, testing::Not(HasSubstr("http://www.w3.org/1999/xlink")));
 }
 
-TEST_F(ExplainTest, NotesOfPassesAreToldOnceWithTheirNumber) {
-  EXPECT_THAT(distinct({"node 1: musa has no x", "node 22: musa has no x", "node of z", "node 3"}),
-              ElementsAre("musa has no x (2 times)", "node of z", "node 3"));
+TEST_F(ExplainTest, WhatAPassDidAndLeftAloneIsToldOnceWithItsNumber) {
+  PassReport report;
+  report.did(1, "a + b → c");
+  for (int node : {2, 22}) report.leave(node, "musa has no x");
+  EXPECT_THAT(remarks(report), ElementsAre("a + b → c", "left: musa has no x (2 times)"));
 }
 
 }  // namespace

@@ -66,7 +66,7 @@ Json describe_passes(const Explanation& e) {
     passes.push_back({{"name", pass.name},
                       {"enabled", pass.enabled},
                       {"rewrites", pass.rewrites},
-                      {"notes", distinct(pass.notes)}});
+                      {"remarks", remarks(pass)}});
   }
   return passes;
 }

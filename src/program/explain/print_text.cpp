@@ -106,7 +106,7 @@ class TextPrinter {
     line("\npasses");
     for (const PassReport& pass : e_.passes) {
       line("  {:24} {}", pass.name, pass_result(pass));
-      for (const std::string& note : distinct(pass.notes)) line("    {}", note);
+      for (const std::string& note : remarks(pass)) line("    {}", note);
     }
     if (e_.passes.empty()) line("  none were run");
   }

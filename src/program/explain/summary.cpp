@@ -74,14 +74,6 @@ std::string capture_total(const Explanation& e) {
                      format_seconds(state.capture_seconds));
 }
 
-// A pass's note without the place that it begins with: "node 12: musa has no x" → "musa has no x".
-std::string without_node(const std::string& note) {
-  const std::string_view prefix = "node ";
-  if (!note.starts_with(prefix)) return note;
-  const size_t end = note.find_first_not_of("0123456789", prefix.size());
-  return end != std::string::npos && note.compare(end, 2, ": ") == 0 ? note.substr(end + 2) : note;
-}
-
 }  // namespace
 
 std::string title_line(const Explanation& e) {
@@ -148,17 +140,14 @@ std::string pass_result(const PassReport& pass) {
   return pass.rewrites == 0 ? "nothing" : plural(pass.rewrites, "rewrite");
 }
 
-std::vector<std::string> distinct(const std::vector<std::string>& notes) {
-  std::vector<std::string> order;
-  std::map<std::string, int> counts;
-  for (const std::string& note : notes) {
-    const std::string what = without_node(note);
-    if (++counts[what] == 1) order.push_back(what);
-  }
-  for (std::string& note : order) {
-    if (const int count = counts[note]; count > 1) note += fmt::format(" ({} times)", count);
-  }
-  return order;
+std::vector<std::string> remarks(const PassReport& pass) {
+  std::vector<std::string> lines;
+  const auto add = [&](const char* prefix, const PassNote& note) {
+    lines.push_back(prefix + note.text + (note.count > 1 ? fmt::format(" ({} times)", note.count) : ""));
+  };
+  for (const PassNote& note : pass.done) add("", note);
+  for (const PassNote& note : pass.left) add("left: ", note);
+  return lines;
 }
 
 std::string missing_line(const Explanation& e, const MissingKernels& missing) {

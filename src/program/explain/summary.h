@@ -24,8 +24,8 @@ std::vector<std::pair<std::string, std::string>> totals(const Explanation& expla
 std::vector<OpShare> shares_by_op(const Explanation& explanation);  // longest first
 // What a pass did: "30 rewrites", "disabled", "nothing".
 std::string pass_result(const PassReport& pass);
-// Notes without places and repetition: "musa has no aten::x (30 times)".
-std::vector<std::string> distinct(const std::vector<std::string>& notes);
+// What it did and left alone, without places: "left: musa has no aten::x (30 times)".
+std::vector<std::string> remarks(const PassReport& pass);
 std::string missing_line(const Explanation& explanation, const MissingKernels& missing);
 
 }  // namespace musaic

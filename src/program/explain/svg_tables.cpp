@@ -54,7 +54,7 @@ double draw_passes(SvgCanvas& canvas, const Explanation& e, double x, double y) 
     canvas.text(x + kColumn, y + 12, pass.rewrites > 0 ? "small" : "soft small", pass_result(pass),
                 SvgCanvas::Anchor::kEnd);
     y += kRow - 4;
-    for (const std::string& note : distinct(pass.notes)) {
+    for (const std::string& note : remarks(pass)) {
       for (const std::string& line : wrapped(note, kColumn - 16, kSansSmall)) {
         canvas.text(x + 16, y + 10, "soft small", line);
         y += 15;

@@ -10,6 +10,8 @@
 namespace musaic {
 namespace {
 
+constexpr const char* kFused = "sgl_kernel::fused_add_rmsnorm";
+
 // sum = add(residual, x); normed = rms_norm(sum): both written in place of residual and x.
 struct Match {
   int norm;
@@ -49,8 +51,7 @@ std::map<int, Match> find_matches(const Graph& graph, PassReport& report) {
     const ValueId residual = node.inputs[0];
     const ValueId x = node.inputs[1];
     if (residual == x || !may_overwrite(graph, uses, residual, i) || !may_overwrite(graph, uses, x, i)) {
-      report.notes.push_back(
-          fmt::format("node {}: an operand is still read or shared, so it cannot be overwritten", i));
+      report.leave(i, "an operand is still read or shared, so it cannot be overwritten");
       continue;
     }
     matches.emplace(i, Match{norm, x, residual});
@@ -75,9 +76,8 @@ Graph fuse_add_rms_norm(const Graph& graph, const Target& target, PassReport& re
     const Node& norm = graph.nodes[match->second.norm];
     const std::vector<Value> inputs = {rewriter.map(match->second.x), rewriter.map(match->second.residual),
                                        rewriter.map(norm.inputs[1])};
-    if (!supports(target, "sgl_kernel::fused_add_rmsnorm", inputs, norm.attributes)) {
-      report.notes.push_back(
-          fmt::format("node {}: {} has no sgl_kernel::fused_add_rmsnorm", i, target.device.type));
+    if (!supports(target, kFused, inputs, norm.attributes)) {
+      report.leave(i, missing_op(target, kFused));
       rewriter.copy(node);
       continue;
     }
@@ -86,7 +86,7 @@ Graph fuse_add_rms_norm(const Graph& graph, const Target& target, PassReport& re
     rewriter.replace(node.outputs[0], sum);
     rewriter.replace(norm.outputs[0], normed);
     done[match->second.norm] = true;
-    ++report.rewrites;
+    report.did(i, fmt::format("{} + {} → {}", node.op, norm.op, kFused));
   }
   return rewriter.finish();
 }

@@ -23,17 +23,21 @@ bool same_rotation(const Node& a, const Node& b) {
 }
 
 // The three stand next to each other as layers trace them, and the roped key is read by the write alone.
-std::map<int, Match> find_matches(const Graph& graph) {
+std::map<int, Match> find_matches(const Graph& graph, PassReport& report) {
   const Uses uses(graph);
   std::map<int, Match> matches;  // by the first node's index
-  for (int i = 0; i + 2 < static_cast<int>(graph.nodes.size()); ++i) {
-    const Node& query = graph.nodes[i];
-    const Node& key = graph.nodes[i + 1];
-    const Node& write = graph.nodes[i + 2];
-    if (!same_rotation(query, key) || write.op != "musaic::kv_write") continue;
-    const ValueId roped = key.mutations[0].version;
-    if (write.inputs[0] != roped || !uses.only_used_by(roped, i + 2)) continue;
-    matches.emplace(i, Match{i, i + 1, i + 2});
+  for (int i = 2; i < static_cast<int>(graph.nodes.size()); ++i) {
+    const Node& query = graph.nodes[i - 2];
+    const Node& key = graph.nodes[i - 1];
+    const Node& write = graph.nodes[i];
+    if (write.op != "musaic::kv_write") continue;
+    if (!same_rotation(query, key) || write.inputs[0] != key.mutations[0].version) {
+      report.leave(i, "the rotations of query and key are not right before the write");
+    } else if (!uses.only_used_by(write.inputs[0], i)) {
+      report.leave(i, "the rotated key is read elsewhere too");
+    } else {
+      matches.emplace(i - 2, Match{i - 2, i - 1, i});
+    }
   }
   return matches;
 }
@@ -41,7 +45,7 @@ std::map<int, Match> find_matches(const Graph& graph) {
 }  // namespace
 
 Graph fuse_rope_kv_write(const Graph& graph, const Target& target, PassReport& report) {
-  const auto matches = find_matches(graph);
+  const auto matches = find_matches(graph, report);
   Rewriter rewriter(target.registry, graph);
   for (int i = 0; i < static_cast<int>(graph.nodes.size()); ++i) {
     const auto match = matches.find(i);
@@ -58,7 +62,7 @@ Graph fuse_rope_kv_write(const Graph& graph, const Target& target, PassReport& r
       inputs.push_back(rewriter.map(id));
     }
     if (!supports(target, kFused, inputs, query.attributes)) {
-      report.notes.push_back(fmt::format("{} has no {} for these types", target.device.type, kFused));
+      report.leave(i, missing_op(target, kFused) + " for these types");
       rewriter.copy(query);
       continue;
     }
@@ -66,7 +70,7 @@ Graph fuse_rope_kv_write(const Graph& graph, const Target& target, PassReport& r
     rewriter.replace(query.mutations[0].version, results[0]);
     rewriter.replace(write.mutations[0].version, results[1]);
     rewriter.replace(write.mutations[1].version, results[2]);
-    ++report.rewrites;
+    report.did(i, fmt::format("{} of query and key + {} → {}", query.op, write.op, kFused));
     i += 2;
   }
   return rewriter.finish();

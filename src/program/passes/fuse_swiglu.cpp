@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <map>
 #include <optional>
 
 #include "program/passes/pass.h"
@@ -26,14 +25,16 @@ bool is_half(const Graph& graph, const Node& slice, bool second) {
          a.get_int("end") == (second ? 2 * half : half);
 }
 
-// mul(silu(x[..., :d]), x[..., d:]): the x, if that is what the node computes.
-std::optional<ValueId> match_swiglu(const Graph& graph, const Node& mul) {
-  if (mul.op != "aten::mul") return std::nullopt;
-  const Node* silu = producer(graph, mul.inputs[0], "aten::silu");
+// mul(silu(a), b): the silu, or nullptr.
+const Node* match_silu_mul(const Graph& graph, const Node& mul) {
+  return mul.op == "aten::mul" ? producer(graph, mul.inputs[0], "aten::silu") : nullptr;
+}
+
+// mul(silu(x[..., :d]), x[..., d:]): the x, if a and b are those halves.
+std::optional<ValueId> halves_of(const Graph& graph, const Node& silu, const Node& mul) {
   const Node* up = producer(graph, mul.inputs[1], "aten::slice");
-  if (silu == nullptr || up == nullptr) return std::nullopt;
-  const Node* gate = producer(graph, silu->inputs[0], "aten::slice");
-  if (gate == nullptr || gate->inputs[0] != up->inputs[0]) return std::nullopt;
+  const Node* gate = producer(graph, silu.inputs[0], "aten::slice");
+  if (up == nullptr || gate == nullptr || gate->inputs[0] != up->inputs[0]) return std::nullopt;
   if (!is_half(graph, *gate, false) || !is_half(graph, *up, true)) return std::nullopt;
   return gate->inputs[0];
 }
@@ -43,20 +44,23 @@ std::optional<ValueId> match_swiglu(const Graph& graph, const Node& mul) {
 // The halves and the silu lose their last reader; remove_dead_code takes them away.
 Graph fuse_swiglu(const Graph& graph, const Target& target, PassReport& report) {
   Rewriter rewriter(target.registry, graph);
-  for (const Node& node : graph.nodes) {
-    const auto x = match_swiglu(graph, node);
+  for (int i = 0; i < static_cast<int>(graph.nodes.size()); ++i) {
+    const Node& node = graph.nodes[i];
+    const Node* silu = match_silu_mul(graph, node);
+    const auto x = silu != nullptr ? halves_of(graph, *silu, node) : std::nullopt;
     if (!x) {
+      if (silu != nullptr) report.leave(i, "gate and up are not the halves of one tensor");
       rewriter.copy(node);
       continue;
     }
     const std::vector<Value> inputs = {rewriter.map(*x)};
     if (!supports(target, kFused, inputs, {})) {
-      report.notes.push_back(fmt::format("{} has no {}", target.device.type, kFused));
+      report.leave(i, missing_op(target, kFused));
       rewriter.copy(node);
       continue;
     }
     rewriter.replace(node.outputs[0], rewriter.builder().call(kFused, inputs)[0]);
-    ++report.rewrites;
+    report.did(i, fmt::format("aten::silu · aten::mul of two halves → {}", kFused));
   }
   return rewriter.finish();
 }

@@ -1,18 +1,74 @@
 #include "program/passes/pass.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 
 #include "base/check.h"
 
 namespace musaic {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double milliseconds_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+void note(std::vector<PassNote>& notes, int node, const std::string& text) {
+  for (PassNote& known : notes) {
+    if (known.text != text) continue;
+    ++known.count;
+    return;
+  }
+  notes.push_back({text, node, 1});
+}
+
+void run_pass(const Pass& pass, Graph& graph, const Target& target, PassReport& report) {
+  const auto start = Clock::now();
+  Graph result = pass.run(graph, target, report);
+  report.milliseconds = milliseconds_since(start);
+  if (report.rewrites == 0) return;
+  const auto verify_start = Clock::now();
+  const auto problems = verify(result, target.registry);
+  CHECK(problems.empty(), "pass {}: {}", pass.name, problems.front());
+  report.verify_milliseconds = milliseconds_since(verify_start);
+  graph = std::move(result);
+}
+
+}  // namespace
+
+std::string to_string(const PassNote& note) {
+  if (note.count == 1) return fmt::format("node {}: {}", note.first_node, note.text);
+  return fmt::format("{} times, first at node {}: {}", note.count, note.first_node, note.text);
+}
+
+void PassReport::did(int node, const std::string& text) {
+  ++rewrites;
+  found(node, text);
+}
+
+void PassReport::found(int node, const std::string& text) {
+  note(done, node, text);
+}
+
+void PassReport::leave(int node, const std::string& text) {
+  note(left, node, text);
+}
 
 std::vector<Pass> passes_for(bool quantize) {
-  std::vector<Pass> passes = {{"fuse_add_rms_norm", fuse_add_rms_norm},
-                              {"fuse_swiglu", fuse_swiglu},
-                              {"fuse_rope_kv_write", fuse_rope_kv_write}};
+  std::vector<Pass> passes;
   if (quantize) passes.push_back({"quantize_linear", quantize_linear});
+  passes.push_back({"merge_projections", merge_projections});
+  passes.push_back({"fold_views", fold_views});
+  passes.push_back({"fuse_swiglu", fuse_swiglu});
+  passes.push_back({"fuse_add_rms_norm", fuse_add_rms_norm});
+  passes.push_back({"fuse_norm_quantize", fuse_norm_quantize});
+  passes.push_back({"fuse_swiglu_quantize", fuse_swiglu_quantize});
+  passes.push_back({"fuse_rope_kv_write", fuse_rope_kv_write});
   passes.push_back({"remove_dead_code", remove_dead_code});
+  passes.push_back({"find_equal_pieces", find_equal_pieces});
   return passes;
 }
 
@@ -28,14 +84,7 @@ std::vector<PassReport> run_passes(Graph& graph, const Target& target, std::span
   for (const Pass& pass : passes) {
     PassReport report{.name = pass.name};
     report.enabled = std::find(disabled.begin(), disabled.end(), pass.name) == disabled.end();
-    if (report.enabled) {
-      const auto start = std::chrono::steady_clock::now();
-      graph = pass.run(graph, target, report);
-      report.milliseconds =
-          std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
-      const auto problems = verify(graph, target.registry);
-      CHECK(problems.empty(), "pass {}: {}", pass.name, problems.front());
-    }
+    if (report.enabled) run_pass(pass, graph, target, report);
     reports.push_back(std::move(report));
   }
   return reports;

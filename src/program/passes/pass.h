@@ -8,13 +8,28 @@
 
 namespace musaic {
 
+// The same remark about one or more nodes.
+struct PassNote {
+  std::string text;
+  int first_node;  // of the graph that the pass was given
+  int count;
+};
+
+std::string to_string(const PassNote& note);  // "30 times, first at node 12: ..."
+
 // What one pass did to one graph.
 struct PassReport {
   std::string name;
   bool enabled = true;
   int rewrites = 0;
-  double milliseconds = 0.0;
-  std::vector<std::string> notes;  // what it left alone and why
+  double milliseconds = 0.0;         // rewriting
+  double verify_milliseconds = 0.0;  // of the result; nothing to verify where nothing was rewritten
+  std::vector<PassNote> done;        // what it did or found
+  std::vector<PassNote> left;        // what it left alone and why
+
+  void did(int node, const std::string& text);    // one rewrite
+  void found(int node, const std::string& text);  // nothing was rewritten
+  void leave(int node, const std::string& text);
 };
 
 struct Pass {
@@ -31,10 +46,15 @@ std::vector<PassReport> run_passes(Graph& graph, const Target& target, std::span
                                    std::span<const std::string> disabled);
 
 // The passes, one file each.
-Graph fuse_add_rms_norm(const Graph& graph, const Target& target, PassReport& report);
-Graph fuse_swiglu(const Graph& graph, const Target& target, PassReport& report);
-Graph fuse_rope_kv_write(const Graph& graph, const Target& target, PassReport& report);
 Graph quantize_linear(const Graph& graph, const Target& target, PassReport& report);
+Graph merge_projections(const Graph& graph, const Target& target, PassReport& report);
+Graph fold_views(const Graph& graph, const Target& target, PassReport& report);
+Graph fuse_swiglu(const Graph& graph, const Target& target, PassReport& report);
+Graph fuse_add_rms_norm(const Graph& graph, const Target& target, PassReport& report);
+Graph fuse_norm_quantize(const Graph& graph, const Target& target, PassReport& report);
+Graph fuse_swiglu_quantize(const Graph& graph, const Target& target, PassReport& report);
+Graph fuse_rope_kv_write(const Graph& graph, const Target& target, PassReport& report);
 Graph remove_dead_code(const Graph& graph, const Target& target, PassReport& report);
+Graph find_equal_pieces(const Graph& graph, const Target& target, PassReport& report);
 
 }  // namespace musaic

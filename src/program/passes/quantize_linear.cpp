@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <optional>
 
 #include "program/passes/pass.h"
 #include "program/rewriter.h"
@@ -21,41 +22,49 @@ class LinearQuantizer {
   LinearQuantizer(const Target& target, Rewriter& rewriter) : target_(target), rewriter_(rewriter) {}
 
   bool quantize(const Node& node) {
-    const Value x = rewriter_.map(node.inputs[0]);
-    if (!supports(target_, kQuantize, std::vector<Value>{x}, {})) return false;
-    const auto known = quantized_.find(node.inputs[0]);
-    const bool is_known = known != quantized_.end();
-    if (!is_known && !weight_is_supported(node, x)) return false;
-    const std::vector<Value> activations =
-        is_known ? known->second : rewriter_.builder().call(kQuantize, {x});
-    const auto inputs = linear_inputs(node, activations);
-    if (is_known && !supports(target_, kLinear, inputs, {})) return false;
-    quantized_[node.inputs[0]] = activations;
+    Activations& activations = activations_of(node.inputs[0]);
+    if (activations.metas.empty() || !weight_is_supported(node, activations)) return false;
+    if (activations.values.empty())
+      activations.values = rewriter_.builder().call(kQuantize, {rewriter_.map(node.inputs[0])});
+    std::vector<Value> inputs = activations.values;
+    inputs.push_back(rewriter_.map(node.inputs[1]));
+    inputs.push_back(rewriter_.map(node.inputs[2]));
     rewriter_.replace(node.outputs[0], rewriter_.builder().call(kLinear, inputs)[0]);
     return true;
   }
 
  private:
-  std::vector<Value> linear_inputs(const Node& node, const std::vector<Value>& activations) const {
-    return {activations[0], activations[1], activations[2], rewriter_.map(node.inputs[1]),
-            rewriter_.map(node.inputs[2])};
+  // One float value quantized: its types (none: the device cannot), and its values once a linear needs them.
+  struct Activations {
+    std::vector<Meta> metas;
+    std::vector<Value> values;
+  };
+
+  Activations& activations_of(ValueId x) {
+    const auto [found, is_new] = quantized_.try_emplace(x);
+    if (is_new && supports(target_, kQuantize, std::vector<Value>{rewriter_.map(x)}, {})) {
+      const OpDef& op = target_.registry.get(kQuantize);
+      const Attributes none;
+      const Meta* input = &rewriter_.map(x).meta();
+      for (FakeOutput& fake : op.fake({op.schema, {&input, 1}, none}))
+        found->second.metas.push_back(std::move(fake.meta));
+    }
+    return found->second;
   }
 
-  // Asks in a scratch graph, so that no quantization is left over where the weight has no integer kernel.
-  bool weight_is_supported(const Node& node, const Value& x) const {
-    GraphBuilder scratch(target_.registry, "probe", target_.device);
-    const Value probe = scratch.input("x", x.meta().dtype, x.meta().shape);
-    auto inputs = scratch.call(kQuantize, {probe});
-    const Value weight = rewriter_.map(node.inputs[1]);
-    inputs.push_back(scratch.weight({"weight"}, weight.meta().dtype, weight.meta().shape));
-    const Value bias = rewriter_.map(node.inputs[2]);
-    if (bias.defined()) inputs.push_back(scratch.weight({"bias"}, bias.meta().dtype, bias.meta().shape));
-    return supports(target_, kLinear, inputs, {});
+  bool weight_is_supported(const Node& node, const Activations& activations) const {
+    std::vector<const Meta*> metas;
+    for (const Meta& meta : activations.metas) metas.push_back(&meta);
+    for (int input : {1, 2}) {
+      const Value value = rewriter_.map(node.inputs[input]);
+      metas.push_back(value.defined() ? &value.meta() : nullptr);
+    }
+    return supports(target_, kLinear, metas, {});
   }
 
   const Target& target_;
   Rewriter& rewriter_;
-  std::map<ValueId, std::vector<Value>> quantized_;
+  std::map<ValueId, Activations> quantized_;
 };
 
 }  // namespace
@@ -63,15 +72,17 @@ class LinearQuantizer {
 Graph quantize_linear(const Graph& graph, const Target& target, PassReport& report) {
   Rewriter rewriter(target.registry, graph);
   LinearQuantizer quantizer(target, rewriter);
-  for (const Node& node : graph.nodes) {
+  for (int i = 0; i < static_cast<int>(graph.nodes.size()); ++i) {
+    const Node& node = graph.nodes[i];
     if (!is_quantized_linear(graph, node)) {
       rewriter.copy(node);
-    } else if (quantizer.quantize(node)) {
-      ++report.rewrites;
+      continue;
+    }
+    const std::string_view type = name(graph.values[node.inputs[1]].meta.dtype);
+    if (quantizer.quantize(node)) {
+      report.did(i, fmt::format("{} of {} → {} + {}", node.op, type, kQuantize, kLinear));
     } else {
-      const GraphValue& weight = graph.values[node.inputs[1]];
-      report.notes.push_back(fmt::format("{}: {} has no {} for {}", weight.name, target.device.type, kLinear,
-                                         name(weight.meta.dtype)));
+      report.leave(i, fmt::format("{} for {}", missing_op(target, kLinear), type));
       rewriter.copy(node);
     }
   }

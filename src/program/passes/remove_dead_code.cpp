@@ -24,6 +24,8 @@ bool is_read(const std::vector<bool>& live, const Node& node) {
 
 }  // namespace
 
+// Takes away nodes whose results nobody reads and that write no state, and weights and constants without a
+// reader.
 Graph remove_dead_code(const Graph& graph, const Target& target, PassReport& report) {
   std::vector<bool> live(graph.values.size(), false);
   std::vector<bool> keep(graph.nodes.size(), false);
@@ -36,13 +38,17 @@ Graph remove_dead_code(const Graph& graph, const Target& target, PassReport& rep
       if (id != kNoValue) live[id] = true;
     }
   }
-  Rewriter rewriter(target.registry, graph);
+  Rewriter rewriter(target.registry, graph, live);
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     if (keep[i]) {
       rewriter.copy(graph.nodes[i]);
     } else {
-      ++report.rewrites;
+      report.did(static_cast<int>(i), graph.nodes[i].op + " without a reader");
     }
+  }
+  for (size_t i = 0; i < graph.values.size(); ++i) {
+    const ValueKind kind = graph.values[i].kind;
+    if (!live[i] && (kind == ValueKind::kWeight || kind == ValueKind::kConstant)) ++report.rewrites;
   }
   return rewriter.finish();
 }
