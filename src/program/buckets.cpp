@@ -33,6 +33,7 @@ std::vector<int> decode_buckets(std::span<const int> asked, int default_max, int
   if (buckets.empty()) {
     buckets = {1, 2, 4, 8, 12};
     for (int size = 16; size <= default_max; size += 8) buckets.push_back(size);
+    buckets.push_back(std::min(default_max, max_sequences));
   }
   std::sort(buckets.begin(), buckets.end());
   buckets.erase(std::unique(buckets.begin(), buckets.end()), buckets.end());
@@ -42,6 +43,19 @@ std::vector<int> decode_buckets(std::span<const int> asked, int default_max, int
 
 std::vector<int> head_buckets() {
   return {1, 2, 4, 8, 16, 32, 64};
+}
+
+std::vector<int> capture_order(std::span<const int> buckets) {
+  std::vector<int> sorted(buckets.begin(), buckets.end());
+  std::sort(sorted.rbegin(), sorted.rend());
+  std::vector<int> chain;
+  std::vector<int> rest;
+  for (int size : sorted) {
+    const bool is_link = chain.empty() || size * 2 <= chain.back();
+    (is_link ? chain : rest).push_back(size);
+  }
+  chain.insert(chain.end(), rest.begin(), rest.end());
+  return chain;
 }
 
 int bucket_for(std::span<const int> buckets, int size) {

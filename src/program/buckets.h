@@ -9,12 +9,16 @@ namespace musaic {
 // step 32, 576..1024 step 64, 1280..4096 step 256, then 512.
 std::vector<int> extend_buckets(int max_tokens);
 
-// Batch sizes of decode programs: `asked` (or 1, 2, 4, 8, 12, then 16 and up by 8 up to default_max when
-// empty), sorted, clipped to max_sequences.
+// Batch sizes of decode programs: `asked` (or 1, 2, 4, 8, 12, then 16 and up by 8 up to and with
+// default_max or max_sequences when empty), sorted, clipped to max_sequences.
 std::vector<int> decode_buckets(std::span<const int> asked, int default_max, int max_sequences);
 
 // Row counts of head programs: logits are computed for at most the last one's rows at a time.
 std::vector<int> head_buckets();
+
+// The order in which buckets are captured: the largest, then each next one of at most half its size, so that
+// early on every step fits a captured bucket of less than twice its size; then the rest, largest first.
+std::vector<int> capture_order(std::span<const int> buckets);
 
 // The smallest bucket that holds `size`, or -1.
 int bucket_for(std::span<const int> buckets, int size);

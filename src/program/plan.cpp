@@ -52,22 +52,6 @@ std::vector<bool> external_storages(const Graph& graph) {
   return external;
 }
 
-// First and last node that touches each storage; {-1, -1} where none does.
-std::vector<std::pair<int, int>> storage_lifetimes(const Graph& graph) {
-  std::vector<std::pair<int, int>> lifetimes(graph.values.size(), {-1, -1});
-  const auto touch = [&](ValueId id, int node) {
-    if (id == kNoValue) return;
-    auto& [first, last] = lifetimes[graph.values[id].storage];
-    if (first < 0) first = node;
-    last = node;
-  };
-  for (int i = 0; i < static_cast<int>(graph.nodes.size()); ++i) {
-    for (ValueId id : graph.nodes[i].inputs) touch(id, i);
-    for (ValueId id : graph.nodes[i].outputs) touch(id, i);
-  }
-  return lifetimes;
-}
-
 // Greedy by size: the largest first, each at the lowest offset where nothing alive at the same time lies.
 size_t assign_offsets(std::vector<Lifetime>& lifetimes) {
   std::stable_sort(lifetimes.begin(), lifetimes.end(),
@@ -113,6 +97,21 @@ std::vector<const Kernel*> choose_kernels(const Graph& graph, const Target& targ
     }
   }
   return kernels;
+}
+
+std::vector<std::pair<int, int>> storage_lifetimes(const Graph& graph) {
+  std::vector<std::pair<int, int>> lifetimes(graph.values.size(), {-1, -1});
+  const auto touch = [&](ValueId id, int node) {
+    if (id == kNoValue) return;
+    auto& [first, last] = lifetimes[graph.values[id].storage];
+    if (first < 0) first = node;
+    last = node;
+  };
+  for (int i = 0; i < static_cast<int>(graph.nodes.size()); ++i) {
+    for (ValueId id : graph.nodes[i].inputs) touch(id, i);
+    for (ValueId id : graph.nodes[i].outputs) touch(id, i);
+  }
+  return lifetimes;
 }
 
 Plan plan_memory(const Graph& graph, const Target& target, const DimBindings& bindings,

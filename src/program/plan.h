@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "program/target.h"
@@ -43,5 +44,8 @@ Plan plan_memory(const Graph& graph, const Target& target, const DimBindings& bi
                  std::span<const Kernel* const> kernels);
 Plan plan_memory(const Graph& graph, const Target& target, const DimBindings& bindings,
                  MissingKernel missing = MissingKernel::kThrow);
+
+// First and last node that touches each storage, by storage id; {-1, -1} where none does.
+std::vector<std::pair<int, int>> storage_lifetimes(const Graph& graph);
 
 }  // namespace musaic

@@ -166,21 +166,45 @@ void Program::capture(int bucket) {
       bound.calls.clear();
       bound.calls.shrink_to_fit();
     }
+    for (const BoundCall& call : bound.calls)
+      bytes += sizeof(call) + (call.inputs.size() + call.outputs.size()) * sizeof(Tensor);
     state.segments.push_back(std::move(bound));
   }
   state.captured = true;
+  state.captured_bytes = bytes;
   captured_bytes_ += bytes;
   capture_seconds_ += seconds_since(start);
 }
 
+void Program::replay(const BoundSegment& segment) {
+  if (segment.piece) return segment.piece->replay(backend_.stream());
+  for (const BoundCall& call : segment.calls) enqueue(call);
+}
+
 void Program::replay(int bucket) {
-  for (const BoundSegment& segment : buckets_.at(bucket).segments) {
-    if (segment.piece) {
-      segment.piece->replay(backend_.stream());
-    } else {
-      for (const BoundCall& call : segment.calls) enqueue(call);
-    }
-  }
+  for (const BoundSegment& segment : buckets_.at(bucket).segments) replay(segment);
+}
+
+void Program::replay_segment(int bucket, int segment) {
+  replay(buckets_.at(bucket).segments.at(segment));
+}
+
+void Program::run_segment_eagerly(int bucket, int segment) {
+  for (const BoundCall& call : bind_segment(buckets_.at(bucket).plan, segments_.at(segment))) enqueue(call);
+}
+
+void Program::release(int bucket) {
+  Bucket& state = buckets_.at(bucket);
+  backend_.stream().synchronize();
+  state.captured = false;
+  state.segments.clear();
+  captured_bytes_ -= state.captured_bytes;
+  state.captured_bytes = 0;
+}
+
+std::byte* Program::address(int bucket, ValueId storage) const {
+  if (external_[storage] != nullptr) return static_cast<std::byte*>(external_[storage]);
+  return arena_ + buckets_.at(bucket).plan.offsets[storage];
 }
 
 bool Program::is_captured(int bucket) const {

@@ -39,6 +39,17 @@ class Program {
   void capture(int bucket);
   // REQUIRES: is_captured(bucket).
   void replay(int bucket);
+  // Forgets the captured pieces of a bucket.
+  void release(int bucket);
+
+  // One segment alone, for comparing a replay with the eager run. `replay_segment` REQUIRES:
+  // is_captured(bucket).
+  void replay_segment(int bucket, int segment);
+  void run_segment_eagerly(int bucket, int segment);
+  // Where the storage of a value other than a weight lies. REQUIRES: bound.
+  std::byte* address(int bucket, ValueId storage) const;
+  std::byte* arena() const { return arena_; }
+
   bool is_captured(int bucket) const;  // any thread, like everything below
 
   const Graph& graph() const { return graph_; }
@@ -47,7 +58,9 @@ class Program {
   std::vector<int> bucket_sizes() const;
   int num_pieces() const;
   size_t arena_bytes() const;  // of the largest bucket
+  // Of pieces, and of the calls of the breaks between them.
   size_t captured_bytes() const { return captured_bytes_; }
+  size_t captured_bytes(int bucket) const { return buckets_.at(bucket).captured_bytes; }
   double capture_seconds() const { return capture_seconds_; }
   double plan_seconds() const { return plan_seconds_; }  // splitting, choosing kernels, planning all buckets
 
@@ -70,12 +83,14 @@ class Program {
     Plan plan;
     std::vector<BoundSegment> segments;  // empty until captured
     std::atomic<bool> captured{false};   // any thread
+    std::atomic<size_t> captured_bytes{0};
   };
 
   BoundCall bind_call(const Plan& plan, const PlannedNode& planned) const;
   std::vector<BoundCall> bind_segment(const Plan& plan, const Segment& segment) const;
   void enqueue(const BoundCall& call);
   std::unique_ptr<CapturedGraph> capture_piece(const std::vector<BoundCall>& calls);
+  void replay(const BoundSegment& segment);
   void run_observed(const Plan& plan);
   Tensor tensor(const Plan& plan, const PlannedNode& planned, ValueId id, int input) const;
   void* storage_address(const Plan& plan, const PlannedNode& planned, ValueId id, int input) const;

@@ -82,7 +82,9 @@ CpuBackend::CpuBackend(const CpuBackendOptions& options)
     : isa_(options.isa ? *options.isa : detect_cpu_isa()),
       capabilities_(use_cpu_isa(isa_)),
       pool_(options.num_threads),
-      stream_(pool_) {}
+      stream_(pool_) {
+  capabilities_.features.insert({"whole_extend", "whole_decode"});  // the body of any op can be recorded
+}
 
 std::unique_ptr<DeviceMemory> CpuBackend::allocate(size_t bytes, const std::string& purpose) {
   if (stream_.is_capturing())
