@@ -29,7 +29,8 @@ class ModelExplainer {
   Explanation run() {
     const ModelGraphs graphs = trace_model_graphs(*model_, device_.target(),
                                                   {.quantize_activations = !exact(),
-                                                   .run_passes = mode() != "breakable",
+                                                   .run_extend_passes = mode() != "breakable",
+                                                   .run_decode_passes = mode() != "breakable",
                                                    .disabled_passes = request_.disabled_passes});
     const ModelGraph& traced = select(graphs);
     const Graph& graph = traced.graph;

@@ -24,8 +24,13 @@ void add_model_flags(CLI::App& app, SessionOptions& options) {
   app.add_option("--max-total-tokens", options.max_total_tokens, "tokens in the KV cache");
   app.add_option("--max-running-requests", options.max_running_requests);
   app.add_option("--chunked-prefill-size", options.chunked_prefill_size, "tokens a step; -1: off");
-  app.add_option("--piecewise-cuda-graph-max-tokens", options.graphs.max_prefill_tokens,
-                 "larger steps run eagerly");
+  const char* max_tokens = "--piecewise-cuda-graph-max-tokens";
+  app.add_option_function<int>(
+      max_tokens,
+      [&options, max_tokens](int max) {
+        options.graphs.prefill.max_size = {max, max_tokens, ""};
+      },
+      "larger steps run eagerly");
   app.add_option("--page-size", options.page_size);
   app.add_option("--disable-pass", options.disabled_passes, "graph passes to leave out");
   app.add_option("--chat-template", options.chat_template, "a file, or the template itself");

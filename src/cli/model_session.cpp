@@ -117,11 +117,17 @@ void ModelSession::choose_sizes() {
   max_running_requests_ =
       options_.max_running_requests > 0 ? options_.max_running_requests : kDefaultMaxRunning;
   chunk_ = options_.chunked_prefill_size == 0 ? kDefaultChunk : options_.chunked_prefill_size;
-  if (chunk_ < 0)
-    chunk_ =
-        options_.graphs.max_prefill_tokens > 0 ? options_.graphs.max_prefill_tokens : kUnchunkedStepTokens;
+  const MaybeAsked<int>& max_tokens = options_.graphs.prefill.max_size;
+  if (chunk_ < 0) chunk_ = max_tokens ? max_tokens->value : kUnchunkedStepTokens;
   chunk_ = std::min(chunk_, context_length_);
-  if (options_.graphs.max_prefill_tokens < 0) options_.graphs.max_prefill_tokens = chunk_;
+  const Capabilities& device = backend_->capabilities();
+  graphs_ = resolve_graphs(options_.graphs, {.device = to_string(backend_->device()),
+                                             .whole_extend = captures_whole(device, StepKind::kExtend),
+                                             .whole_decode = captures_whole(device, StepKind::kDecode),
+                                             .context_length = context_length_,
+                                             .max_step_tokens = chunk_,
+                                             .max_running_requests = max_running_requests_,
+                                             .quantizes_activations = !exact()});
 }
 
 void ModelSession::choose_kv_capacity() {
@@ -138,21 +144,12 @@ void ModelSession::choose_kv_capacity() {
 GraphRunnerOptions ModelSession::runner_options() const {
   GraphRunnerOptions runner;
   runner.graphs.quantize_activations = !exact();
-  runner.graphs.run_passes = options_.graphs.prefill != GraphMode::kBreakable;
   runner.graphs.disabled_passes = options_.disabled_passes;
   runner.max_tokens_per_step = std::max(chunk_, max_running_requests_);
-  runner.max_graph_tokens = options_.graphs.max_prefill_tokens;
-  runner.extend_sizes = options_.graphs.prefill_sizes;
-  runner.decode_sizes = options_.graphs.decode_sizes;
-  runner.default_max_decode =
-      options_.graphs.max_decode_size > 0 ? options_.graphs.max_decode_size : kDefaultMaxRunning;
   runner.max_sequences = max_running_requests_;
   runner.max_context = context_length_;
   runner.num_pages = static_cast<int>(max_total_tokens_ / options_.page_size);
-  runner.capture_extend = options_.graphs.prefill != GraphMode::kDisabled;
-  runner.capture_decode = options_.graphs.decode != GraphMode::kDisabled;
-  runner.pad_decode = options_.graphs.pad_decode;
-  runner.whole_extend = options_.graphs.prefill == GraphMode::kFull;
+  apply(graphs_, runner);
   return runner;
 }
 
@@ -237,6 +234,7 @@ RenderChat ModelSession::chat_renderer() const {
 }
 
 void ModelSession::log_summary() const {
+  for (const std::string& line : table_lines(graphs_.table)) spdlog::info("{}", line);
   const GraphRunner::Memory memory = runner_->memory();
   const ModelGraph& extend = runner_->graphs().extend;
   constexpr double kMiB = 1 << 20;
@@ -253,7 +251,7 @@ void ModelSession::log_summary() const {
   spdlog::info(
       "graph extend: {} nodes in {} pieces, traced in {:.1f} ms; {} buckets to capture; arena {:.1f} MiB",
       extend.graph.nodes.size(), runner_->extend().num_pieces(), extend.trace_milliseconds,
-      runner_->num_buckets(), memory.arena_bytes / kMiB);
+      runner_->captures().totals().buckets, memory.arena_bytes / kMiB);
 }
 
 std::unique_ptr<Engine> ModelSession::make_engine() {
@@ -266,9 +264,7 @@ std::unique_ptr<Engine> ModelSession::make_engine() {
 
 Json ModelSession::program_info() const {
   Json info = description_;
-  info["num_captured"] = runner_->num_captured();
-  info["graph_bytes"] = runner_->memory().graph_bytes;
-  info["capture_seconds"] = runner_->capture_seconds();
+  info.update(describe_captures(*runner_));
   info["load_seconds"] = load_seconds_;
   return info;
 }
@@ -276,8 +272,9 @@ Json ModelSession::program_info() const {
 void ModelSession::capture_all() {
   LoadBar bar("capturing", options_.show_progress);
   do {
-    bar.show(runner_->num_captured(), runner_->num_buckets());
-  } while (runner_->capture_next());
+    const CaptureSchedule::Totals totals = runner_->captures().totals();
+    bar.show(totals.buckets - totals.waiting, totals.buckets);
+  } while (runner_->work_while_idle());
   bar.finish();
 }
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/options.h"
+#include "cli/graph_table.h"
 #include "cli/platform.h"
 #include "engine/engine.h"
 #include "formats/json.h"
@@ -31,7 +31,7 @@ struct SessionOptions {
   int max_running_requests = -1;
   int chunked_prefill_size = 0;  // 0: default, -1: off
   int page_size = -1;
-  GraphFlags graphs;
+  GraphRequest graphs;
   std::vector<std::string> disabled_passes;
   EngineOptions engine;  // its scheduler's chunk is set by the session
   bool show_progress = true;
@@ -50,8 +50,10 @@ class ModelSession {
   void load();
   // Makes an engine over the runner; not started. REQUIRES: loaded; one engine at a time.
   std::unique_ptr<Engine> make_engine();
-  // Captures every bucket now instead of in idle gaps.
+  // Captures every bucket that the budget has room for now instead of in idle gaps.
   void capture_all();
+  // The graph flags as they are in force.
+  const ResolvedGraphs& graphs() const { return graphs_; }
 
   const SessionOptions& options() const { return options_; }
   const ModelFiles& files() const { return files_; }
@@ -99,6 +101,7 @@ class ModelSession {
   int64_t max_total_tokens_ = 0;
   int max_running_requests_ = 0;
   int chunk_ = 0;
+  ResolvedGraphs graphs_;
   double load_seconds_ = 0.0;
   Json description_;  // of the programs, made once they are loaded
 };

@@ -50,8 +50,10 @@ Status check_keys(const ServeOptions& options) {
 Status resolve(ServeCommandLine& line) {
   if (Status status = check_extras(line.app); !status.ok()) return status;
   if (Status status = resolve_others(line.others, line.options); !status.ok()) return status;
-  if (Status status = resolve_graphs(line.graphs, line.options.graphs, line.options.notes); !status.ok())
-    return status;
+  auto graphs = merge_graph_flags(line.graphs);
+  if (!graphs.ok()) return graphs.status();
+  line.options.graphs = *std::move(graphs);
+  note_compiler(line.options.graphs, line.options.notes);
   if (Status status = check_quantization(line.options.quantization); !status.ok()) return status;
   return check_keys(line.options);
 }

@@ -6,24 +6,10 @@
 #include <vector>
 
 #include "base/status.h"
+#include "cli/graph_request.h"
 #include "formats/json.h"
 
 namespace musaic {
-
-// How the steps of one phase run.
-enum class GraphMode { kFull, kPiecewise, kBreakable, kDisabled };
-
-// The flags about captured programs, both generations of them resolved into one.
-struct GraphFlags {
-  GraphMode decode = GraphMode::kFull;
-  GraphMode prefill = GraphMode::kPiecewise;
-  std::vector<int> decode_sizes;   // sequences; empty: the default list
-  int max_decode_size = -1;        // -1: default
-  std::vector<int> prefill_sizes;  // tokens; empty: the default list
-  int max_prefill_tokens = -1;     // -1: default; a longer step runs eagerly
-  bool pad_decode = true;          // a batch between two sizes runs in the larger one
-  bool debug = false;
-};
 
 // Everything that `musaic serve` can be told. -1 or empty: the default, which the device and the model
 // decide.
@@ -58,7 +44,7 @@ struct ServeOptions {
   double watchdog_timeout_seconds = 300.0;
 
   // Programs and the processor.
-  GraphFlags graphs;
+  GraphRequest graphs;
   std::vector<std::string> disabled_passes;
   std::vector<std::string> plugins;  // shared libraries with ops
   std::string cpu_isa;               // empty: the best that the processor has

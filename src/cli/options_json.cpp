@@ -3,20 +3,6 @@
 namespace musaic {
 namespace {
 
-const char* mode_name(GraphMode mode) {
-  switch (mode) {
-    case GraphMode::kFull:
-      return "full";
-    case GraphMode::kPiecewise:
-      return "piecewise";
-    case GraphMode::kBreakable:
-      return "breakable";
-    case GraphMode::kDisabled:
-      return "disabled";
-  }
-  return "";
-}
-
 template <class Number>
 Json given(Number value) {
   return value < 0 ? Json() : Json(value);
@@ -24,20 +10,6 @@ Json given(Number value) {
 
 Json given(const std::string& text) {
   return text.empty() ? Json() : Json(text);
-}
-Json given(const std::vector<int>& list) {
-  return list.empty() ? Json() : Json(list);
-}
-
-Json graph_config(const GraphFlags& graphs) {
-  return {{"decode",
-           {{"backend", mode_name(graphs.decode)},
-            {"bs", given(graphs.decode_sizes)},
-            {"max_bs", given(graphs.max_decode_size)}}},
-          {"prefill",
-           {{"backend", mode_name(graphs.prefill)},
-            {"bs", given(graphs.prefill_sizes)},
-            {"max_bs", given(graphs.max_prefill_tokens)}}}};
 }
 
 }  // namespace
@@ -68,9 +40,6 @@ Json to_json(const ServeOptions& options) {
           {"enable_deterministic_inference", options.enable_deterministic_inference},
           {"random_seed", options.random_seed ? Json(*options.random_seed) : Json()},
           {"watchdog_timeout", options.watchdog_timeout_seconds},
-          {"cuda_graph_config", graph_config(options.graphs)},
-          {"disable_cuda_graph_padding", !options.graphs.pad_decode},
-          {"debug_cuda_graph", options.graphs.debug},
           {"disable_pass", options.disabled_passes},
           {"plugin", options.plugins},
           {"cpu_isa", given(options.cpu_isa)},

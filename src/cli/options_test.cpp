@@ -37,7 +37,7 @@ TEST(ServeOptions, HaveDefaultsWithoutFlags) {
   EXPECT_EQ(options.chunked_prefill_size, 0);
   EXPECT_EQ(options.schedule_policy, "fcfs");
   EXPECT_TRUE(options.enable_metrics);
-  EXPECT_EQ(options.graphs.prefill, GraphMode::kPiecewise);
+  EXPECT_FALSE(options.graphs.prefill.mode);
   EXPECT_TRUE(options.notes.empty());
   EXPECT_FALSE(options.show_help);
 }
@@ -59,10 +59,9 @@ TEST(ServeOptions, TakeThePullRequestsOwnCommand) {
   EXPECT_EQ(options.mem_fraction_static, 0.5);
   EXPECT_TRUE(options.disable_overlap_schedule);
   EXPECT_TRUE(options.disable_radix_cache);
-  EXPECT_EQ(options.graphs.decode_sizes.size(), 16u);
-  EXPECT_EQ(options.graphs.decode_sizes.back(), 16);
+  EXPECT_EQ(options.graphs.decode.sizes->value.size(), 16u);
   EXPECT_EQ(options.chunked_prefill_size, -1);
-  EXPECT_EQ(options.graphs.max_prefill_tokens, 2048);
+  EXPECT_EQ(options.graphs.prefill.max_size->value, 2048);
   EXPECT_THAT(options.notes, ElementsAre(HasSubstr("--attention-backend fa3"),
                                          HasSubstr("--piecewise-cuda-graph-compiler inductor")));
 }
@@ -76,7 +75,7 @@ TEST(ServeOptions, TakeAValueAfterAnEqualsSign) {
 
 TEST(ServeOptions, TakeTheLastOfARepeatedFlag) {
   EXPECT_EQ(parse("--port 1 --port 2").port, 2);
-  EXPECT_THAT(parse("--cuda-graph-bs 1 2 --cuda-graph-bs 4 8").graphs.decode_sizes,
+  EXPECT_THAT(parse("--cuda-graph-bs 1 2 --cuda-graph-bs 4 8").graphs.decode.sizes->value,
               testing::IsSupersetOf({4, 8}));
 }
 
@@ -98,42 +97,6 @@ TEST(ServeOptions, TakeEveryFlagOfOurOwn) {
   EXPECT_FALSE(options.enable_metrics);
 }
 
-TEST(ServeOptions, ResolveTheOldGraphFlags) {
-  EXPECT_EQ(parse("--disable-cuda-graph").graphs.decode, GraphMode::kDisabled);
-  EXPECT_EQ(parse("--disable-cuda-graph").graphs.prefill, GraphMode::kDisabled);
-  EXPECT_EQ(parse("--disable-cuda-graph --enforce-piecewise-cuda-graph").graphs.prefill,
-            GraphMode::kPiecewise);
-  EXPECT_EQ(parse("--disable-piecewise-cuda-graph").graphs.prefill, GraphMode::kDisabled);
-  EXPECT_EQ(parse("--disable-piecewise-cuda-graph").graphs.decode, GraphMode::kFull);
-  EXPECT_FALSE(parse("--disable-cuda-graph-padding").graphs.pad_decode);
-  EXPECT_EQ(parse("--cuda-graph-max-bs 32").graphs.max_decode_size, 32);
-  EXPECT_THAT(parse("--piecewise-cuda-graph-tokens 64 16 16").graphs.prefill_sizes, ElementsAre(16, 64));
-}
-
-TEST(ServeOptions, LetTheNewGraphFlagsWinOverTheOldOnes) {
-  const GraphFlags graphs =
-      parse(
-          "--disable-cuda-graph --cuda-graph-backend-decode breakable --cuda-graph-backend-prefill "
-          "tc_piecewise "
-          "--cuda-graph-bs 1 --cuda-graph-bs-decode 2 4 --cuda-graph-max-bs-prefill 99 --debug-cuda-graph")
-          .graphs;
-  EXPECT_EQ(graphs.decode, GraphMode::kBreakable);
-  EXPECT_EQ(graphs.prefill, GraphMode::kPiecewise);
-  EXPECT_THAT(graphs.decode_sizes, ElementsAre(2, 4));
-  EXPECT_EQ(graphs.max_prefill_tokens, 99);
-  EXPECT_TRUE(graphs.debug);
-}
-
-TEST(ServeOptions, LetTheGraphConfigWinOverAll) {
-  const GraphFlags graphs =
-      parse(
-          R"(--cuda-graph-backend-decode full --cuda-graph-config {"decode":{"backend":"disabled","bs":null},"prefill":{"bs":[8,4],"max_bs":512}})")
-          .graphs;
-  EXPECT_EQ(graphs.decode, GraphMode::kDisabled);
-  EXPECT_THAT(graphs.prefill_sizes, ElementsAre(4, 8));
-  EXPECT_EQ(graphs.max_prefill_tokens, 512);
-}
-
 TEST(ServeOptions, SuggestTheNearestNameOfAnUnknownFlag) {
   EXPECT_EQ(refused("--chunked-prefil-size 5"),
             "unknown flag --chunked-prefil-size; did you mean --chunked-prefill-size?");
@@ -149,10 +112,6 @@ TEST(ServeOptions, SayWhatWasExpectedForAWrongValue) {
   EXPECT_THAT(refused("--schedule-policy best"),
               testing::AllOf(HasSubstr("--schedule-policy"), HasSubstr("lpm")));
   EXPECT_THAT(refused("--cuda-graph-bs 1 0"), HasSubstr("--cuda-graph-bs"));
-  EXPECT_THAT(refused("--cuda-graph-backend-decode fast"), HasSubstr("expected one of full"));
-  EXPECT_THAT(refused("--cuda-graph-config {"), HasSubstr("expected a JSON object"));
-  EXPECT_THAT(refused(R"(--cuda-graph-config {"verify":{}})"), HasSubstr("expected decode or prefill"));
-  EXPECT_THAT(refused(R"(--cuda-graph-config {"decode":{"bs":[0]}})"), HasSubstr("decode.bs"));
   EXPECT_THAT(refused("--chunked-prefill-size -2"), HasSubstr("--chunked-prefill-size"));
 }
 
@@ -176,7 +135,6 @@ TEST(ServeOptions, ShowThemselvesUnderSglangsNames) {
   EXPECT_EQ(json["chunked_prefill_size"], -1);
   EXPECT_EQ(json["page_size"], 32);
   EXPECT_TRUE(json["max_total_tokens"].is_null());
-  EXPECT_EQ(json["cuda_graph_config"]["decode"]["bs"], Json::array({1, 2}));
   EXPECT_EQ(json["tp_size"], 1);
 }
 

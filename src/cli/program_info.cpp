@@ -1,5 +1,7 @@
 #include "cli/program_info.h"
 
+#include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 #include <string>
@@ -52,6 +54,41 @@ Json describe_program(const ModelGraph& graph, const Program& program) {
           {"buckets", std::move(buckets)}};
 }
 
+Json names_of(const std::vector<BucketStatus>& buckets, BucketState state) {
+  Json names = Json::array();
+  for (const BucketStatus& bucket : buckets) {
+    if (bucket.state == state) names.push_back({{"graph", bucket.graph}, {"size", bucket.size}});
+  }
+  return names;
+}
+
+// JSON has no infinity.
+Json finite(double number) {
+  return std::isfinite(number) ? Json(number) : Json("inf");
+}
+
+Json describe_verifier(const GraphVerifier& verifier) {
+  Json findings = Json::array();
+  for (const VerifyFinding& finding : verifier.findings()) {
+    Json pieces = Json::array();
+    for (const VerifyFinding::Piece& piece : finding.pieces) {
+      pieces.push_back({{"piece", piece.name},
+                        {"value", piece.difference.value},
+                        {"largest_difference", finite(piece.difference.largest)}});
+    }
+    findings.push_back({{"graph", finding.graph},
+                        {"bucket", finding.bucket},
+                        {"step", finding.step},
+                        {"value", finding.whole.value},
+                        {"largest_difference", finite(finding.whole.largest)},
+                        {"pieces", std::move(pieces)}});
+  }
+  return {{"share", verifier.share()},
+          {"tolerance", verifier.tolerance()},
+          {"verified_steps", verifier.num_verified_steps()},
+          {"differences", std::move(findings)}};
+}
+
 }  // namespace
 
 Json describe_programs(const GraphRunner& runner) {
@@ -65,8 +102,30 @@ Json describe_programs(const GraphRunner& runner) {
             {"mapped_weight_bytes", memory.mapped_weight_bytes},
             {"kv_bytes_reserved", memory.kv_bytes},
             {"arena_bytes", memory.arena_bytes},
-            {"io_bytes", memory.io_bytes}}},
-          {"num_buckets", runner.num_buckets()}};
+            {"io_bytes", memory.io_bytes}}}};
+}
+
+Json describe_captures(const GraphRunner& runner) {
+  const CaptureSchedule::Totals totals = runner.captures().totals();
+  const std::vector<BucketStatus> buckets = runner.captures().list();
+  std::map<std::string_view, int> states;
+  for (BucketState state :
+       {BucketState::kWaiting, BucketState::kCaptured, BucketState::kOverBudget, BucketState::kQuarantined}) {
+    states[name(state)] =
+        static_cast<int>(std::count_if(buckets.begin(), buckets.end(), [state](const BucketStatus& bucket) {
+          return bucket.state == state;
+        }));
+  }
+  const size_t budget = runner.captures().budget_bytes();
+  return {{"num_buckets", totals.buckets},
+          {"num_captured", totals.captured},
+          {"graph_bytes", totals.bytes},
+          {"capture_seconds", totals.seconds},
+          {"graph_memory_budget", budget == SIZE_MAX ? Json() : Json(budget)},
+          {"bucket_states", states},
+          {"over_memory_budget", names_of(buckets, BucketState::kOverBudget)},
+          {"quarantined", names_of(buckets, BucketState::kQuarantined)},
+          {"verify", describe_verifier(runner.verifier())}};
 }
 
 }  // namespace musaic

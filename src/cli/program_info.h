@@ -6,7 +6,10 @@
 namespace musaic {
 
 // What the runner's programs are: graphs, passes, pieces, buckets with their arena, memory. Changes no more
-// after load, but for the capture state that `captured` tells.
+// after load.
 Json describe_programs(const GraphRunner& runner);
+// What changes: buckets by state, what the budget dropped, memory and time of captures, what verification
+// has found. Any thread.
+Json describe_captures(const GraphRunner& runner);
 
 }  // namespace musaic

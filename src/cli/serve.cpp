@@ -92,6 +92,9 @@ Json resolved_flags(const ServeOptions& serve, ModelSession& session) {
   flags["max_running_requests"] = limits.max_sequences;
   flags["page_size"] = limits.page_size;
   flags["device"] = to_string(session.backend().device());
+  flags["cuda_graph_config"] = graph_config_json(session.graphs());
+  flags["disable_cuda_graph_padding"] = !session.graphs().pad_decode;
+  flags["graph_settings"] = to_json(session.graphs().table);
   return flags;
 }
 
@@ -184,6 +187,7 @@ int run_serve(Platform& platform, int argc, char** argv) {
   Server server(server_context(serve, session, *engine), server_options(serve, platform));
   if (const Status status = server.listen(); !status.ok()) fail_load("{}", status.message());
   session.log_summary();  // before the engine's thread, which owns the runner from then on
+  if (session.graphs().capture == CaptureTime::kEager) session.capture_all();
   engine->start();
   server.set_ready();
   print_welcome(server.url(), served_name(serve, session), session.tokenizer() != nullptr);

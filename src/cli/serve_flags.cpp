@@ -127,7 +127,7 @@ ServeCommandLine::ServeCommandLine()
   add_model_group(app, options);
   add_server_group(app, options, others);
   add_schedule_group(app, options);
-  add_graph_flags(app, graphs, options.graphs);
+  add_graph_flags(app, graphs);
   add_processor_group(app, options);
   add_other_flags(app, others);
 }

@@ -7,15 +7,6 @@
 
 namespace musaic {
 
-// What the graph flags say before they are resolved. Empty, -1 or false: not given.
-struct GraphArguments {
-  bool disable_all = false, disable_decode = false, disable_prefill = false, disable_piecewise = false;
-  bool enforce_piecewise = false, disable_padding = false;
-  std::string compiler, decode_backend, prefill_backend, config;
-  std::vector<int> sizes, decode_sizes, prefill_sizes, piecewise_tokens;
-  int max_size = -1, max_decode = -1, max_prefill = -1, piecewise_max_tokens = -1;
-};
-
 // Flags of SGLang whose thing Musaic does otherwise, and flags of what it does not do yet.
 struct OtherArguments {
   std::string attention_backend, prefill_attention_backend, decode_attention_backend, sampling_backend,
@@ -69,11 +60,11 @@ struct ServeCommandLine {
   CLI::App app;
 };
 
-void add_graph_flags(CLI::App& app, GraphArguments& graphs, GraphFlags& resolved);
+void add_graph_flags(CLI::App& app, GraphArguments& graphs);
 void add_other_flags(CLI::App& app, OtherArguments& others);
 
-// Both generations into one: JSON before flags a phase before flags for all before defaults.
-Status resolve_graphs(const GraphArguments& given, GraphFlags& resolved, std::vector<std::string>& notes);
+// What is used instead of the compiler that was named.
+void note_compiler(const GraphRequest& request, std::vector<std::string>& notes);
 Status resolve_others(const OtherArguments& given, ServeOptions& options);
 
 }  // namespace musaic

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,6 +22,9 @@ struct MetricsSnapshot {
   uint64_t retracted_requests = 0;
   double capture_seconds = 0.0;
   int64_t graph_bytes = 0;
+  std::map<std::string, int> buckets;  // by state: waiting, captured, over_memory_budget, quarantined
+  uint64_t verified_steps = 0;         // run again eagerly and compared
+  uint64_t verify_differences = 0;
   std::vector<StepCount> steps;
 };
 

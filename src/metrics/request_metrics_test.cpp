@@ -35,6 +35,21 @@ TEST(RequestMetrics, SpreadsTokensThatCameTogetherOverTheirGap) {
                               ",le=\"0.08\"} 0\n"));
 }
 
+TEST(RequestMetrics, ShowsBucketsByStateAndWhatVerificationFound) {
+  const RequestMetrics metrics("tiny");
+  MetricsSnapshot snapshot;
+  snapshot.buckets = {{"captured", 5}, {"quarantined", 1}};
+  snapshot.verified_steps = 9;
+  snapshot.verify_differences = 1;
+  const std::string text = metrics.render(snapshot);
+  EXPECT_THAT(
+      text,
+      HasSubstr("musaic:graph_buckets{engine_type=\"unified\",model_name=\"tiny\",state=\"quarantined\","
+                "tp_rank=\"0\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr(line("musaic:graph_verified_steps_total", "", "9")));
+  EXPECT_THAT(text, HasSubstr(line("musaic:graph_verify_differences_total", "", "1")));
+}
+
 TEST(RequestMetrics, ShowsStepsByPhaseModeBucketAndReason) {
   const RequestMetrics metrics("tiny");
   MetricsSnapshot snapshot;

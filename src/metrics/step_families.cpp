@@ -93,6 +93,20 @@ void add_graph_passes(const MetricsSnapshot& snapshot, const Labels& labels, Fam
                  all > 0 ? replayed / all : 0);
 }
 
+void add_buckets(const MetricsSnapshot& snapshot, const Labels& labels, Families& families) {
+  MetricFamily buckets = family("musaic:graph_buckets", "Buckets of programs by state", MetricType::Gauge);
+  for (const auto& [state, count] : snapshot.buckets) {
+    Labels own = labels;
+    own["state"] = state;
+    buckets.metric.push_back(series(own, MetricType::Gauge, count));
+  }
+  families.add(std::move(buckets));
+  families.counter("musaic:graph_verified_steps_total", "Replayed steps that were compared with an eager run",
+                   static_cast<double>(snapshot.verified_steps));
+  families.counter("musaic:graph_verify_differences_total", "Replays that differed from their eager run",
+                   static_cast<double>(snapshot.verify_differences));
+}
+
 }  // namespace
 
 std::vector<MetricFamily> snapshot_families(const MetricsSnapshot& snapshot, const Labels& labels) {
@@ -114,6 +128,7 @@ std::vector<MetricFamily> snapshot_families(const MetricsSnapshot& snapshot, con
   families.gauge("musaic:capture_seconds", "Time spent in capturing programs", snapshot.capture_seconds);
   families.gauge("musaic:graph_bytes", "Memory of captured programs",
                  static_cast<double>(snapshot.graph_bytes));
+  add_buckets(snapshot, labels, families);
   add_graph_passes(snapshot, labels, families);
   add_steps(snapshot, labels, families);
   return families.take();

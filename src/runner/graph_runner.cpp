@@ -1,8 +1,6 @@
 #include "runner/graph_runner.h"
 
 #include <algorithm>
-#include <chrono>
-#include <cstring>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -11,43 +9,60 @@
 namespace musaic {
 namespace {
 
-constexpr int kMaxHeadRows = 64;  // of logits at a time: 64 × vocabulary of floats
-
-std::vector<int> extend_sizes(const GraphRunnerOptions& options) {
-  std::vector<int> sizes = options.extend_sizes;
-  if (sizes.empty()) sizes = extend_buckets(std::min(options.max_graph_tokens, options.max_tokens_per_step));
-  std::sort(sizes.begin(), sizes.end());
-  std::erase_if(sizes, [&](int size) { return size < 1 || size > options.max_tokens_per_step; });
-  if (sizes.empty() || sizes.back() < options.max_tokens_per_step)
-    sizes.push_back(options.max_tokens_per_step);
-  return sizes;
-}
-
 size_t vocab_size(const ModelGraphs& graphs) {
   const Graph& head = graphs.head.graph;
   return static_cast<size_t>(head.values[head.output("logits")].meta.dim(-1).constant());
 }
 
+// The options as the device can keep them: passes follow the modes.
+GraphRunnerOptions settle(GraphRunnerOptions options, const Capabilities& capabilities) {
+  options.extend_mode = safe_mode(options.extend_mode, StepKind::kExtend, capabilities);
+  options.decode_mode = safe_mode(options.decode_mode, StepKind::kDecode, capabilities);
+  options.graphs.run_extend_passes = options.extend_mode != GraphMode::kBreakable;
+  options.graphs.run_decode_passes = options.decode_mode != GraphMode::kBreakable;
+  return options;
+}
+
 }  // namespace
+
+GraphRunner::Ladder GraphRunner::extend_ladder(const GraphRunnerOptions& options) {
+  const int largest = options.max_tokens_per_step;
+  Ladder sizes;
+  sizes.captured = options.extend_sizes.empty() ? extend_buckets(std::min(options.max_graph_tokens, largest))
+                                                : options.extend_sizes;
+  std::sort(sizes.captured.begin(), sizes.captured.end());
+  const int limit = std::min(options.max_graph_tokens, largest);
+  std::erase_if(sizes.captured, [limit](int size) { return size < 1 || size > limit; });
+  sizes.planned = sizes.captured;
+  if (sizes.planned.empty() || sizes.planned.back() < largest) sizes.planned.push_back(largest);
+  return sizes;
+}
+
+GraphRunner::Ladder GraphRunner::decode_ladder(const GraphRunnerOptions& options) {
+  Ladder sizes;
+  sizes.captured = decode_buckets(options.decode_sizes, options.default_max_decode, options.max_sequences);
+  sizes.planned = sizes.captured;
+  if (sizes.planned.empty() || sizes.planned.back() < options.max_sequences)
+    sizes.planned.push_back(options.max_sequences);
+  return sizes;
+}
 
 GraphRunner::GraphRunner(const Model& model, const Target& target, Backend& backend,
                          GraphRunnerOptions options)
     : backend_(backend),
-      options_(std::move(options)),
+      options_(settle(std::move(options), target.capabilities)),
       graphs_(trace_model_graphs(model, target, options_.graphs)),
-      extend_sizes_(extend_sizes(options_)),
-      decode_sizes_(
-          decode_buckets(options_.decode_sizes, options_.default_max_decode, options_.max_sequences)),
+      extend_sizes_(extend_ladder(options_)),
+      decode_sizes_(decode_ladder(options_)),
       head_sizes_(head_buckets()),
-      extend_(graphs_.extend.graph, target, backend, options_.whole_extend),
-      decode_(graphs_.decode.graph, target, backend, /*whole=*/true),
+      extend_(graphs_.extend.graph, target, backend, options_.extend_mode == GraphMode::kFull),
+      decode_(graphs_.decode.graph, target, backend, options_.decode_mode == GraphMode::kFull),
       head_(graphs_.head.graph, target, backend, /*whole=*/true),
       logprobs_(graphs_.logprobs.graph, target, backend, /*whole=*/true),
       buffers_(backend),
-      weights_(backend) {
-  if (decode_sizes_.empty() || decode_sizes_.back() < options_.max_sequences) {
-    decode_sizes_.push_back(options_.max_sequences);
-  }
+      weights_(backend),
+      captures_(options_.graph_memory_budget),
+      verifier_(backend, options_.verify_share) {
   const int page_size = model.cache().page_size;
   limits_ = {.max_tokens_per_step = options_.max_tokens_per_step,
              .max_sequences = options_.max_sequences,
@@ -60,6 +75,7 @@ GraphRunner::GraphRunner(const Model& model, const Target& target, Backend& back
             {"hidden_rows", std::max(options_.max_tokens_per_step, options_.max_sequences)},
             {"slots", options_.max_sequences}};
   add_buckets();
+  plan_captures();
 }
 
 DimBindings GraphRunner::bindings(int tokens, int sequences) const {
@@ -76,9 +92,9 @@ DimBindings GraphRunner::head_bindings(const DimBindings& base, int rows) {
 }
 
 void GraphRunner::add_buckets() {
-  for (int size : extend_sizes_)
+  for (int size : extend_sizes_.planned)
     weights_.request(graphs_.extend.graph, extend_.add_bucket(size, bindings(size, options_.max_sequences)));
-  for (int size : decode_sizes_)
+  for (int size : decode_sizes_.planned)
     weights_.request(graphs_.decode.graph, decode_.add_bucket(size, bindings(size, size)));
   for (int size : head_sizes_) {
     weights_.request(graphs_.head.graph, head_.add_bucket(size, head_bindings(fixed_, size)));
@@ -86,10 +102,21 @@ void GraphRunner::add_buckets() {
   }
 }
 
+// What every step needs comes first, what few ask for last.
+void GraphRunner::plan_captures() {
+  const bool extend = options_.extend_mode != GraphMode::kDisabled;
+  const bool decode = options_.decode_mode != GraphMode::kDisabled;
+  if (extend || decode) captures_.add(head_, head_sizes_);
+  if (decode) captures_.add(decode_, decode_sizes_.captured);
+  if (extend) captures_.add(extend_, extend_sizes_.captured);
+  if (extend || decode) captures_.add(logprobs_, head_sizes_);
+}
+
 void GraphRunner::load(const WeightReader& reader, int num_threads, const LoadProgress& progress) {
   weights_.load(reader, num_threads, progress);
   const DimBindings largest = head_bindings(
-      bindings(std::max(extend_sizes_.back(), decode_sizes_.back()), options_.max_sequences), kMaxHeadRows);
+      bindings(std::max(extend_sizes_.planned.back(), decode_sizes_.planned.back()), options_.max_sequences),
+      kMaxHeadRows);
   for (const ModelGraph* graph : {&graphs_.extend, &graphs_.decode, &graphs_.head, &graphs_.logprobs}) {
     buffers_.add(graph->graph, largest);
   }
@@ -100,177 +127,52 @@ void GraphRunner::load(const WeightReader& reader, int num_threads, const LoadPr
   for (Program* program : {&extend_, &decode_, &head_, &logprobs_}) {
     program->bind(buffers_.addresses(), weights_, arena_->data());
   }
-  step_writer_.emplace(backend_, buffers_, std::max(extend_sizes_.back(), decode_sizes_.back()),
+  step_writer_.emplace(backend_, buffers_,
+                       std::max(extend_sizes_.planned.back(), decode_sizes_.planned.back()),
                        options_.max_sequences, static_cast<int>(fixed_.at("max_pages")), limits_.page_size);
   head_writer_.emplace(backend_, buffers_, kMaxHeadRows);
 }
 
-bool GraphRunner::capture_next() {
-  const auto capture_largest = [this](Program& program, const std::vector<int>& sizes, int limit) {
-    for (auto size = sizes.rbegin(); size != sizes.rend(); ++size) {
-      if (*size > limit || program.is_captured(*size)) continue;
-      capture(program, *size);
-      return true;
-    }
-    return false;
-  };
-  if (options_.capture_decode && capture_largest(head_, head_sizes_, kMaxHeadRows)) return true;
-  if (options_.capture_decode && capture_largest(logprobs_, head_sizes_, kMaxHeadRows)) return true;
-  if (options_.capture_decode && capture_largest(decode_, decode_sizes_, options_.max_sequences)) return true;
-  return options_.capture_extend && capture_largest(extend_, extend_sizes_, options_.max_graph_tokens);
-}
-
 bool GraphRunner::work_while_idle() {
-  if (!capture_next()) return false;
-  if (num_captured_ == num_buckets()) {
-    spdlog::info("captured {} buckets in {:.1f} ms, {:.1f} MiB", num_buckets(), capture_seconds() * 1e3,
-                 static_cast<double>(memory().graph_bytes) / (1 << 20));
-  }
-  return true;
+  if (captures_.capture_next()) return true;
+  if (!has_announced_captures_) announce_captures();
+  has_announced_captures_ = true;
+  return false;
 }
 
-int GraphRunner::num_buckets() const {
-  const auto extend = std::count_if(extend_sizes_.begin(), extend_sizes_.end(),
-                                    [&](int size) { return size <= options_.max_graph_tokens; });
-  return static_cast<int>((options_.capture_extend ? extend : 0) +
-                          (options_.capture_decode ? decode_sizes_.size() + 2 * head_sizes_.size() : 0));
+void GraphRunner::announce_captures() const {
+  constexpr double kMiB = 1 << 20;
+  const CaptureSchedule::Totals totals = captures_.totals();
+  spdlog::info("captured {} of {} buckets in {:.1f} ms, {:.1f} MiB", totals.captured, totals.buckets,
+               totals.seconds * 1e3, static_cast<double>(totals.bytes) / kMiB);
+  const std::string dropped = names_in_state(captures_.list(), BucketState::kOverBudget);
+  if (dropped.empty()) return;
+  spdlog::warn(
+      "--graph-memory-budget {:.1f} MiB has no room for the buckets {}: their steps run in the next larger "
+      "captured bucket of at most twice the size, else eagerly",
+      static_cast<double>(captures_.budget_bytes()) / kMiB, dropped);
 }
 
-void GraphRunner::capture(Program& program, int bucket) {
-  program.capture(bucket);
-  ++num_captured_;
+std::string_view GraphRunner::why_eager(StepKind kind, int tokens, int bucket) const {
+  const bool decode = kind == StepKind::kDecode;
+  if ((decode ? options_.decode_mode : options_.extend_mode) == GraphMode::kDisabled)
+    return "graphs_disabled";
+  if (force_eager_) return "forced_eager";
+  const std::vector<int>& captured = (decode ? decode_sizes_ : extend_sizes_).captured;
+  if (captured.empty() || bucket > captured.back())
+    return decode ? "above_max_graph_batch" : "above_max_graph_tokens";
+  if (decode && !options_.pad_decode && bucket != tokens) return "padding_disabled";
+  return "";
 }
 
 StepChoice GraphRunner::choose(StepKind kind, int tokens) const {
   const bool decode = kind == StepKind::kDecode;
-  const auto& sizes = decode ? decode_sizes_ : extend_sizes_;
+  const std::vector<int>& sizes = (decode ? decode_sizes_ : extend_sizes_).planned;
   const int bucket = bucket_for(sizes, tokens);
   CHECK(bucket > 0, "a step of {} tokens is above the limit of {}", tokens, sizes.back());
-  if (!(decode ? options_.capture_decode : options_.capture_extend))
-    return {bucket, false, "graphs_disabled"};
-  if (force_eager_) return {bucket, false, "forced_eager"};
-  if (!decode && bucket > options_.max_graph_tokens) return {bucket, false, "above_max_graph_tokens"};
-  if (decode && !options_.pad_decode && bucket != tokens) return {bucket, false, "padding_disabled"};
-  return {bucket, true, "bucket"};
-}
-
-void GraphRunner::run_program(Program& program, int bucket, bool replay) {
-  if (!replay) return program.run_eagerly(bucket);
-  if (!program.is_captured(bucket)) capture(program, bucket);
-  program.replay(bucket);
-}
-
-// A new sequence's penalties start from its own past, not from the slot's last owner.
-void GraphRunner::prepare_slots(const Batch& batch) {
-  const size_t row_bytes = static_cast<size_t>(limits_.vocab_size) * sizeof(int32_t);
-  for (const BatchSequence& sequence : batch.sequences) {
-    if (!sequence.reset_slot || !has_penalties(sequence.sampling)) continue;
-    int32_t* row =
-        buffers_.get<int32_t>("token_counts") + static_cast<size_t>(sequence.slot) * limits_.vocab_size;
-    std::vector<int32_t> counts(limits_.vocab_size, 0);
-    for (TokenId token : sequence.output_tokens) ++counts[token];
-    backend_.copy_to_device(row, counts.data(), row_bytes, backend_.stream());
-  }
-}
-
-StepRecord GraphRunner::run_body(const Batch& batch) {
-  const int tokens = batch.num_tokens();
-  const StepChoice choice = choose(batch.kind, tokens);
-  step_writer_->write(batch);
-  run_program(batch.kind == StepKind::kDecode ? decode_ : extend_, choice.bucket, choice.replay);
-  return {.kind = batch.kind,
-          .replayed = choice.replay,
-          .tokens = tokens,
-          .bucket = choice.bucket,
-          .reason = choice.reason};
-}
-
-std::vector<HeadRow> GraphRunner::wanted_rows(const Batch& batch) const {
-  std::vector<HeadRow> rows;
-  int first_row = 0;
-  for (int s = 0; s < static_cast<int>(batch.sequences.size()); ++s) {
-    const BatchSequence& sequence = batch.sequences[s];
-    for (int i = sequence.logprob_begin; i < sequence.logprob_end; ++i) {
-      rows.push_back({first_row + i, s, false, sequence.logprob_targets[i - sequence.logprob_begin]});
-    }
-    first_row += static_cast<int>(sequence.tokens.size());
-    if (sequence.sample) rows.push_back({first_row - 1, s, true, -1});
-  }
-  return rows;
-}
-
-void GraphRunner::run_head(const Batch& batch, std::span<const HeadRow> rows, bool replay,
-                           StepOutput& output) {
-  const int bucket = bucket_for(head_sizes_, static_cast<int>(rows.size()));
-  head_writer_->write_sampling(batch, rows);
-  run_program(head_, bucket, replay);
-  std::vector<TokenId> tokens(rows.size());
-  backend_.copy_to_host(tokens.data(), buffers_.get<int32_t>("token"), tokens.size() * sizeof(TokenId),
-                        backend_.stream());
-  if (observer_) observer_(rows, buffers_.get<float>("logits"));
-  bool any_logprobs = false;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    if (rows[i].draw) output.sequences[rows[i].sequence].tokens.push_back(tokens[i]);
-    any_logprobs |= rows[i].target >= 0 || batch.sequences[rows[i].sequence].output_logprobs;
-  }
-  if (any_logprobs) gather_logprobs(batch, rows, tokens, replay, output);
-}
-
-void GraphRunner::gather_logprobs(const Batch& batch, std::span<const HeadRow> rows,
-                                  std::span<const TokenId> tokens, bool replay, StepOutput& output) {
-  head_writer_->write_logprobs(batch, rows, tokens);
-  run_program(logprobs_, bucket_for(head_sizes_, static_cast<int>(rows.size())), replay);
-  const auto fetch = [&](const char* name, auto& values) {
-    backend_.copy_to_host(values.data(), buffers_.get<void>(name), values.size() * sizeof(values[0]),
-                          backend_.stream());
-  };
-  std::vector<float> targets(rows.size());
-  std::vector<float> top_logprobs(rows.size() * kMaxTopLogprobs);
-  std::vector<int32_t> top_ids(rows.size() * kMaxTopLogprobs);
-  std::vector<float> probes(rows.size() * kMaxProbeTokens);
-  fetch("target_logprob", targets);
-  fetch("top_logprobs", top_logprobs);
-  fetch("top_ids", top_ids);
-  fetch("probe_logprobs", probes);
-  for (size_t i = 0; i < rows.size(); ++i) {
-    const BatchSequence& sequence = batch.sequences[rows[i].sequence];
-    const bool of_prompt = rows[i].target >= 0;
-    if (!of_prompt && !sequence.output_logprobs) continue;
-    PositionLogprobs position{.token = of_prompt ? rows[i].target : tokens[i], .logprob = targets[i]};
-    for (int k = 0; k < sequence.top_n; ++k) {
-      position.top.emplace_back(top_ids[i * kMaxTopLogprobs + k], top_logprobs[i * kMaxTopLogprobs + k]);
-    }
-    for (size_t k = 0; k < sequence.probes.size(); ++k) {
-      position.probes.emplace_back(sequence.probes[k], probes[i * kMaxProbeTokens + k]);
-    }
-    SequenceOutput& result = output.sequences[rows[i].sequence];
-    (of_prompt ? result.input_logprobs : result.output_logprobs).push_back(std::move(position));
-  }
-}
-
-Runner::Ticket GraphRunner::launch(const Batch& batch) {
-  CHECK(!pending_, "the last step was not collected");
-  const auto start = std::chrono::steady_clock::now();
-  StepOutput output;
-  for (const BatchSequence& sequence : batch.sequences)
-    output.sequences.push_back({.request = sequence.request});
-  prepare_slots(batch);
-  output.record = run_body(batch);
-  const auto rows = wanted_rows(batch);
-  for (size_t begin = 0; begin < rows.size(); begin += kMaxHeadRows) {
-    const size_t count = std::min<size_t>(kMaxHeadRows, rows.size() - begin);
-    run_head(batch, std::span(rows).subspan(begin, count), output.record.replayed, output);
-  }
-  output.record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  pending_ = std::move(output);
-  return next_ticket_++;
-}
-
-Result<StepOutput> GraphRunner::collect(Ticket ticket) {
-  CHECK(pending_ && ticket + 1 == next_ticket_, "ticket {} is not in flight", ticket);
-  StepOutput output = std::move(*pending_);
-  pending_.reset();
-  return output;
+  const std::string_view reason = why_eager(kind, tokens, bucket);
+  if (!reason.empty()) return {bucket, false, reason};
+  return captures_.choose(body(kind), bucket, !decode || options_.pad_decode);
 }
 
 void GraphRunner::observe_nodes(const Program::NodeObserver& observer) {
@@ -290,13 +192,7 @@ GraphRunner::Memory GraphRunner::memory() const {
           .kv_bytes = kv_bytes,
           .arena_bytes = arena_ ? arena_->bytes() : 0,
           .io_bytes = buffers_.total_bytes() - kv_bytes,
-          .graph_bytes = extend_.captured_bytes() + decode_.captured_bytes() + head_.captured_bytes() +
-                         logprobs_.captured_bytes()};
-}
-
-double GraphRunner::capture_seconds() const {
-  return extend_.capture_seconds() + decode_.capture_seconds() + head_.capture_seconds() +
-         logprobs_.capture_seconds();
+          .graph_bytes = captures_.totals().bytes};
 }
 
 }  // namespace musaic

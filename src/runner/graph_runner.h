@@ -1,6 +1,5 @@
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -9,6 +8,9 @@
 
 #include "models/model.h"
 #include "program/program.h"
+#include "runner/capture_schedule.h"
+#include "runner/graph_mode.h"
+#include "runner/graph_verifier.h"
 #include "runner/head_writer.h"
 #include "runner/io_buffers.h"
 #include "runner/model_graphs.h"
@@ -18,7 +20,9 @@
 namespace musaic {
 
 struct GraphRunnerOptions {
-  GraphOptions graphs;
+  GraphOptions graphs;  // the modes decide whether passes run
+  GraphMode extend_mode = GraphMode::kPiecewise;
+  GraphMode decode_mode = GraphMode::kFull;
   int max_tokens_per_step = 512;
   int max_graph_tokens = 512;     // larger extend steps run eagerly
   std::vector<int> extend_sizes;  // asked token buckets; empty: the default ladder
@@ -27,17 +31,9 @@ struct GraphRunnerOptions {
   int max_sequences = 64;
   int max_context = 2048;
   int num_pages = 0;
-  bool capture_extend = true;
-  bool capture_decode = true;
-  bool pad_decode = true;     // false: a batch size that is no bucket runs eagerly
-  bool whole_extend = false;  // attention inside the captured piece
-};
-
-// The bucket that a step runs in, and whether as a replay; `reason` says why.
-struct StepChoice {
-  int bucket = 0;
-  bool replay = false;
-  std::string reason;
+  bool pad_decode = true;                 // false: a batch size that is no bucket runs eagerly
+  size_t graph_memory_budget = SIZE_MAX;  // for all captures together
+  double verify_share = 0.0;              // of the replayed steps
 };
 
 // Runs steps as programs: padded to a bucket, replayed from captured pieces, or interpreted at the same
@@ -49,10 +45,10 @@ class GraphRunner : public Runner {
 
   // Loads the weights and allocates everything. Must be called before the first launch.
   void load(const WeightReader& reader, int num_threads, const LoadProgress& progress);
-  // Captures the next bucket, largest first; false when all are captured.
-  bool capture_next();
-  int num_buckets() const;
-  int num_captured() const { return num_captured_; }  // any thread
+  // Captures the next bucket; false when none is left that could be.
+  bool capture_next() { return captures_.capture_next(); }
+  const CaptureSchedule& captures() const { return captures_; }
+  const GraphVerifier& verifier() const { return verifier_; }
 
   const RunnerLimits& limits() const override { return limits_; }
   Ticket launch(const Batch& batch) override;
@@ -90,27 +86,38 @@ class GraphRunner : public Runner {
     size_t graph_bytes = 0;
   };
   Memory memory() const;
-  double capture_seconds() const;
 
  private:
+  // The buckets of one body: all that are planned, of which the last holds the largest step, and those of
+  // them that may be captured.
+  struct Ladder {
+    std::vector<int> planned;
+    std::vector<int> captured;
+  };
+  static Ladder extend_ladder(const GraphRunnerOptions& options);
+  static Ladder decode_ladder(const GraphRunnerOptions& options);
+  static constexpr int kMaxHeadRows = 64;  // rows of logits at a time: 64 × vocabulary of floats
   void add_buckets();
+  void plan_captures();
+  void announce_captures() const;
   DimBindings bindings(int tokens, int sequences) const;
   static DimBindings head_bindings(const DimBindings& base, int rows);
   void prepare_slots(const Batch& batch);
   StepRecord run_body(const Batch& batch);
-  void capture(Program& program, int bucket);
-  void run_program(Program& program, int bucket, bool replay);
-  std::vector<HeadRow> wanted_rows(const Batch& batch) const;
-  void run_head(const Batch& batch, std::span<const HeadRow> rows, bool replay, StepOutput& output);
-  void gather_logprobs(const Batch& batch, std::span<const HeadRow> rows, std::span<const TokenId> tokens,
-                       bool replay, StepOutput& output);
+  const Program& body(StepKind kind) const { return kind == StepKind::kDecode ? decode_ : extend_; }
+  std::string_view why_eager(StepKind kind, int tokens, int bucket) const;
+  template <class Extent>
+  StepChoice run_program(Program& program, StepChoice choice, const Extent& extent);
+  StepChoice run_head_program(Program& program, const Batch& batch, std::span<const HeadRow> rows,
+                              bool replay);
+  void run_head(const Batch& batch, std::span<const HeadRow> rows, StepOutput& output);
 
   Backend& backend_;
   GraphRunnerOptions options_;
   RunnerLimits limits_;
   ModelGraphs graphs_;
-  std::vector<int> extend_sizes_;  // captured when asked; the last holds max_tokens_per_step
-  std::vector<int> decode_sizes_;
+  Ladder extend_sizes_;
+  Ladder decode_sizes_;
   std::vector<int> head_sizes_;
   DimBindings fixed_;  // dimensions that no step changes
   Program extend_;
@@ -124,7 +131,10 @@ class GraphRunner : public Runner {
   std::optional<HeadWriter> head_writer_;
   std::optional<StepOutput> pending_;
   Ticket next_ticket_ = 1;
-  std::atomic<int> num_captured_{0};
+  CaptureSchedule captures_;
+  GraphVerifier verifier_;
+  bool is_verifying_ = false;  // this step
+  bool has_announced_captures_ = false;
   bool force_eager_ = false;
   LogitsObserver observer_;
 };

@@ -84,7 +84,7 @@ TEST(GraphRunner, EagerAndReplayedLogitsAreEqualBitForBitAtEachBucketAndItsNeigh
   TinyModel model("llama", {.max_tokens_per_step = 96, .max_graph_tokens = 96});
   while (model.runner().capture_next()) {
   }
-  EXPECT_EQ(model.runner().num_captured(), model.runner().num_buckets());
+  EXPECT_EQ(model.runner().captures().totals().captured, model.runner().captures().totals().buckets);
   for (int bucket : model.runner().extend().bucket_sizes()) {
     for (int tokens : {bucket - 1, bucket, bucket + 1}) {
       if (tokens < 1 || tokens > 96) continue;
@@ -137,7 +137,7 @@ TEST(GraphRunner, ASequenceDoesNotSeeItsNeighboursNorItsChunks) {
 
 TEST(GraphRunner, ThePassesChangeNoBit) {
   TinyModel fused("llama");
-  TinyModel plain("llama", {.graphs = {.run_passes = false}});
+  TinyModel plain("llama", {.extend_mode = GraphMode::kBreakable, .decode_mode = GraphMode::kBreakable});
   EXPECT_LT(fused.runner().graphs().extend.graph.nodes.size(),
             plain.runner().graphs().extend.graph.nodes.size());
   for (int tokens : {1, 5, 33, 100}) {
@@ -180,6 +180,7 @@ TEST(GraphRunner, EveryStepHasItsReason) {
   EXPECT_EQ(runner.choose(StepKind::kExtend, 49).reason, "above_max_graph_tokens");
   EXPECT_EQ(runner.choose(StepKind::kDecode, 3).bucket, 4);
   EXPECT_EQ(runner.choose(StepKind::kDecode, 7).bucket, 8);
+  EXPECT_EQ(runner.choose(StepKind::kDecode, 7).reason, "above_max_graph_batch");
   const auto record = model.run({StepKind::kExtend, {model.sequence(0, some_tokens(33, 1), 0, true)}}).record;
   EXPECT_TRUE(record.replayed);
   EXPECT_EQ(record.tokens, 33);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -17,15 +18,25 @@
 
 namespace musaic {
 
+// What a test changes in the device.
+struct TestDevice {
+  std::function<void(OpRegistry&)> kernels_first;  // adds kernels that are taken before the built-in ones
+  std::vector<std::string> lacks;                  // features
+  std::unique_ptr<Backend> backend;                // nullptr: the CPU
+};
+
 // A model on the CPU or another device, in float32 or on the integer path.
 class TestModel {
  public:
   explicit TestModel(const std::string& path, GraphRunnerOptions options = {}, bool exact = true,
-                     std::unique_ptr<Backend> backend = std::make_unique<CpuBackend>())
-      : files_(open_model(path)), backend_(std::move(backend)) {
+                     TestDevice device = {})
+      : files_(open_model(path)),
+        backend_(device.backend ? std::move(device.backend) : std::make_unique<CpuBackend>()) {
     define_ops(registry_);
+    if (device.kernels_first) device.kernels_first(registry_);
     add_cpu_kernels(registry_);
     add_simulated_kernels(registry_);
+    for (const std::string& feature : device.lacks) capabilities_.features.erase(feature);
     const DType kv_dtype = exact ? DType::kF32 : DType::kF16;
     model_ = make_model(files_.config, files_.weights.get(), {.kv_dtype = kv_dtype, .page_size = kPageSize});
     options.graphs.quantize_activations = !exact;
@@ -86,7 +97,8 @@ class TestModel {
   ModelFiles files_;
   OpRegistry registry_;
   std::unique_ptr<Backend> backend_;
-  Target target_{registry_, backend_->device(), backend_->capabilities()};
+  Capabilities capabilities_ = backend_->capabilities();
+  Target target_{registry_, backend_->device(), capabilities_};
   std::unique_ptr<Model> model_;
   std::unique_ptr<GraphRunner> runner_;
   int num_pages_ = 0;
@@ -100,9 +112,9 @@ inline nlohmann::json read_test_json(const std::string& name) {
 // One of tests/data/tiny, in float32.
 class TinyModel : public TestModel {
  public:
-  explicit TinyModel(const std::string& name, GraphRunnerOptions options = {},
-                     std::unique_ptr<Backend> backend = std::make_unique<CpuBackend>())
-      : TestModel(std::string(MUSAIC_TEST_DATA) + "/tiny/" + name, options, true, std::move(backend)),
+  explicit TinyModel(const std::string& name, GraphRunnerOptions options = {}, TestDevice device = {})
+      : TestModel(std::string(MUSAIC_TEST_DATA) + "/tiny/" + name, options, /*exact=*/true,
+                  std::move(device)),
         golden_(read_test_json("tiny/" + name + "/golden.json").at("golden")) {}
 
   const nlohmann::json& golden() const { return golden_; }

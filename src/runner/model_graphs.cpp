@@ -95,7 +95,7 @@ void check_names(const std::vector<std::string>& disabled) {
 
 std::vector<Pass> passes_up_to(const GraphOptions& options, const std::string& after) {
   check_names(options.disabled_passes);
-  if (!options.run_passes || after == "trace") return {};
+  if (after == "trace") return {};
   std::vector<Pass> passes = passes_for(options.quantize_activations);
   if (after.empty()) return passes;
   for (size_t i = 0; i < passes.size(); ++i) {
@@ -127,10 +127,14 @@ int64_t last_dim_of_output(const Graph& graph, std::string_view name) {
 ModelGraphs trace_model_graphs(const Model& model, const Target& target, const GraphOptions& options,
                                const std::string& after) {
   require_fakes(target.registry);
-  const auto passes = passes_up_to(options, after);
+  const std::vector<Pass> all_passes = passes_up_to(options, after);
+  const auto passes_if = [&](bool wanted) {
+    return std::span(all_passes).first(wanted ? all_passes.size() : 0);
+  };
+  const auto passes = passes_if(options.run_decode_passes);
   const auto body = [&](GraphBuilder& builder) { trace_body(model, builder); };
   ModelGraphs graphs;
-  graphs.extend = trace("extend", target, options, passes, body);
+  graphs.extend = trace("extend", target, options, passes_if(options.run_extend_passes), body);
   graphs.decode = trace("decode", target, options, passes, body);
   const int64_t hidden_size = last_dim_of_output(graphs.extend.graph, "hidden");
   graphs.head = trace("head", target, options, passes,

@@ -12,7 +12,8 @@ namespace musaic {
 // What the traced graphs and their passes depend on.
 struct GraphOptions {
   bool quantize_activations = true;          // false: --dtype float32
-  bool run_passes = true;                    // false: breakable, the graph as traced
+  bool run_extend_passes = true;             // false: the graph as traced (breakable)
+  bool run_decode_passes = true;             // the same for decode, head and logprobs
   std::vector<std::string> disabled_passes;  // --disable-pass
 };
 

@@ -14,19 +14,20 @@ TEST_P(SimulatedDevice, ServesTheCpusTokensFromReplays) {
   TinyModel cpu(GetParam(), options);
   auto backend = std::make_unique<SimulatedBackend>();
   const SimulatedBackend& device = *backend;
-  TinyModel simulated(GetParam(), options, std::move(backend));
+  TinyModel simulated(GetParam(), options, {.backend = std::move(backend)});
   EXPECT_EQ(simulated.runner().memory().mapped_weight_bytes, 0u);
   EXPECT_GE(device.copied_to_device_bytes(), simulated.runner().memory().weight_bytes);
   while (simulated.runner().capture_next()) {
   }
-  EXPECT_EQ(simulated.runner().num_captured(), simulated.runner().num_buckets());
+  const CaptureSchedule::Totals totals = simulated.runner().captures().totals();
+  EXPECT_EQ(totals.captured, totals.buckets);
   const std::vector<TokenId> prompt = cpu.golden()[0]["input_ids"];
   EXPECT_EQ(simulated.generate(0, prompt, 6, 16), cpu.generate(0, prompt, 6, 16));
 }
 
 TEST_P(SimulatedDevice, EveryPassFiresThatFiresOnTheCpu) {
   TinyModel cpu(GetParam());
-  TinyModel simulated(GetParam(), {}, std::make_unique<SimulatedBackend>());
+  TinyModel simulated(GetParam(), {}, {.backend = std::make_unique<SimulatedBackend>()});
   const auto& expected = cpu.runner().graphs().extend.passes;
   const auto& got = simulated.runner().graphs().extend.passes;
   ASSERT_EQ(got.size(), expected.size());

@@ -143,6 +143,7 @@ void loads(Services& services, HttpRequest&&, ReplyPtr reply) {
 MetricsSnapshot snapshot(const Services& services) {
   const EngineStats stats = services.context.engine.stats();
   const Json programs = program_info(services);
+  const Json verify = programs.value("verify", Json::object());
   return {.running_requests = stats.running_requests,
           .waiting_requests = stats.waiting_requests,
           .used_tokens = stats.used_tokens,
@@ -153,6 +154,9 @@ MetricsSnapshot snapshot(const Services& services) {
           .retracted_requests = stats.retracted_requests,
           .capture_seconds = programs.value("capture_seconds", 0.0),
           .graph_bytes = programs.value("graph_bytes", int64_t{0}),
+          .buckets = programs.value("bucket_states", std::map<std::string, int>{}),
+          .verified_steps = verify.value("verified_steps", uint64_t{0}),
+          .verify_differences = verify.value("differences", Json::array()).size(),
           .steps = services.context.engine.step_counts()};
 }
 
