@@ -15,7 +15,7 @@
 
 namespace musaic {
 
-// One launch: a trivially copyable body that every worker of the pool calls, with a barrier after it.
+// One launch: a trivially copyable body that is called for every share of the work.
 struct CpuLaunch {
   static constexpr size_t kMaxBodyBytes = 448;  // addresses and sizes of the largest kernel, with room
 
@@ -29,8 +29,8 @@ class CpuStream : public Stream {
  public:
   explicit CpuStream(ThreadPool& pool) : pool_(pool) {}
 
-  // `body(const Worker&)` is called once by each worker; it splits the work by worker.index and worker.count,
-  // or takes chunks from worker.next_chunk(). A barrier separates it from the next launch.
+  // `body(const Worker&)` is called once for each share; it splits the work by worker.index and worker.count,
+  // or takes chunks from worker.next_chunk(). The next launch begins when all shares are done.
   template <class Body>
   void launch(const Body& body) {
     static_assert(std::is_trivially_copyable_v<Body> && sizeof(Body) <= CpuLaunch::kMaxBodyBytes);

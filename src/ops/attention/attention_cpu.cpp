@@ -18,22 +18,14 @@ namespace musaic {
 namespace HWY_NAMESPACE {
 namespace {
 
-// One worker's part of a call, over a cache of T.
+// One share of a call, over a cache of T.
 template <class T>
 class AttentionRun {
  public:
   AttentionRun(const AttentionWork& work, const Worker& worker)
       : work_(work), worker_(worker), tile_(work, std::min(worker.index, kMaxWorkers - 1)) {}
 
-  void run() {
-    const bool takes_part = worker_.index < kMaxWorkers;
-    if (takes_part) run_units();
-    if (!has_split_tiles()) return;
-    worker_.barrier();
-    if (takes_part) merge_splits();
-  }
-
- private:
+  // Every tile, but split ones split by split.
   void run_units() {
     AttentionSchedule schedule(work_, worker_.count);
     int64_t first = 0, count = 0;
@@ -52,14 +44,7 @@ class AttentionRun {
     }
   }
 
-  bool has_split_tiles() const {
-    AttentionSchedule schedule(work_, worker_.count);
-    while (schedule.next_sequence()) {
-      if (schedule.is_split()) return true;
-    }
-    return false;
-  }
-
+  // The split tiles' sums into their rows, when all units are done.
   void merge_splits() {
     AttentionSchedule schedule(work_, worker_.count);
     const int num_workers = std::min(worker_.count, kMaxWorkers);
@@ -73,19 +58,37 @@ class AttentionRun {
     }
   }
 
+ private:
   const AttentionWork& work_;
   const Worker& worker_;
   TileAttention<T> tile_;
 };
 
-void RunAttention(const AttentionWork& work, const Worker& worker) {
+enum class Phase { kUnits, kMerge };
+
+template <class T>
+void run_phase(const AttentionWork& work, const Worker& worker, Phase phase) {
+  if (worker.index >= kMaxWorkers) return;  // has no scratch memory
+  AttentionRun<T> run(work, worker);
+  phase == Phase::kUnits ? run.run_units() : run.merge_splits();
+}
+
+void dispatch(const AttentionWork& work, const Worker& worker, Phase phase) {
   if (work.cache_dtype == DType::kF16) {
-    AttentionRun<hwy::float16_t>(work, worker).run();
+    run_phase<hwy::float16_t>(work, worker, phase);
   } else if (work.cache_dtype == DType::kBF16) {
-    AttentionRun<hwy::bfloat16_t>(work, worker).run();
+    run_phase<hwy::bfloat16_t>(work, worker, phase);
   } else {
-    AttentionRun<float>(work, worker).run();
+    run_phase<float>(work, worker, phase);
   }
+}
+
+void RunAttention(const AttentionWork& work, const Worker& worker) {
+  dispatch(work, worker, Phase::kUnits);
+}
+
+void MergeAttention(const AttentionWork& work, const Worker& worker) {
+  dispatch(work, worker, Phase::kMerge);
 }
 
 }  // namespace
@@ -98,6 +101,7 @@ namespace musaic {
 namespace {
 
 HWY_EXPORT(RunAttention);
+HWY_EXPORT(MergeAttention);
 
 constexpr double kLog2E = 1.4426950408889634;
 
@@ -134,9 +138,9 @@ void run_paged_attention(const KernelCall& call) {
                      .partials = nullptr};
   const int64_t padded_dim = padded_head_dim(work.head_dim);
   work.partials = work.scratch + kMaxWorkers * AttentionScratch::num_floats(padded_dim);
-  cpu_stream(call.stream).launch([work](const Worker& worker) {
-    HWY_DYNAMIC_DISPATCH(RunAttention)(work, worker);
-  });
+  CpuStream& stream = cpu_stream(call.stream);
+  stream.launch([work](const Worker& worker) { HWY_DYNAMIC_DISPATCH(RunAttention)(work, worker); });
+  stream.launch([work](const Worker& worker) { HWY_DYNAMIC_DISPATCH(MergeAttention)(work, worker); });
 }
 
 }  // namespace

@@ -52,7 +52,8 @@ struct SampleBody {
   BestLogit* parts;  // [rows, parts a row]
   float* edited;     // [rows, vocab]
 
-  void operator()(const Worker& worker) const;
+  void choose(const Worker& worker) const;
+  void join(const Worker& worker) const;
 
  private:
   int64_t parts_a_row() const { return (vocab + kPartSize - 1) / kPartSize; }
@@ -70,7 +71,7 @@ struct SampleBody {
 };
 
 // Rows that need more than a maximum come first, each by one worker; the parts of the others fill the gaps.
-void SampleBody::operator()(const Worker& worker) const {
+void SampleBody::choose(const Worker& worker) const {
   const int64_t rows = live_count(live_rows, num_rows);
   const int64_t chunks = rows + rows * parts_a_row();
   for (int64_t chunk = worker.next_chunk(); chunk < chunks; chunk = worker.next_chunk()) {
@@ -81,8 +82,11 @@ void SampleBody::operator()(const Worker& worker) const {
     const int64_t part = chunk - rows;
     if (is_plain_greedy(part / parts_a_row())) find_part(part / parts_a_row(), part % parts_a_row());
   }
-  worker.barrier();
-  for (int64_t row = worker.index; row < rows; row += worker.count) {
+}
+
+void SampleBody::join(const Worker& worker) const {
+  const IndexRange rows = share_of(worker, live_count(live_rows, num_rows));
+  for (int64_t row = rows.begin; row < rows.end; ++row) {
     if (is_plain_greedy(row)) join_parts(row);
   }
 }
@@ -205,7 +209,9 @@ void run(const KernelCall& call) {
       .parts = reinterpret_cast<BestLogit*>(workspace),
       .edited = reinterpret_cast<float*>(workspace + rows * part_bytes(vocab)),
   };
-  cpu_stream(call.stream).launch(body);
+  CpuStream& stream = cpu_stream(call.stream);
+  stream.launch([body](const Worker& worker) { body.choose(worker); });
+  stream.launch([body](const Worker& worker) { body.join(worker); });
 }
 
 }  // namespace
