@@ -45,7 +45,9 @@ Capabilities use_cpu_isa(CpuIsa isa) {
   if (isa > highest)
     fail_load("CPU instruction set {} was asked for, this processor has {}", name(isa), name(highest));
   hwy::DisableTargets(isa == CpuIsa::kAvx2 ? HWY_AVX3 | HWY_AVX3_DL : 0);
-  hwy::GetChosenTarget().DeInit();  // a choice made earlier is made anew
+  // Chosen here, not at the first dispatch: there another thread may see the choice before the disabled
+  // targets are taken from it.
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
   Capabilities capabilities;
   for (size_t i = 0; i <= static_cast<size_t>(isa); ++i) capabilities.features.emplace(kNames[i]);
   return capabilities;
