@@ -55,7 +55,11 @@ Graph Rewriter::finish() {
   return builder_.take();
 }
 
-Uses::Uses(const Graph& graph) : graph_(graph), uses_(graph.values.size()), sharers_(graph.values.size(), 0), outputs_(graph.values.size(), false) {
+Uses::Uses(const Graph& graph)
+    : graph_(graph),
+      uses_(graph.values.size()),
+      sharers_(graph.values.size(), 0),
+      outputs_(graph.values.size(), false) {
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     for (ValueId id : graph.nodes[i].inputs) {
       if (id != kNoValue) uses_[id].push_back(static_cast<int>(i));

@@ -59,9 +59,8 @@ class ViewFolder {
     const Attributes& b = outer.attributes;
     if (a.get_int("dim") != b.get_int("dim")) return false;
     const int64_t start = a.get_int("start");
-    const Attributes folded = {{"dim", a.get_int("dim")},
-                               {"start", start + b.get_int("start")},
-                               {"end", start + b.get_int("end")}};
+    const Attributes folded = {
+        {"dim", a.get_int("dim")}, {"start", start + b.get_int("start")}, {"end", start + b.get_int("end")}};
     rewriter_.replace(outer.outputs[0],
                       rewriter_.builder().call(outer.op, {rewriter_.map(inner.inputs[0])}, folded)[0]);
     report_.did(index, "slice of a slice → one slice");

@@ -77,8 +77,7 @@ Graph fuse_swiglu_quantize(const Graph& graph, const Target& target, PassReport&
       rewriter.copy(node);
       continue;
     }
-    const FusedCall call =
-        fused_call(node, rewriter.map(graph.nodes[match->second].inputs[0]), rewriter);
+    const FusedCall call = fused_call(node, rewriter.map(graph.nodes[match->second].inputs[0]), rewriter);
     if (!supports(target, call.op, call.inputs, call.attributes)) {
       report.leave(i, missing_op(target, call.op));
       rewriter.copy(node);

@@ -90,7 +90,8 @@ class ProjectionMerger {
       width += group.outs.back();
     }
     if (!merged_is_supported(graph_.nodes[nodes[0]], width))
-      return report_.leave(nodes[0], missing_op(target_, graph_.nodes[nodes[0]].op) + " for the merged weight");
+      return report_.leave(nodes[0],
+                           missing_op(target_, graph_.nodes[nodes[0]].op) + " for the merged weight");
     for (int i : nodes) {
       const ValueId result = graph_.nodes[i].outputs[0];
       Meta column = value(result).meta;
