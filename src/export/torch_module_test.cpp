@@ -64,9 +64,9 @@ class ExportTest : public ::testing::Test {
 
   // Runs the checker on every module of the folder; its exit status.
   int check(const TemporaryFolder& folder, const Device& device, const std::string& weights) {
-    const std::string command = "python3 " + std::string(kData) + "/../export/check_module.py --device " +
-                                to_string(device) + " --weights " + weights + " " + folder.path().string() +
-                                "/*.py";
+    const std::string command = "python3 '" + std::string(kData) + "/../export/check_module.py' --device " +
+                                to_string(device) + " --weights '" + weights + "' '" +
+                                folder.path().string() + "'/*.py";
     return std::system(command.c_str());
   }
 
