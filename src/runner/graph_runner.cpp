@@ -70,35 +70,23 @@ GraphRunner::GraphRunner(const Model& model, const Target& target, Backend& back
              .page_size = page_size,
              .num_pages = options_.num_pages,
              .vocab_size = static_cast<int>(vocab_size(graphs_))};
-  fixed_ = {{"pages", options_.num_pages},
-            {"max_pages", (options_.max_context + page_size - 1) / page_size},
-            {"hidden_rows", std::max(options_.max_tokens_per_step, options_.max_sequences)},
-            {"slots", options_.max_sequences}};
+  sizes_ = {.max_tokens_per_step = options_.max_tokens_per_step,
+            .max_sequences = options_.max_sequences,
+            .max_context = options_.max_context,
+            .page_size = page_size,
+            .num_pages = options_.num_pages};
   add_buckets();
   plan_captures();
 }
 
-DimBindings GraphRunner::bindings(int tokens, int sequences) const {
-  DimBindings all = fixed_;
-  all["tokens"] = tokens;
-  all["sequences"] = sequences;
-  return all;
-}
-
-DimBindings GraphRunner::head_bindings(const DimBindings& base, int rows) {
-  DimBindings all = base;
-  all["rows"] = rows;
-  return all;
-}
-
 void GraphRunner::add_buckets() {
   for (int size : extend_sizes_.planned)
-    weights_.request(graphs_.extend.graph, extend_.add_bucket(size, bindings(size, options_.max_sequences)));
+    weights_.request(graphs_.extend.graph, extend_.add_bucket(size, extend_bindings(sizes_, size)));
   for (int size : decode_sizes_.planned)
-    weights_.request(graphs_.decode.graph, decode_.add_bucket(size, bindings(size, size)));
+    weights_.request(graphs_.decode.graph, decode_.add_bucket(size, decode_bindings(sizes_, size)));
   for (int size : head_sizes_) {
-    weights_.request(graphs_.head.graph, head_.add_bucket(size, head_bindings(fixed_, size)));
-    logprobs_.add_bucket(size, head_bindings(fixed_, size));
+    weights_.request(graphs_.head.graph, head_.add_bucket(size, head_bindings(sizes_, size)));
+    logprobs_.add_bucket(size, head_bindings(sizes_, size));
   }
 }
 
@@ -114,9 +102,9 @@ void GraphRunner::plan_captures() {
 
 void GraphRunner::load(const WeightReader& reader, int num_threads, const LoadProgress& progress) {
   weights_.load(reader, num_threads, progress);
-  const DimBindings largest = head_bindings(
-      bindings(std::max(extend_sizes_.planned.back(), decode_sizes_.planned.back()), options_.max_sequences),
-      kMaxHeadRows);
+  const int max_tokens = std::max(extend_sizes_.planned.back(), decode_sizes_.planned.back());
+  DimBindings largest = extend_bindings(sizes_, max_tokens);
+  largest["rows"] = kMaxHeadRows;
   for (const ModelGraph* graph : {&graphs_.extend, &graphs_.decode, &graphs_.head, &graphs_.logprobs}) {
     buffers_.add(graph->graph, largest);
   }
@@ -127,9 +115,8 @@ void GraphRunner::load(const WeightReader& reader, int num_threads, const LoadPr
   for (Program* program : {&extend_, &decode_, &head_, &logprobs_}) {
     program->bind(buffers_.addresses(), weights_, arena_->data());
   }
-  step_writer_.emplace(backend_, buffers_,
-                       std::max(extend_sizes_.planned.back(), decode_sizes_.planned.back()),
-                       options_.max_sequences, static_cast<int>(fixed_.at("max_pages")), limits_.page_size);
+  step_writer_.emplace(backend_, buffers_, max_tokens, options_.max_sequences,
+                       static_cast<int>(largest.at("max_pages")), limits_.page_size);
   head_writer_.emplace(backend_, buffers_, kMaxHeadRows);
 }
 

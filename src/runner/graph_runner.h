@@ -15,6 +15,7 @@
 #include "runner/io_buffers.h"
 #include "runner/model_graphs.h"
 #include "runner/runner.h"
+#include "runner/step_sizes.h"
 #include "runner/step_writer.h"
 
 namespace musaic {
@@ -100,8 +101,6 @@ class GraphRunner : public Runner {
   void add_buckets();
   void plan_captures();
   void announce_captures() const;
-  DimBindings bindings(int tokens, int sequences) const;
-  static DimBindings head_bindings(const DimBindings& base, int rows);
   void prepare_slots(const Batch& batch);
   StepRecord run_body(const Batch& batch);
   const Program& body(StepKind kind) const { return kind == StepKind::kDecode ? decode_ : extend_; }
@@ -119,7 +118,7 @@ class GraphRunner : public Runner {
   Ladder extend_sizes_;
   Ladder decode_sizes_;
   std::vector<int> head_sizes_;
-  DimBindings fixed_;  // dimensions that no step changes
+  StepSizes sizes_;
   Program extend_;
   Program decode_;
   Program head_;

@@ -1,4 +1,3 @@
-#include "backends/cpu/cpu_stream.h"
 #include "backends/cpu/highway_targets.h"
 #include "backends/cpu/rows.h"
 #include "ir/registry.h"
@@ -32,12 +31,8 @@ namespace {
 HWY_EXPORT(QuantizeBlocks);
 
 void run_quantize_q8(const KernelCall& call) {
-  const FloatRows x = FloatRows::of(call.inputs[0]);
-  const QuantizedRowsOut out = QuantizedRowsOut::of(call.outputs);
-  const int32_t* live_rows = call.live_rows;
-  cpu_stream(call.stream).launch([=](const Worker& worker) {
-    const int64_t rows = live_count(live_rows, x.outer);
-    HWY_DYNAMIC_DISPATCH(QuantizeBlocks)(x, out, share_of(worker, rows * out.blocks));
+  launch_blocks(call, [](const FloatRows& x, const QuantizedRowsOut& out, IndexRange range) {
+    HWY_DYNAMIC_DISPATCH(QuantizeBlocks)(x, out, range);
   });
 }
 

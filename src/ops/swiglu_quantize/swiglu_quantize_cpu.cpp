@@ -1,4 +1,3 @@
-#include "backends/cpu/cpu_stream.h"
 #include "backends/cpu/highway_targets.h"
 #include "backends/cpu/rows.h"
 #include "ir/registry.h"
@@ -18,7 +17,6 @@ HWY_BEFORE_NAMESPACE();
 namespace musaic {
 namespace HWY_NAMESPACE {
 
-// A unit of work is a block: one row of a wide MLP still feeds all workers.
 void SwigluQuantizeBlocks(const FloatRows& x, const QuantizedRowsOut& out, IndexRange range) {
   HWY_ALIGN float product[kQuantizedBlock];
   for (int64_t block = range.begin; block < range.end; ++block) {
@@ -41,12 +39,8 @@ namespace {
 HWY_EXPORT(SwigluQuantizeBlocks);
 
 void run_swiglu_quantize(const KernelCall& call) {
-  const FloatRows x = FloatRows::of(call.inputs[0]);
-  const QuantizedRowsOut out = QuantizedRowsOut::of(call.outputs);
-  const int32_t* live_rows = call.live_rows;
-  cpu_stream(call.stream).launch([=](const Worker& worker) {
-    const int64_t rows = live_count(live_rows, x.outer);
-    HWY_DYNAMIC_DISPATCH(SwigluQuantizeBlocks)(x, out, share_of(worker, rows * out.blocks));
+  launch_blocks(call, [](const FloatRows& x, const QuantizedRowsOut& out, IndexRange range) {
+    HWY_DYNAMIC_DISPATCH(SwigluQuantizeBlocks)(x, out, range);
   });
 }
 

@@ -8,7 +8,7 @@
 
 #include "ir/cost.h"
 #include "program/explain/memory_map.h"
-#include "program/explain/structure.h"
+#include "program/structure.h"
 
 namespace musaic {
 namespace {
@@ -82,7 +82,9 @@ class Explainer {
   }
 
   std::vector<ExplainedNode> explain_nodes() const {
-    const auto structures = node_structures(in_.graph);
+    std::vector<Segment> each;
+    for (int i = 0; i < static_cast<int>(in_.graph.nodes.size()); ++i) each.push_back({false, i, i + 1});
+    const std::vector<int> structures = structure_classes(in_.graph, each).class_of;
     std::vector<ExplainedNode> nodes;
     for (int i = 0; i < static_cast<int>(in_.graph.nodes.size()); ++i) {
       nodes.push_back(explain_node(i));
@@ -130,14 +132,19 @@ class Explainer {
   }
 
   std::vector<ExplainedSegment> explain_segments(const std::vector<ExplainedNode>& nodes) const {
-    const auto structures = segment_structures(in_.graph, in_.segments);
+    const StructureClasses classes = structure_classes(in_.graph, in_.segments);
+    std::vector<int> numbers;  // by class: pieces and breaks are counted apart
+    int num_pieces = 0;
+    int num_breaks = 0;
+    for (int first : classes.representatives)
+      numbers.push_back(in_.segments[first].is_break ? num_breaks++ : num_pieces++);
     std::vector<ExplainedSegment> segments;
     for (size_t s = 0; s < in_.segments.size(); ++s) {
       const Segment& segment = in_.segments[s];
       ExplainedSegment out{.is_break = segment.is_break,
                            .begin = segment.begin,
                            .end = segment.end,
-                           .structure = structures[s]};
+                           .structure = numbers[classes.class_of[s]]};
       for (int i = segment.begin; i < segment.end; ++i) {
         out.work += nodes[i].work;
         out.launches += nodes[i].is_launch();
