@@ -19,7 +19,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 KERNEL_BACKENDS = (
     (re.compile(r"_cpu(_\w+)?\.(cpp|h)$"), {"cpu"}),
     (re.compile(r"_simulated\.(cpp|h)$"), {"simulated"}),
-    (re.compile(r"\.cuh?$"), {"cuda", "musa"}),
+    (re.compile(r"_gpu\.(cpp|h)$|\.cuh?$"), {"gpu"}),
 )
 TEST_FILE = re.compile(r"_(test|bench|fuzz)\.(cpp|h)$|_test_\w+\.h$")
 SOURCE_SUFFIXES = {".h", ".cpp", ".cu", ".cuh"}
@@ -131,7 +131,9 @@ SELF_TEST_CASES = (
     ("src/ops/add.cpp", '#include "backends/cpu/pool.h"\n', "ops must not include backends"),
     ("src/ops/add_cpu.cpp", '#include "backends/cpu/pool.h"\n', ""),
     ("src/ops/add_cpu.cpp", '#include "backends/cuda/pool.h"\n', "ops must not include backends"),
-    ("src/ops/add.cu", '#include "backends/cuda/pool.h"\n', ""),
+    ("src/ops/add.cu", '#include "backends/gpu/stream.h"\n', ""),
+    ("src/ops/add_gpu.cpp", '#include "backends/gpu/stream.h"\n', ""),
+    ("src/ops/add_gpu.cpp", '#include "backends/cpu/pool.h"\n', "ops must not include backends"),
     ("src/ir/graph_test.cpp", '#include "ops/add.h"\n', ""),
     ("src/ops/testing/run.cpp", '#include "backends/cpu/pool.h"\n', ""),
     ("src/cli/serve.cpp", '#include "ops/add.h"\n#include "backends/cpu/pool.h"\n', ""),

@@ -22,5 +22,6 @@ std::pair<Value, Value> fused_add_rms_norm(Value x, Value residual, Value weight
 
 void define_rms_norm(OpRegistry& registry);
 void add_rms_norm_cpu(OpRegistry& registry);
+void add_rms_norm_gpu(OpRegistry& registry);
 
 }  // namespace musaic

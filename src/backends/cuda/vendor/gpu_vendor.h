@@ -1,0 +1,26 @@
+#pragma once
+
+// What GPU sources (`*.cu`, src/backends/gpu) use of the vendor's runtime, under names of no vendor. Each GPU
+// backend brings a header of this name; its folder is on the include path of its build alone.
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_fp8.h>
+#include <cuda_runtime.h>
+
+namespace musaic {
+
+inline constexpr const char* kGpuDeviceType = "cuda";
+inline constexpr int kWarpSize = 32;
+
+using gpuError_t = cudaError_t;
+using gpuStream_t = cudaStream_t;
+inline constexpr gpuError_t gpuSuccess = cudaSuccess;
+
+inline gpuError_t gpuGetLastError() {
+  return cudaGetLastError();
+}
+inline const char* gpuGetErrorString(gpuError_t error) {
+  return cudaGetErrorString(error);
+}
+
+}  // namespace musaic

@@ -1,0 +1,11 @@
+#pragma once
+
+namespace musaic {
+
+class OpRegistry;
+
+// Adds the GPU's kernels of every op that has them, under the device type of the vendor that they are built
+// for.
+void add_gpu_kernels(OpRegistry& registry);
+
+}  // namespace musaic
