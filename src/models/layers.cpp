@@ -1,8 +1,10 @@
 #include "models/layers.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
+#include "base/check.h"
 #include "base/status.h"
 #include "ops/add/add.h"
 #include "ops/attention/attention.h"
@@ -74,12 +76,9 @@ Value SwigluMlp::operator()(Value x) const {
 
 CachedAttention::CachedAttention(GraphBuilder& builder, const ModelConfig& config, const CacheSpec& cache,
                                  int layer)
-    : config_(config) {
-  const DimShape shape = {Dim::symbol("pages"), cache.num_kv_heads, cache.page_size, cache.head_dim};
-  const std::string prefix = "layers." + std::to_string(layer) + ".";
-  key_cache_ = builder.state(prefix + "key_cache", cache.dtype, shape);
-  value_cache_ = builder.state(prefix + "value_cache", cache.dtype, shape);
-}
+    : config_(config),
+      key_cache_(cache_state(builder, cache, cache_name(layer, "key_cache"))),
+      value_cache_(cache_state(builder, cache, cache_name(layer, "value_cache"))) {}
 
 Value CachedAttention::operator()(Value query, Value key, Value value, const AttentionInput& input) const {
   const Value rotated_query = rope_(query, input.cos_sin, config_.head_dim, config_.rope_interleaved);
@@ -122,11 +121,24 @@ Value lm_head(const WeightNames& weights, Value hidden) {
 }
 
 CacheSpec attention_cache(const ModelConfig& config, const ModelOptions& options) {
-  return {.dtype = options.kv_dtype,
-          .page_size = options.page_size,
-          .num_layers = config.num_hidden_layers,
-          .num_kv_heads = config.num_key_value_heads,
-          .head_dim = config.head_dim};
+  CacheSpec spec{.dtype = options.kv_dtype, .page_size = options.page_size, .states = {}};
+  for (int layer = 0; layer < config.num_hidden_layers; ++layer) {
+    for (const char* state : {"key_cache", "value_cache"})
+      spec.states.push_back({cache_name(layer, state), config.num_key_value_heads, config.head_dim});
+  }
+  return spec;
+}
+
+Value cache_state(GraphBuilder& builder, const CacheSpec& cache, const std::string& name) {
+  const auto state = std::find_if(cache.states.begin(), cache.states.end(),
+                                  [&](const CacheState& candidate) { return candidate.name == name; });
+  CHECK(state != cache.states.end(), "the cache has no state {}", name);
+  return builder.state(name, cache.dtype,
+                       {Dim::symbol("pages"), state->heads, cache.page_size, state->width});
+}
+
+std::string cache_name(int layer, const char* state) {
+  return "layers." + std::to_string(layer) + "." + state;
 }
 
 std::string layer_prefix(int layer) {

@@ -85,7 +85,11 @@ Value embed_tokens(const WeightNames& weights, Value token_ids);
 // The output projection: `lm_head.weight`, or the embedding when tied.
 Value lm_head(const WeightNames& weights, Value hidden);
 
+// Keys and values of every layer.
 CacheSpec attention_cache(const ModelConfig& config, const ModelOptions& options);
+std::string cache_name(int layer, const char* state);  // "layers.3.key_cache"
+// The graph's state of that name. REQUIRES: the specification has it.
+Value cache_state(GraphBuilder& builder, const CacheSpec& cache, const std::string& name);
 
 std::string layer_prefix(int layer);  // "model.layers.3."
 

@@ -16,6 +16,12 @@ constexpr Architecture kArchitectures[] = {
 
 }  // namespace
 
+size_t CacheSpec::bytes_per_token() const {
+  size_t bytes = 0;
+  for (const CacheState& state : states) bytes += byte_size(dtype, int64_t{state.heads} * state.width);
+  return bytes;
+}
+
 std::unique_ptr<Model> make_model(const ModelConfig& config, const WeightSource* weights,
                                   const ModelOptions& options) {
   for (const Architecture& architecture : kArchitectures) {

@@ -22,18 +22,20 @@ struct StepInputs {
   Value num_sequences;  // [1]  i32
 };
 
-// How a model keeps its past: for each layer, states named `layers.N.key_cache` and `layers.N.value_cache` of
-// [pages, kv_heads, page_size, head_dim].
+// One paged state of [pages, heads, page_size, width].
+struct CacheState {
+  std::string name;  // "layers.3.key_cache"
+  int heads = 0;
+  int width = 0;
+};
+
+// How a model keeps its past: every state holds all tokens, page by page.
 struct CacheSpec {
   DType dtype = DType::kF16;
   int page_size = 16;
-  int num_layers = 0;
-  int num_kv_heads = 0;
-  int head_dim = 0;
+  std::vector<CacheState> states;
 
-  size_t bytes_per_token() const {
-    return 2 * static_cast<size_t>(num_layers) * byte_size(dtype, int64_t{num_kv_heads} * head_dim);
-  }
+  size_t bytes_per_token() const;
 };
 
 struct ModelOptions {
