@@ -159,7 +159,7 @@ TEST(GgufModel, TensorsStayInTheFile) {
 TEST(GgufModelErrors, MissingOrUnknownIsNamed) {
   EXPECT_THAT(error_of(GgufBuilder()), HasSubstr("key `general.architecture` is missing"));
   EXPECT_THAT(error_of(keys_of("mamba")),
-              HasSubstr("architecture `mamba`, supported are llama, qwen2, qwen3"));
+              HasSubstr("architecture `mamba`, supported are llama, qwen2, qwen3, deepseek_v2"));
   EXPECT_THAT(error_of(keys_of("llama").add_f32("token_embd.weight", {8, 4})),
               HasSubstr("key `llama.attention.layer_norm_rms_epsilon` is missing, expected a float"));
   EXPECT_THAT(error_of(keys_of("llama")), HasSubstr("tensor `token_embd.weight` is missing"));

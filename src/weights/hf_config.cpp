@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/status.h"
+#include "weights/hf_config_parts.h"
 #include "weights/json_fields.h"
 
 namespace musaic {
@@ -101,10 +102,6 @@ void refuse_what_is_not_supported(const JsonFields& fields) {
       fail_load("{}: `layer_types` has `{}`, expected full_attention only", fields.file(), type);
     }
   }
-  if (const auto quantization = fields.find_object("quantization_config")) {
-    fail_load("{}: quantized with `{}`, expected plain float32, float16 or bfloat16 weights", fields.file(),
-              quantization->find_string("quant_method").value_or("an unnamed method"));
-  }
 }
 
 void add_eos_ids(const JsonFields& fields, ModelConfig& config) {
@@ -143,6 +140,8 @@ ModelConfig read_hf_config(const std::filesystem::path& config_json) {
   refuse_what_is_not_supported(fields);
   read_sizes(fields, model, config);
   read_biases(fields, config);
+  if (config.model_type == "deepseek_v2") read_deepseek_v2(fields, config);
+  config.fp8 = read_quantization(fields);
   read_rope(fields, config);
   auto dtype = fields.find_string("dtype");
   if (!dtype) dtype = fields.find_string("torch_dtype");

@@ -104,9 +104,87 @@ TEST(HfConfig, BiasesFollowTheArchitecture) {
   EXPECT_EQ(read(R"({"model_type":"qwen3",)" + kSizes + "}").head_dim, 128);
 }
 
+// A deepseek_v2's config.json of kSizes and `more` keys.
+std::string deepseek(const std::string& more) {
+  return R"({"model_type":"deepseek_v2","kv_lora_rank":64,"qk_nope_head_dim":16,"qk_rope_head_dim":8,"v_head_dim":24,)" +
+         kSizes + more + "}";
+}
+
+const std::string kExperts = R"(,"n_routed_experts":8,"num_experts_per_tok":2,"moe_intermediate_size":32)";
+
+TEST(HfConfig, LatentAttentionAndExpertsAreRead) {
+  const ModelConfig config = read(deepseek(
+      kExperts + R"(,"q_lora_rank":48,"n_shared_experts":2,"first_k_dense_replace":1,"moe_layer_freq":2,)"
+                 R"("topk_method":"group_limited_greedy","n_group":4,"topk_group":2,"norm_topk_prob":true,)"
+                 R"("routed_scaling_factor":16.0,"head_dim":5)"));
+  ASSERT_TRUE(config.latent_attention && config.experts);
+  EXPECT_EQ(config.latent_attention->q_lora_rank, 48);
+  EXPECT_EQ(config.latent_attention->kv_lora_rank, 64);
+  EXPECT_EQ(config.latent_attention->query_head_dim(), 24);
+  EXPECT_EQ(config.latent_attention->v_head_dim, 24);
+  EXPECT_EQ(config.head_dim, 8) << "of the rotated part";
+  EXPECT_TRUE(config.rope_interleaved);
+  const MixtureOfExperts& moe = *config.experts;
+  EXPECT_EQ(moe.num_shared_experts, 2);
+  EXPECT_EQ(moe.num_groups, 4);
+  EXPECT_EQ(moe.top_groups, 2);
+  EXPECT_TRUE(moe.norm_topk_prob);
+  EXPECT_EQ(moe.routed_scaling_factor, 16.0);
+  EXPECT_FALSE(moe.is_moe_layer(0));
+  EXPECT_FALSE(moe.is_moe_layer(1));
+  EXPECT_TRUE(moe.is_moe_layer(2));
+}
+
+TEST(HfConfig, TheFullSizeAndTheTinySpellingsGiveOneMeaning) {
+  const ModelConfig full = read_hf_config(MUSAIC_TEST_DATA "/deepseek_v2_lite_fp8_config.json");
+  const ModelConfig tiny = read_hf_config(MUSAIC_TEST_DATA "/tiny/deepseek_v2_fp8/config.json");
+  for (const ModelConfig& config : {full, tiny}) {
+    ASSERT_TRUE(config.latent_attention && config.experts && config.rope_scaling && config.fp8);
+    EXPECT_EQ(config.latent_attention->q_lora_rank, 0);
+    EXPECT_EQ(config.rope_scaling->type, "yarn");
+    EXPECT_EQ(config.rope_scaling->mscale_all_dim, 0.707);
+    EXPECT_EQ(config.experts->num_groups, 1);
+    EXPECT_EQ(config.dtype, "bfloat16");
+  }
+  EXPECT_FALSE(full.fp8->converts("model.layers.0.mlp.down_proj"));
+  EXPECT_TRUE(full.fp8->converts("model.layers.1.mlp.experts.0.down_proj"));
+  EXPECT_TRUE(tiny.fp8->converts("model.layers.0.mlp.down_proj"));
+}
+
+TEST(HfConfig, ModulesAreKeptUnderUnmergedMergedAndOuterNames) {
+  const ModelConfig config = read(deepseek(
+      R"(,"quantization_config":{"quant_method":"fp8","weight_block_size":[128,128],"modules_to_not_convert":)"
+      R"(["model.layers.0.mlp.gate_up_proj","model.layers.1.self_attn.q_proj","model.layers.2","o_proj"]})"));
+  for (const char* kept :
+       {"model.layers.0.mlp.gate_proj", "model.layers.0.mlp.up_proj", "model.layers.0.mlp.gate_up_proj",
+        "model.layers.1.self_attn.q_proj", "model.layers.2.mlp.down_proj", "model.layers.9.self_attn.o_proj"})
+    EXPECT_FALSE(config.fp8->converts(kept)) << kept;
+  for (const char* converted : {"model.layers.0.mlp.down_proj", "model.layers.10.mlp.gate_proj",
+                                "model.layers.1.self_attn.kv_b_proj", "model.layers.20.mlp.down_proj"})
+    EXPECT_TRUE(config.fp8->converts(converted)) << converted;
+}
+
+TEST(HfConfigErrors, ExpertsThatContradictAreTold) {
+  EXPECT_THAT(error_of(R"({"model_type":"deepseek_v2",)" + kSizes + "}"),
+              HasSubstr("`kv_lora_rank` is missing"));
+  EXPECT_THAT(error_of(deepseek(R"(,"q_lora_rank":-1)")), HasSubstr("`q_lora_rank` is -1"));
+  EXPECT_THAT(error_of(deepseek(kExperts + R"(,"topk_method":"noaux_tc")")),
+              HasSubstr("`topk_method` is `noaux_tc`, expected greedy or group_limited_greedy"));
+  EXPECT_THAT(error_of(deepseek(kExperts + R"(,"scoring_func":"sigmoid")")),
+              HasSubstr("`scoring_func` is `sigmoid`, expected softmax"));
+  const std::string groups = kExperts + R"(,"topk_method":"group_limited_greedy","topk_group":)";
+  EXPECT_THAT(error_of(deepseek(groups + R"(1,"n_group":3)")), HasSubstr("multiple of the 3 groups"));
+  EXPECT_THAT(error_of(deepseek(groups + R"(5,"n_group":4)")),
+              HasSubstr("`topk_group` is 5, expected at most"));
+  EXPECT_THAT(error_of(deepseek(groups + R"(1,"n_group":8)")),
+              HasSubstr("`num_experts_per_tok` is 2, expected at most the 1"));
+  EXPECT_THAT(error_of(deepseek(R"(,"quantization_config":{"quant_method":"fp8"})")),
+              HasSubstr("`weight_block_size` of [128, 128]"));
+}
+
 TEST(HfConfigErrors, OtherArchitecturesAreNamedWithThoseSupported) {
   EXPECT_THAT(error_of(R"({"model_type":"mamba"})"),
-              HasSubstr("`model_type` is `mamba`, supported are llama, qwen2, qwen3"));
+              HasSubstr("`model_type` is `mamba`, supported are llama, qwen2, qwen3, deepseek_v2"));
   EXPECT_THAT(error_of("{}"), HasSubstr("config.json: `model_type` is missing, supported are"));
   EXPECT_THAT(error_of(llama(R"(,"architectures":["LlamaForSequenceClassification"])")),
               HasSubstr("`architectures` names LlamaForSequenceClassification, expected LlamaForCausalLM"));

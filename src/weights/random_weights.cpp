@@ -1,10 +1,13 @@
 #include "weights/random_weights.h"
 
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <map>
 #include <string>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/check.h"
 #include "tensor/half.h"
@@ -51,14 +54,24 @@ struct Distribution {
   float mean, deviation;
 };
 
+// Of FP8 values before they are scaled: the largest, 3.5 deviations, is far from 448 and the steps are fine.
+constexpr float kFp8Deviation = 64;
+
+float matrix_deviation(int64_t inputs) {
+  return 1.0f / std::sqrt(static_cast<float>(inputs));
+}
+
 Distribution distribution_of(const WeightShape& weight) {
-  if (weight.shape.rank() == 2) return {0.0f, 1.0f / std::sqrt(static_cast<float>(weight.shape[1]))};
+  if (weight.storage == WeightStorage::kFp8) return {0.0f, kFp8Deviation};
+  if (weight.shape.rank() == 2) return {0.0f, matrix_deviation(weight.shape[1])};
   return {weight.name.ends_with(".bias") ? 0.0f : 1.0f, 0.1f};
 }
 
 void store(DType dtype, std::byte* out, float value) {
   if (dtype == DType::kF32) {
     std::memcpy(out, &value, sizeof(value));
+  } else if (dtype == DType::kF8E4M3) {
+    *out = std::byte{float_to_f8e4m3(value)};
   } else {
     const uint16_t bits = float_to_bf16(value);
     std::memcpy(out, &bits, sizeof(bits));
@@ -75,13 +88,25 @@ void fill(const WeightShape& weight, DType dtype, uint64_t seed, std::byte* out)
   }
 }
 
+DType dtype_of(const WeightShape& weight, DType plain) {
+  if (weight.storage == WeightStorage::kFp8) return DType::kF8E4M3;
+  return weight.storage == WeightStorage::kFp8Scale ? DType::kF32 : plain;
+}
+
+// The scale of every block of the FP8 weight that was listed just before.
+void fill_scales(const WeightShape& scales, int64_t inputs, std::byte* out) {
+  const float scale = matrix_deviation(inputs) / kFp8Deviation;
+  for (int64_t i = 0; i < scales.shape.elements(); ++i)
+    std::memcpy(out + i * static_cast<int64_t>(sizeof(scale)), &scale, sizeof(scale));
+}
+
 class RandomWeights : public WeightSource {
  public:
-  RandomWeights(const ModelConfig& config, DType dtype, uint64_t seed) {
-    for (const WeightShape& weight : list_weight_shapes(config)) {
+  RandomWeights(const ModelConfig& config, DType plain, uint64_t seed) : shapes_(list_weight_shapes(config)) {
+    for (const WeightShape& weight : shapes_) {
+      const DType dtype = dtype_of(weight, plain);
       const size_t bytes = byte_size(dtype, weight.shape.elements());
       auto values = std::make_unique_for_overwrite<std::byte[]>(bytes);
-      fill(weight, dtype, seed, values.get());
       WeightTensor tensor{.name = weight.name,
                           .source_name = weight.name,
                           .dtype = dtype,
@@ -90,6 +115,7 @@ class RandomWeights : public WeightSource {
                           .bytes = bytes};
       tensors_.emplace(weight.name, Owned{std::move(tensor), std::move(values)});
     }
+    fill_all(seed);
   }
 
   const WeightTensor* find(std::string_view name) const override {
@@ -109,6 +135,25 @@ class RandomWeights : public WeightSource {
     WeightTensor tensor;
     std::unique_ptr<std::byte[]> values;
   };
+
+  void fill_all(uint64_t seed) {
+    std::atomic<size_t> next{0};
+    const auto work = [&] {
+      for (size_t i = next++; i < shapes_.size(); i = next++) {
+        const Owned& owned = tensors_.at(shapes_[i].name);
+        if (shapes_[i].storage == WeightStorage::kFp8Scale) {
+          fill_scales(shapes_[i], shapes_[i - 1].shape[1], owned.values.get());
+        } else {
+          fill(shapes_[i], owned.tensor.dtype, seed, owned.values.get());
+        }
+      }
+    };
+    std::vector<std::jthread> threads;
+    for (unsigned i = 1; i < std::thread::hardware_concurrency(); ++i) threads.emplace_back(work);
+    work();
+  }
+
+  std::vector<WeightShape> shapes_;
   std::map<std::string, Owned, std::less<>> tensors_;
 };
 

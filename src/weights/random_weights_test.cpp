@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <map>
 
 #include "tensor/dequantize.h"
 #include "weights/model_files.h"
@@ -61,8 +62,36 @@ TEST(RandomWeights, DependOnSeedAndNameOnly) {
   EXPECT_NE(std::memcmp(tensor.data, o_proj.data, tensor.bytes), 0);
 }
 
+TEST(RandomWeights, InFp8HaveTheSameScaleOnceTheyAreScaled) {
+  const ModelConfig config = open_model(MUSAIC_TEST_DATA "/tiny/deepseek_v2_fp8").config;
+  const auto weights = make_random_weights(config, DType::kBF16, 1);
+  const std::string module = "model.layers.1.mlp.experts.3.down_proj";
+  const WeightTensor& matrix = require_weight(*weights, module + ".weight", {256, 192});
+  const WeightTensor& scales = require_weight(*weights, module + ".weight_scale_inv", {2, 2});
+  EXPECT_EQ(matrix.dtype, DType::kF8E4M3);
+  ASSERT_EQ(scales.dtype, DType::kF32);
+  const Moments moments = moments_of(matrix), scale = moments_of(scales);
+  EXPECT_NEAR(moments.deviation * scale.mean, 1 / std::sqrt(192.0), 0.002);
+  EXPECT_NEAR(scale.deviation, 0, 1e-9);
+  EXPECT_EQ(require_weight(*weights, "model.layers.1.mlp.gate.weight", {8, 256}).dtype, DType::kBF16);
+}
+
+TEST(WeightShapes, OfTheFullSizeKeepTheModulesThatAreNotConverted) {
+  const ModelConfig config = open_model(MUSAIC_TEST_DATA "/deepseek_v2_lite_fp8_config.json").config;
+  std::map<std::string, WeightStorage> storage;
+  for (const WeightShape& weight : list_weight_shapes(config)) storage[weight.name] = weight.storage;
+  EXPECT_EQ(storage.at("model.layers.0.mlp.up_proj.weight"), WeightStorage::kPlain);
+  EXPECT_EQ(storage.at("model.layers.0.self_attn.q_proj.weight"), WeightStorage::kFp8);
+  EXPECT_EQ(storage.at("model.layers.26.mlp.experts.63.up_proj.weight"), WeightStorage::kFp8);
+  EXPECT_EQ(storage.at("model.layers.1.mlp.shared_experts.up_proj.weight_scale_inv"),
+            WeightStorage::kFp8Scale);
+  EXPECT_EQ(storage.at("model.layers.1.mlp.gate.weight"), WeightStorage::kPlain);
+  EXPECT_EQ(storage.at("lm_head.weight"), WeightStorage::kPlain);
+  EXPECT_EQ(fp8_scale_shape({576, 10944}), (Shape{5, 86}));
+}
+
 TEST(WeightShapes, AreThoseOfTheTinyCheckpoints) {
-  for (const char* model_name : {"llama", "qwen2", "qwen3"}) {
+  for (const char* model_name : {"llama", "qwen2", "qwen3", "deepseek_v2", "deepseek_v2_fp8"}) {
     const ModelFiles model = open_model(std::string(MUSAIC_TEST_DATA "/tiny/") + model_name);
     const auto shapes = list_weight_shapes(model.config);
     EXPECT_EQ(shapes.size(), model.weights->names().size()) << model_name;

@@ -96,4 +96,10 @@ float rope_attention_factor(const ModelConfig& config) {
                             yarn_magnitude(scaling.factor, scaling.mscale_all_dim));
 }
 
+double rope_score_factor(const ModelConfig& config) {
+  if (!config.rope_scaling || config.rope_scaling->type != "yarn") return 1.0;
+  const double magnitude = yarn_magnitude(config.rope_scaling->factor, config.rope_scaling->mscale_all_dim);
+  return magnitude * magnitude;
+}
+
 }  // namespace musaic

@@ -17,4 +17,8 @@ std::vector<float> rope_inverse_frequencies(const ModelConfig& config);
 // What cos and sin are multiplied by: 1 except with yarn.
 float rope_attention_factor(const ModelConfig& config);
 
+// What the scores before the softmax are multiplied by besides: 1 except with yarn's `mscale_all_dim`, whose
+// magnitude counts twice (DeepSeek-V2).
+double rope_score_factor(const ModelConfig& config);
+
 }  // namespace musaic

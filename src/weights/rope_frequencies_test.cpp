@@ -58,6 +58,16 @@ TEST(RopeFrequencies, FactorsOfTheFileDivide) {
   EXPECT_FLOAT_EQ(frequencies[1], 0.1f / 8);
 }
 
+TEST(RopeFrequencies, TheScoresTakeYarnsMagnitudeTwice) {
+  ModelConfig config;
+  EXPECT_EQ(rope_score_factor(config), 1.0);
+  config.rope_scaling = RopeScaling{.type = "yarn", .factor = 40, .mscale = 0.707, .mscale_all_dim = 0.707};
+  EXPECT_NEAR(rope_score_factor(config), 1.5896, 1e-4);  // (0.0707 ln 40 + 1)²
+  EXPECT_EQ(rope_attention_factor(config), 1.0f);
+  config.rope_scaling->mscale_all_dim = 0;
+  EXPECT_EQ(rope_score_factor(config), 1.0);
+}
+
 TEST(RopeFrequencies, ARotaryPartHasItsOwnWidth) {
   ModelConfig config;
   config.head_dim = 128;
