@@ -35,6 +35,7 @@ struct ServeOptions {
   int max_prefill_tokens = -1;
   int page_size = -1;
   int chunked_prefill_size = 0;  // 0: default, -1: off
+  double itl_target_ms = -1.0;   // 0: off
   std::string schedule_policy = "fcfs";
   double schedule_conservativeness = 1.0;
   bool disable_radix_cache = false;

@@ -33,6 +33,7 @@ Json to_json(const ServeOptions& options) {
           {"page_size", given(options.page_size)},
           {"chunked_prefill_size",
            options.chunked_prefill_size == 0 ? Json() : Json(options.chunked_prefill_size)},
+          {"itl_target_ms", given(options.itl_target_ms)},
           {"schedule_policy", options.schedule_policy},
           {"schedule_conservativeness", options.schedule_conservativeness},
           {"disable_radix_cache", options.disable_radix_cache},

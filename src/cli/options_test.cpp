@@ -133,6 +133,7 @@ TEST(ServeOptions, NeverShowTheKeys) {
 TEST(ServeOptions, ShowThemselvesUnderSglangsNames) {
   const Json json = to_json(parse("--chunked-prefill-size -1 --cuda-graph-bs 1 2 --page-size 32"));
   EXPECT_EQ(json["chunked_prefill_size"], -1);
+  EXPECT_TRUE(json["itl_target_ms"].is_null());
   EXPECT_EQ(json["page_size"], 32);
   EXPECT_TRUE(json["max_total_tokens"].is_null());
   EXPECT_EQ(json["tp_size"], 1);

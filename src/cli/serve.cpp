@@ -21,7 +21,8 @@
 namespace musaic {
 namespace {
 
-constexpr int kExitForced = 130;  // a second signal while draining
+constexpr double kItlTargetMs = 100.0;  // a pause that a reader does not see
+constexpr int kExitForced = 130;        // a second signal while draining
 
 SessionOptions session_options(const ServeOptions& serve) {
   SessionOptions session;
@@ -44,6 +45,7 @@ SessionOptions session_options(const ServeOptions& serve) {
   session.engine.watchdog_timeout_s = serve.watchdog_timeout_seconds;
   if (serve.max_queued_requests >= 0) session.engine.max_queued_requests = serve.max_queued_requests;
   if (serve.max_prefill_tokens > 0) session.engine.scheduler.max_prefill_tokens = serve.max_prefill_tokens;
+  session.engine.scheduler.itl_target_ms = serve.itl_target_ms < 0 ? kItlTargetMs : serve.itl_target_ms;
   session.engine.scheduler.schedule_conservativeness = serve.schedule_conservativeness;
   session.engine.scheduler.disable_radix_cache = serve.disable_radix_cache;
   session.engine.scheduler.schedule_policy =

@@ -65,6 +65,11 @@ void add_schedule_group(CLI::App& app, ServeOptions& options) {
       .add_option("--chunked-prefill-size", options.chunked_prefill_size,
                   "tokens of prompts in one step, -1: off; default: 512 on the CPU, 8192 on a GPU")
       ->check(in_range(-1, kMax));
+  group
+      .add_option("--itl-target-ms", options.itl_target_ms,
+                  "prompts join running answers in chunks that keep their inter-token latency; 0: always "
+                  "whole chunks; default: 100")
+      ->check(in_range(0.0, 1e6));
   group.add_option("--page-size", options.page_size, "tokens a KV page; default: 16 on the CPU, 64 on a GPU")
       ->check(in_range(1, 1024));
   group

@@ -30,7 +30,8 @@ class PagedModel {
     for (const BatchSequence& row : batch.sequences) write(row);
     StepOutput output;
     for (const BatchSequence& row : batch.sequences) output.sequences.push_back(compute(row));
-    output.record = {batch.kind, true, batch.num_tokens(), batch.num_tokens() + 1, "bucket", 0.0};
+    const double seconds = seconds_per_step + seconds_per_token * batch.num_tokens();
+    output.record = {batch.kind, true, batch.num_tokens(), batch.num_tokens() + 1, "bucket", seconds};
     return output;
   }
 
@@ -61,6 +62,10 @@ class PagedModel {
   }
 
   int max_tokens_seen() const { return max_tokens_seen_; }
+
+  // What a step claims to take.
+  double seconds_per_step = 0.0;
+  double seconds_per_token = 0.0;
 
  private:
   struct Slot {

@@ -4,6 +4,11 @@
 #include "scheduler/scheduler.h"
 
 namespace musaic {
+namespace {
+
+constexpr int kLeastPacedTokens = 32;  // below, a step costs nearly the same and prompts crawl
+
+}  // namespace
 
 const Batch& Scheduler::schedule() {
   num_rows_ = 0;
@@ -89,11 +94,18 @@ int Scheduler::max_step_tokens() const {
   return chunk > 0 ? std::min(chunk, limits_.max_tokens_per_step) : limits_.max_tokens_per_step;
 }
 
+// A step without decode rows delays no answer, and with chunking off a prompt is not cut for one.
+int Scheduler::paced_step_tokens() const {
+  if (contents_.decode_rows == 0 || options_.chunked_prefill_size <= 0) return max_step_tokens();
+  const int paced = std::max(pacer_.tokens_within_target(), kLeastPacedTokens);
+  return std::min(paced, max_step_tokens());
+}
+
 // Decode rows count against the chunk, but where they fill it a prompt still gets a page, lest it wait for
 // ever.
 int Scheduler::prompt_budget() const {
   const int least = std::min(limits_.page_size, max_step_tokens());
-  const int chunk = std::max(max_step_tokens() - contents_.decode_rows, least);
+  const int chunk = std::max(paced_step_tokens() - contents_.decode_rows, least);
   return std::min({chunk, limits_.max_tokens_per_step - contents_.decode_rows, options_.max_prefill_tokens});
 }
 

@@ -14,7 +14,8 @@ Scheduler::Scheduler(const SchedulerOptions& options, const StepLimits& limits)
       max_running_(
           std::min({options.max_running_requests, limits.max_sequences, limits.max_tokens_per_step})),
       cache_(limits.num_pages, limits.page_size, !options.disable_radix_cache),
-      reserve_(options.schedule_conservativeness) {
+      reserve_(options.schedule_conservativeness),
+      pacer_(options.itl_target_ms * 1e-3) {
   CHECK(max_running_ > 0, "scheduler: no request may run");
   for (int slot = max_running_ - 1; slot >= 0; --slot) free_slots_.push_back(slot);
 }
@@ -58,6 +59,7 @@ std::vector<OutputEvent> Scheduler::commit(StepOutput output) {
   in_flight_.pop_front();
   CHECK(output.sequences.size() == step.size(), "scheduler: {} outputs for {} rows", output.sequences.size(),
         step.size());
+  if (output.record.kind == StepKind::kExtend) pacer_.note(output.record.tokens, output.record.seconds);
   std::vector<OutputEvent> events;
   events.reserve(step.size());
   for (size_t i = 0; i < step.size(); ++i) {

@@ -15,6 +15,7 @@
 #include "scheduler/reserve_ratio.h"
 #include "scheduler/scheduler_options.h"
 #include "scheduler/sequence.h"
+#include "scheduler/step_pacer.h"
 
 namespace musaic {
 
@@ -40,8 +41,9 @@ struct StepContents {
 };
 
 // Decides what each step runs: the next token of every running request, then prompt chunks up to the step's
-// budget. Steps may be scheduled before the one before is committed: such rows hold kTokenFromDevice, and
-// commit drops the rows of requests that have finished meanwhile. Used by the engine thread only.
+// budget: the chunk or, beside decoding requests, what keeps their inter-token latency. Steps may be
+// scheduled before the one before is committed: such rows hold kTokenFromDevice, and commit drops the rows of
+// requests that have finished meanwhile. Used by the engine thread only.
 class Scheduler {
  public:
   Scheduler(const SchedulerOptions& options, const StepLimits& limits);
@@ -90,6 +92,7 @@ class Scheduler {
   void add_row(Sequence& sequence, int num_tokens);
   int prompt_budget() const;
   int max_step_tokens() const;
+  int paced_step_tokens() const;
   void retract_youngest();
   void finish_batch();
 
@@ -119,6 +122,7 @@ class Scheduler {
   const int max_running_;
   KvCache cache_;
   ReserveRatio reserve_;
+  StepPacer pacer_;
   std::unordered_map<RequestId, std::unique_ptr<Sequence>> sequences_;
   std::deque<Sequence*> waiting_;   // the retracted first, then in order of arrival
   std::vector<Sequence*> running_;  // in order of admission

@@ -15,6 +15,7 @@ enum class SchedulePolicy {
 struct SchedulerOptions {
   int chunked_prefill_size =
       512;  // tokens a step with prompts; -1: a prompt is cut only where the runner's limit asks
+  double itl_target_ms = 0.0;      // prompts leave a step with decode rows short enough for it; 0: no target
   int max_prefill_tokens = 16384;  // prompt tokens a step
   int max_running_requests = 64;
   SchedulePolicy schedule_policy = SchedulePolicy::kFcfs;

@@ -308,6 +308,76 @@ TEST(Scheduler, RunsALongPromptInChunksBesideStreamsThatGetATokenEveryStep) {
   for (const auto& [id, request] : server.requests) expect_answer(server, id, false);
 }
 
+class PacedPrompts : public ::testing::Test {
+ protected:
+  static constexpr double kTargetMs = 60.0;
+
+  PacedPrompts() : server_({.chunked_prefill_size = 512, .itl_target_ms = kTargetMs}, limits()) {
+    server_.model.seconds_per_step = 2e-3;
+    server_.model.seconds_per_token = 0.5e-3;
+  }
+
+  static StepLimits limits() {
+    return {.max_tokens_per_step = 512,
+            .max_sequences = 16,
+            .max_context = 8192,
+            .page_size = 16,
+            .num_pages = 2000};
+  }
+
+  void start_streams() {
+    for (int i = 0; i < 8; ++i) server_.add(random_tokens(random_, 20), draw_exactly(200));
+    server_.step();
+  }
+
+  // Milliseconds of the next `count` steps.
+  std::vector<double> milliseconds(int count) {
+    std::vector<double> steps;
+    for (int i = 0; i < count; ++i) {
+      const int tokens = server_.step().num_tokens();
+      steps.push_back(1e3 * (server_.model.seconds_per_step + server_.model.seconds_per_token * tokens));
+    }
+    return steps;
+  }
+
+  std::mt19937 random_{21};
+  Server server_;
+};
+
+TEST_F(PacedPrompts, TakeWhatTheInterTokenLatencyOfRunningAnswersLeaves) {
+  start_streams();
+  server_.add(random_tokens(random_, 4000), draw_exactly(4));
+  for (const double ms : milliseconds(20)) {
+    EXPECT_LE(ms, 1.02 * kTargetMs);
+    EXPECT_GE(ms, 0.9 * kTargetMs);
+  }
+  server_.run_to_end();
+  for (const auto& [id, request] : server_.requests) expect_answer(server_, id, false);
+}
+
+TEST_F(PacedPrompts, FollowAMachineThatSlowsDownAndRecovers) {
+  start_streams();
+  server_.add(random_tokens(random_, 4000), draw_exactly(4));
+  milliseconds(3);
+  server_.model.seconds_per_token = 1.5e-3;
+  EXPECT_LE(milliseconds(12).back(), 1.1 * kTargetMs);
+  server_.model.seconds_per_token = 0.5e-3;
+  EXPECT_GE(milliseconds(12).back(), 0.9 * kTargetMs);
+}
+
+TEST_F(PacedPrompts, StillMoveWhereEvenASmallStepIsLate) {
+  server_.model.seconds_per_step = 0.5;
+  start_streams();
+  const RequestId prompt = server_.add(random_tokens(random_, 200), draw_exactly(4));
+  milliseconds(10);
+  EXPECT_FALSE(server_.answers[prompt].tokens.empty());
+}
+
+TEST_F(PacedPrompts, TakeWholeChunksWhenNoAnswerRuns) {
+  server_.add(random_tokens(random_, 2048), draw_exactly(4));
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(server_.step().num_tokens(), 512);
+}
+
 TEST(Scheduler, CutsALongerPromptAtTheRunnersLimitWhenChunkingIsOff) {
   Server server({.chunked_prefill_size = -1}, small_limits(200));
   std::mt19937 random(6);
