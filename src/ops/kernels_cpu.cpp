@@ -4,9 +4,11 @@
 #include "ops/attention/attention.h"
 #include "ops/cast/cast.h"
 #include "ops/embedding/embedding.h"
+#include "ops/empty/empty.h"
 #include "ops/index_select/index_select.h"
 #include "ops/kv_write/kv_write.h"
 #include "ops/linear/linear.h"
+#include "ops/linear_fp8/linear_fp8.h"
 #include "ops/logprobs/logprobs.h"
 #include "ops/norm_quantize/norm_quantize.h"
 #include "ops/per_token_group_quant/per_token_group_quant.h"
@@ -24,9 +26,11 @@ void add_cpu_kernels(OpRegistry& registry) {
   add_attention_cpu(registry);
   add_cast_cpu(registry);
   add_embedding_cpu(registry);
+  add_empty_cpu(registry);
   add_index_select_cpu(registry);
   add_kv_write_cpu(registry);
   add_linear_cpu(registry);
+  add_linear_fp8_cpu(registry);
   add_logprobs_cpu(registry);
   add_norm_quantize_cpu(registry);
   add_per_token_group_quant_cpu(registry);

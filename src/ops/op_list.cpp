@@ -4,9 +4,11 @@
 #include "ops/attention/attention.h"
 #include "ops/cast/cast.h"
 #include "ops/embedding/embedding.h"
+#include "ops/empty/empty.h"
 #include "ops/index_select/index_select.h"
 #include "ops/kv_write/kv_write.h"
 #include "ops/linear/linear.h"
+#include "ops/linear_fp8/linear_fp8.h"
 #include "ops/logprobs/logprobs.h"
 #include "ops/norm_quantize/norm_quantize.h"
 #include "ops/per_token_group_quant/per_token_group_quant.h"
@@ -25,9 +27,11 @@ void define_ops(OpRegistry& registry) {
   define_attention(registry);
   define_cast(registry);
   define_embedding(registry);
+  define_empty(registry);
   define_index_select(registry);
   define_kv_write(registry);
   define_linear(registry);
+  define_linear_fp8(registry);
   define_logprobs(registry);
   define_norm_quantize(registry);
   define_per_token_group_quant(registry);

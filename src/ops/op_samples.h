@@ -10,11 +10,13 @@ namespace musaic {
 // The samples of the built-in ops, each in its op's folder (NAME_samples.cpp); OpDef::samples.
 std::vector<OpSample> add_samples();
 std::vector<OpSample> embedding_samples();
+std::vector<OpSample> empty_rows_samples();
 std::vector<OpSample> flatten_samples();
 std::vector<OpSample> fused_add_rms_norm_samples();
 std::vector<OpSample> fused_swiglu_samples();
 std::vector<OpSample> index_select_samples();
 std::vector<OpSample> kv_write_samples();
+std::vector<OpSample> linear_fp8_samples();
 std::vector<OpSample> linear_q8_samples();
 std::vector<OpSample> linear_samples();
 std::vector<OpSample> logprobs_samples();

@@ -4,6 +4,7 @@
 #include "backends/cpu/highway_targets.h"
 #include "backends/cpu/rows.h"
 #include "ir/registry.h"
+#include "ops/linear/float_linear_cpu.h"
 #include "ops/linear/linear_kernels_cpu.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -13,6 +14,8 @@
 #include "backends/cpu/simd.inl"
 #include "hwy/highway.h"
 #include "ops/linear/dequantize.inl"
+#include "ops/linear/dot_tile_cpu.inl"
+#include "ops/per_token_group_quant/f8_cpu.inl"
 
 #ifndef MUSAIC_OPS_LINEAR_FLOAT_CPU
 #define MUSAIC_OPS_LINEAR_FLOAT_CPU
@@ -23,22 +26,6 @@ constexpr int64_t kChunkValues = 2048;
 constexpr int64_t kScratchFloats = 32 << 10;  // a worker's, on its stack
 constexpr int64_t kTasksPerWorkerFloat = 8;
 
-struct FloatLinearWork {
-  FloatRows x;
-  FloatRows y;
-  const uint8_t* weight;
-  DType dtype;
-  size_t weight_row_bytes;
-  BiasRow bias;
-  const int32_t* live_rows;
-};
-
-// One task: some rows times some weight columns.
-struct FloatTask {
-  int64_t first_row, rows;
-  int64_t first_column, columns;
-};
-
 }  // namespace musaic
 #endif
 
@@ -47,67 +34,6 @@ namespace musaic {
 namespace HWY_NAMESPACE {
 namespace {
 
-// Accumulators of a tile fill the registers: 4 × 6 of 32, or 3 × 4 of 16.
-constexpr int kTileRows = HWY_MAX_BYTES == 64 ? 4 : 3;
-constexpr int kTileColumns = HWY_MAX_BYTES == 64 ? 6 : 4;
-
-// Values [0, k) of some rows and weight columns, and where their products go.
-struct FloatTile {
-  const float* x;
-  int64_t x_stride;
-  const float* weight;
-  int64_t weight_stride;
-  int64_t k;
-  float* y;
-  int64_t y_stride;
-  bool is_first;  // else the result is added to y
-};
-
-// One vector of partial sums for each row and column, whatever the tile: so a result does not depend on it.
-template <int kRows, int kColumns>
-HWY_INLINE void dot_tile(const FloatTile& tile, int64_t row, int64_t column) {
-  const float* x = tile.x + row * tile.x_stride;
-  const float* weight = tile.weight + column * tile.weight_stride;
-  FloatVector sums[kRows][kColumns];
-  for (auto& row_sums : sums) {
-    for (FloatVector& sum : row_sums) sum = hn::Zero(FloatTag());
-  }
-  int64_t i = 0;
-  for (; i + static_cast<int64_t>(lanes()) <= tile.k; i += lanes()) {
-    FloatVector values[kRows];
-    for (int r = 0; r < kRows; ++r) values[r] = load(x + r * tile.x_stride + i);
-    for (int c = 0; c < kColumns; ++c) {
-      const FloatVector weights = load(weight + c * tile.weight_stride + i);
-      for (int r = 0; r < kRows; ++r) sums[r][c] = hn::MulAdd(values[r], weights, sums[r][c]);
-    }
-  }
-  for (int r = 0; r < kRows; ++r) {
-    for (int c = 0; c < kColumns; ++c) {
-      float sum = sum_of_lanes(sums[r][c]);
-      for (int64_t j = i; j < tile.k; ++j)
-        sum = __builtin_fmaf(x[r * tile.x_stride + j], weight[c * tile.weight_stride + j], sum);
-      float* y = tile.y + (row + r) * tile.y_stride + column + c;
-      *y = tile.is_first ? sum : *y + sum;
-    }
-  }
-}
-
-template <int kRows>
-HWY_INLINE void dot_columns(const FloatTile& tile, int64_t row, int64_t columns) {
-  int64_t column = 0;
-  for (; column + kTileColumns <= columns; column += kTileColumns)
-    dot_tile<kRows, kTileColumns>(tile, row, column);
-  for (; column < columns; ++column) dot_tile<kRows, 1>(tile, row, column);
-}
-
-void dot_rows(const FloatTile& tile, int64_t rows, int64_t columns) {
-  int64_t row = 0;
-  for (; row + kTileRows <= rows; row += kTileRows) dot_columns<kTileRows>(tile, row, columns);
-  if (rows - row == 3) return dot_columns<3>(tile, row, columns);
-  if (rows - row == 2) return dot_columns<2>(tile, row, columns);
-  if (rows - row == 1) return dot_columns<1>(tile, row, columns);
-}
-
 template <class T>
 void convert_row(const T* from, int64_t count, float* out) {
   int64_t i = 0;
@@ -115,8 +41,18 @@ void convert_row(const T* from, int64_t count, float* out) {
   if (i < count) store_first(load_first(from + i, count - i), out + i, count - i);
 }
 
+// Block by block, each with its scale.
+void expand_f8_row(const FloatLinearWork& work, int64_t column, int64_t first, int64_t count, float* out) {
+  constexpr int64_t kBlock = FloatLinearWork::kScaleBlock;
+  const uint8_t* row = work.weight + static_cast<size_t>(column) * work.weight_row_bytes + first;
+  const float* scales = work.scale_row(column) + first / kBlock;
+  for (int64_t i = 0; i < count; i += kBlock)
+    expand_f8(row + i, std::min(kBlock, count - i), scales[i / kBlock], out + i);
+}
+
 // Values [first, first + count) of a weight row as float32. REQUIRES: `first` begins a block.
 void expand_row(const FloatLinearWork& work, int64_t column, int64_t first, int64_t count, float* out) {
+  if (work.dtype == DType::kF8E4M3) return expand_f8_row(work, column, first, count, out);
   const uint8_t* row = work.weight + static_cast<size_t>(column) * work.weight_row_bytes;
   if (work.dtype == DType::kF16)
     return convert_row(reinterpret_cast<const hwy::float16_t*>(row) + first, count, out);
@@ -186,30 +122,12 @@ int64_t ceil_div(int64_t a, int64_t b) {
 // Columns and rows of a task: weights of one task fit the scratch, and there is work for all.
 FloatTask cut_tasks(int64_t rows, int64_t columns, int64_t k, int64_t workers) {
   constexpr int64_t kRowStep = 12;  // whole tiles of 4 and of 3 rows
-  const int64_t step = HWY_DYNAMIC_DISPATCH(LinearTileColumns)();
   const int64_t wanted = kTasksPerWorkerFloat * workers;
-  const int64_t fitting = kScratchFloats / std::clamp<int64_t>(k, 1, kChunkValues) / step * step;
-  FloatTask task = {0, rows, 0, 0};
-  task.columns = std::clamp(ceil_div(ceil_div(columns, wanted), step) * step, step, fitting);
+  FloatTask task = {0, rows, 0, float_task_columns(columns, k, wanted)};
   const int64_t column_tasks = ceil_div(columns, task.columns);
   if (column_tasks < wanted)
     task.rows = ceil_div(ceil_div(rows, ceil_div(wanted, column_tasks)), kRowStep) * kRowStep;
   return task;
-}
-
-void run_tasks(const FloatLinearWork& work, const Worker& worker) {
-  const int64_t rows = live_count(work.live_rows, work.x.outer);
-  const int64_t columns = work.y.width;
-  if (rows <= 0 || columns == 0) return;
-  const FloatTask cut = cut_tasks(rows, columns, work.x.width, worker.count);
-  const int64_t column_tasks = ceil_div(columns, cut.columns);
-  const int64_t num_tasks = column_tasks * ceil_div(rows, cut.rows);
-  for (int64_t index; (index = worker.next_chunk()) < num_tasks;) {
-    FloatTask task = {index / column_tasks * cut.rows, 0, index % column_tasks * cut.columns, 0};
-    task.rows = std::min(cut.rows, rows - task.first_row);
-    task.columns = std::min(cut.columns, columns - task.first_column);
-    HWY_DYNAMIC_DISPATCH(LinearTask)(work, task);
-  }
 }
 
 void run_linear(const KernelCall& call) {
@@ -221,10 +139,35 @@ void run_linear(const KernelCall& call) {
                                 .weight_row_bytes = byte_size(weight.dtype, weight.shape[1]),
                                 .bias = BiasRow::of(call.inputs, 2),
                                 .live_rows = call.live_rows};
-  cpu_stream(call.stream).launch([work](const Worker& worker) { run_tasks(work, worker); });
+  cpu_stream(call.stream).launch([work](const Worker& worker) { run_float_linear(work, worker); });
 }
 
 }  // namespace
+
+void run_float_task(const FloatLinearWork& work, const FloatTask& task) {
+  HWY_DYNAMIC_DISPATCH(LinearTask)(work, task);
+}
+
+int64_t float_task_columns(int64_t columns, int64_t k, int64_t wanted) {
+  const int64_t step = HWY_DYNAMIC_DISPATCH(LinearTileColumns)();
+  const int64_t fitting = kScratchFloats / std::clamp<int64_t>(k, 1, kChunkValues) / step * step;
+  return std::clamp(ceil_div(ceil_div(columns, wanted), step) * step, step, fitting);
+}
+
+void run_float_linear(const FloatLinearWork& work, const Worker& worker) {
+  const int64_t rows = live_count(work.live_rows, work.x.outer);
+  const int64_t columns = work.y.width;
+  if (rows <= 0 || columns == 0) return;
+  const FloatTask cut = cut_tasks(rows, columns, work.x.width, worker.count);
+  const int64_t column_tasks = ceil_div(columns, cut.columns);
+  const int64_t num_tasks = column_tasks * ceil_div(rows, cut.rows);
+  for (int64_t index; (index = worker.next_chunk()) < num_tasks;) {
+    FloatTask task = {index / column_tasks * cut.rows, 0, index % column_tasks * cut.columns, 0};
+    task.rows = std::min(cut.rows, rows - task.first_row);
+    task.columns = std::min(cut.columns, columns - task.first_column);
+    run_float_task(work, task);
+  }
+}
 
 void add_linear_float_cpu(OpRegistry& registry) {
   registry.add_kernel("aten::linear", {.name = "linear_cpu", .device_type = "cpu", .run = run_linear});

@@ -29,10 +29,7 @@ int64_t row_width(const FakeCall& call) {
   if (std::find(kGroupSizes.begin(), kGroupSizes.end(), group) == kGroupSizes.end())
     fail_load("{}: group_size is {}, expected 16, 32, 64 or 128", kName, group);
   const int64_t width = constant_dim(call, kInput, -1);
-  if (width % (fused ? 2 * group : group) != 0)
-    fail_argument(
-        call, kInput,
-        fmt::format("a last dimension of {}whole groups of {}", fused ? "two halves of " : "", group));
+  if (fused && width % 2 != 0) fail_argument(call, kInput, "a last dimension of two halves");
   return fused ? width / 2 : width;
 }
 
@@ -72,7 +69,8 @@ std::vector<FakeOutput> fake_group_quant(const FakeCall& call) {
   expect_shape(call, kOutputQ, with_last(input.shape, width));
   expect_contiguous(call, kOutputQ);
   expect_range(call);
-  expect_scales(call, width / call.attributes.get_int("group_size"));
+  const int64_t group_size = call.attributes.get_int("group_size");
+  expect_scales(call, (width + group_size - 1) / group_size);
   if (call.has(kMaskedM)) {
     if (input.rank() != 3) fail_argument(call, kInput, "3 dimensions with masked_m");
     expect_dtype(call, kMaskedM, DType::kI32);
@@ -91,6 +89,7 @@ void cost_group_quant(const CostQuery& query, CallCost& cost) {
 }
 
 constexpr int64_t kSampleGroups = 3;
+constexpr int64_t kRaggedRows = 6;  // samples of so many rows end in a shorter group
 
 Attributes sample_attributes(DType output, int64_t group, bool ue8m0, bool fused) {
   const bool is_i8 = output == DType::kI8;
@@ -103,9 +102,10 @@ Attributes sample_attributes(DType output, int64_t group, bool ue8m0, bool fused
 }
 
 OpSample rows_sample(DType input, DType output, int64_t group, int64_t rows, bool fused) {
-  const int64_t width = kSampleGroups * group;
-  return {.name = fmt::format("{} to {}, groups of {}, {} rows{}", name(input), name(output), group, rows,
-                              fused ? ", silu and mul" : ""),
+  const bool ragged = rows == kRaggedRows;
+  const int64_t width = kSampleGroups * group - (ragged ? 5 : 0);
+  return {.name = fmt::format("{} to {}, {}groups of {}, {} rows{}", name(input), name(output),
+                              ragged ? "ragged " : "", group, rows, fused ? ", silu and mul" : ""),
           .inputs = {{HostTensor::random(input, {rows, fused ? 2 * width : width}, 1, 7), true},
                      {HostTensor(output, {rows, width}), true, true},
                      {HostTensor(DType::kF32, {rows, kSampleGroups}), true, true},
@@ -145,7 +145,10 @@ std::vector<OpSample> group_quant_samples() {
   for (DType input : {DType::kF32, DType::kF16, DType::kBF16}) {
     for (DType output : {DType::kF8E4M3, DType::kI8}) {
       for (int64_t group : kGroupSizes) {
-        for (bool fused : {false, true}) samples.push_back(rows_sample(input, output, group, 5, fused));
+        for (bool fused : {false, true}) {
+          for (int64_t rows : {int64_t{5}, kRaggedRows})
+            samples.push_back(rows_sample(input, output, group, rows, fused));
+        }
       }
       for (int64_t rows : {0, 1}) samples.push_back(rows_sample(input, output, 16, rows, false));
     }

@@ -11,7 +11,7 @@ class OpRegistry;
 struct GroupQuantArguments {
   Value input;     // [n, h] or [experts, n, h]; 2h wide with fuse_silu_and_mul. f32, f16 or bf16, dense rows
   Value output_q;  // [.., h]  f8e4m3 or i8, contiguous
-  Value output_s;  // [.., h / group_size]  f32; or [.., ceil(h / group_size / 4)]  i32 with scale_ue8m0
+  Value output_s;  // [.., ceil(h / group_size)]  f32; or, four to an i32, with scale_ue8m0
   Value masked_m;  // [experts]  i32: rows of each expert; may be absent
   int group_size = 128;
   double eps = 1e-10;
@@ -22,7 +22,8 @@ struct GroupQuantArguments {
 };
 
 // sgl_kernel::sgl_per_token_group_quant_8bit_v2 (SGLang). Values in 8 bits with a scale for each group of 16,
-// 32, 64 or 128 along a row, written into output_q and output_s; returns their new versions.
+// 32, 64 or 128 along a row (the last group of a row may be shorter), written into output_q and output_s;
+// returns their new versions.
 //   s = max(largest |x| of the group, eps) / max, in float32; with scale_ue8m0 the next power of two from
 //       there on
 //   q = x / s, held in [min, max], rounded to nearest even

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "backends/cpu/cpu_stream.h"
 #include "backends/cpu/highway_targets.h"
 #include "backends/cpu/rows.h"
@@ -10,6 +12,7 @@
 // after foreach_target.h
 #include "backends/cpu/simd.inl"
 #include "hwy/highway.h"
+#include "ops/per_token_group_quant/f8_cpu.inl"
 #include "ops/swiglu/silu_cpu.inl"
 
 #ifndef MUSAIC_OPS_PER_TOKEN_GROUP_QUANT_CPU
@@ -41,8 +44,9 @@ struct GroupQuantWork {
   PlaneStrides scale_strides;
   const int32_t* masked_m;
   int64_t planes;
-  int64_t rows;  // of one plane
-  int64_t groups;
+  int64_t rows;    // of one plane
+  int64_t width;   // of a quantized row
+  int64_t groups;  // the last may be shorter
   int64_t group_size;
   float eps;
   float min;
@@ -62,37 +66,20 @@ namespace musaic {
 namespace HWY_NAMESPACE {
 namespace {
 
-using IntTag = hn::RebindToSigned<FloatTag>;
-using IntVector = hn::Vec<IntTag>;
-
-// The group's values, and their largest magnitude.
+// The group's values, zeros up to whole vectors after them, and their largest magnitude.
 template <class T>
 float load_group(const T* x, const T* up, size_t n, float* values) {
   FloatVector largest = hn::Zero(FloatTag());
-  for (size_t i = 0; i < n; i += lanes()) {
-    FloatVector value = load(x + i);
-    if (up != nullptr) value = rounded_to(hn::Mul(silu_of(value), load(up + i)), x);
+  const auto take = [&](size_t i, FloatVector value, FloatVector factor) {
+    if (up != nullptr) value = rounded_to(hn::Mul(silu_of(value), factor), x);
     largest = hn::Max(largest, hn::Abs(value));
     store(value, values + i);
-  }
+  };
+  const FloatVector none = hn::Zero(FloatTag());
+  size_t i = 0;
+  for (; i + lanes() <= n; i += lanes()) take(i, load(x + i), up == nullptr ? none : load(up + i));
+  if (i < n) take(i, load_first(x + i, n - i), up == nullptr ? none : load_first(up + i, n - i));
   return hn::GetLane(hn::MaxOfLanes(FloatTag(), largest));
-}
-
-// The bits of FP8 with 4 exponent and 3 fraction bits, as float_to_f8e4m3 gives them. REQUIRES: |value| ≤
-// 448.
-HWY_INLINE IntVector to_f8e4m3(FloatVector value) {
-  const IntTag di;
-  const auto bits = hn::BitCast(di, value);
-  const auto sign = hn::And(hn::ShiftRight<24>(bits), hn::Set(di, 0x80));
-  const auto magnitude = hn::And(bits, hn::Set(di, 0x7FFFFFFF));
-  const auto odd = hn::And(hn::ShiftRight<20>(magnitude), hn::Set(di, 1));
-  const auto bias = hn::Set(di, 0x7FFFF - (120 << 23));
-  const auto normal = hn::ShiftRight<20>(hn::Add(magnitude, hn::Add(bias, odd)));
-  const auto step = hn::Set(FloatTag(), 16384.0f);  // its last place is the step of subnormals, 2^-9
-  const auto sum = hn::BitCast(di, hn::Add(hn::BitCast(FloatTag(), magnitude), step));
-  const auto subnormal = hn::Sub(sum, hn::BitCast(di, step));
-  const auto is_small = hn::Lt(magnitude, hn::Set(di, 0x3C800000));  // below 2^-6
-  return hn::Or(sign, hn::IfThenElse(is_small, subnormal, normal));
 }
 
 template <bool kI8>
@@ -101,12 +88,18 @@ void quantize_values(const float* values, size_t n, float scale, const GroupQuan
   for (size_t i = 0; i < n; i += lanes()) {
     const auto scaled = hn::Div(load(values + i), hn::Set(d, scale));
     const auto held = hn::Max(hn::Set(d, work.min), hn::Min(scaled, hn::Set(d, work.max)));
+    HWY_ALIGN uint8_t bytes[lanes()];
     if constexpr (kI8) {
       const hn::Rebind<int8_t, FloatTag> d8;
-      hn::StoreU(hn::DemoteTo(d8, hn::NearestInt(held)), d8, reinterpret_cast<int8_t*>(q + i));
+      hn::StoreU(hn::DemoteTo(d8, hn::NearestInt(held)), d8, reinterpret_cast<int8_t*>(bytes));
     } else {
       const hn::Rebind<uint8_t, FloatTag> d8;
-      hn::StoreU(hn::DemoteTo(d8, to_f8e4m3(held)), d8, q + i);
+      hn::StoreU(hn::DemoteTo(d8, to_f8e4m3(held)), d8, bytes);
+    }
+    if (i + lanes() <= n) {
+      std::memcpy(q + i, bytes, lanes());
+    } else {
+      std::memcpy(q + i, bytes, n - i);
     }
   }
 }
@@ -136,10 +129,10 @@ void store_scale(const GroupQuantWork& work, int64_t plane, int64_t row, int64_t
 template <class T>
 void quantize_group(const GroupQuantWork& work, int64_t plane, int64_t row, int64_t group) {
   HWY_ALIGN float values[kMaxGroup];
-  const size_t n = static_cast<size_t>(work.group_size);
   const int64_t column = group * work.group_size;
+  const size_t n = static_cast<size_t>(std::min(work.group_size, work.width - column));
   const T* x = static_cast<const T*>(work.input) + work.input_strides.at(plane, row, column);
-  const T* up = work.fuse_silu ? x + work.groups * work.group_size : nullptr;
+  const T* up = work.fuse_silu ? x + work.width : nullptr;
   float scale = std::max(load_group(x, up, n, values), work.eps) / work.max;
   if (work.power_of_two) scale = next_power_of_two(scale);
   store_scale(work, plane, row, group, scale);
@@ -207,7 +200,8 @@ void run_group_quant(const KernelCall& call) {
                                .masked_m = static_cast<const int32_t*>(call.inputs[3].data),
                                .planes = nested ? input.shape[0] : 1,
                                .rows = input.shape[-2],
-                               .groups = q.shape[-1] / group_size,
+                               .width = q.shape[-1],
+                               .groups = (q.shape[-1] + group_size - 1) / group_size,
                                .group_size = group_size,
                                .eps = static_cast<float>(call.attributes.get_float("eps")),
                                .min = static_cast<float>(call.attributes.get_float("fp8_min")),

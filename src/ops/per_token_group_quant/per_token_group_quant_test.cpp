@@ -220,6 +220,28 @@ TEST_P(GroupQuant, FusedSiluAndMulHasTheBitsOfSwigluFirst) {
   }
 }
 
+TEST_P(GroupQuant, TheLastGroupOfARowMayBeShorter) {
+  for (bool fuse : {false, true}) {
+    for (int group : {16, 128}) {
+      const int64_t width = 2 * group + 11;
+      const QuantCase c{.group = group, .fuse = fuse};
+      const TestTensor x = TestTensor::random(DType::kF32, {3, fuse ? 2 * width : width}, 9, 4);
+      const OpRun run =
+          check(op_case(c, x, TestTensor(DType::kF8E4M3, {3, width}), TestTensor(DType::kF32, {3, 3})));
+      const OpCase swiglu{.op = "aten::_fused_swiglu_forward", .inputs = {x}, .isa = GetParam()};
+      const TestTensor y = fuse ? run_op(registry_, swiglu).outputs[0] : x;
+      for (int row = 0; row < 3; ++row) {
+        // A whole group of the same largest value gives the same scale and values.
+        std::vector<float> padded = y.row(row);
+        std::vector<float> q = run.inputs[1].row(row);
+        padded.resize(static_cast<size_t>(3 * group), 0.0f);
+        q.resize(static_cast<size_t>(3 * group), 0.0f);
+        expect_row(padded, q, run.inputs[2].row(row), c);
+      }
+    }
+  }
+}
+
 TEST_P(GroupQuant, RowsBehindAnExpertsCountAreNeitherReadNorWritten) {
   const std::vector<int32_t> counts = {2, 0, 4};
   for (bool fuse : {false, true}) {
@@ -274,9 +296,10 @@ TEST(GroupQuantFake, AWrongArgumentIsNamed) {
   OpCase group = call();
   group.attributes.set("group_size", int64_t{48});
   EXPECT_NE(error_of(group).find("group_size is 48, expected 16, 32, 64 or 128"), std::string::npos);
-  OpCase ragged = call();
-  ragged.inputs[0] = TestTensor(DType::kF32, {2, 40});
-  EXPECT_NE(error_of(ragged).find("whole groups of 16"), std::string::npos);
+  OpCase halves = call();
+  halves.inputs[0] = TestTensor(DType::kF32, {2, 33});
+  halves.attributes.set("fuse_silu_and_mul", true);
+  EXPECT_NE(error_of(halves).find("two halves"), std::string::npos);
   OpCase scales = call();
   scales.inputs[2] = TestTensor(DType::kF32, {2, 3});
   EXPECT_NE(error_of(scales).find("output_s is f32[2, 3] cpu, expected shape [2, 2]"), std::string::npos);
