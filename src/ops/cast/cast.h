@@ -13,5 +13,6 @@ Value cast(Value x, DType dtype);
 
 void define_cast(OpRegistry& registry);
 void add_cast_cpu(OpRegistry& registry);
+void add_cast_gpu(OpRegistry& registry);
 
 }  // namespace musaic

@@ -8,7 +8,7 @@ namespace musaic {
 
 // musaic::kv_write. Stores this step's keys and values in the paged cache; returns the new {key_cache,
 // value_cache}.
-//   key, value              [tokens, kv_heads · head_dim]  f32, dense rows
+//   key, value              [tokens, kv_heads · head_dim]  f32 (a GPU: f16 and bf16 too), dense rows
 //   slots                   [tokens]  i32, page · page_size + offset; no two real rows share one
 //   key_cache, value_cache  [pages, kv_heads, page_size, head_dim]  f32, f16 or bf16, contiguous
 // Rounds to nearest even. Pad rows are neither read nor stored.
@@ -38,5 +38,6 @@ RopeKvWriteResults rope_kv_write(const RopeKvWriteArguments& arguments);
 
 void define_kv_write(OpRegistry& registry);
 void add_kv_write_cpu(OpRegistry& registry);
+void add_kv_write_gpu(OpRegistry& registry);
 
 }  // namespace musaic

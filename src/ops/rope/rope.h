@@ -14,12 +14,15 @@ namespace musaic {
 Value rope_cos_sin(Value positions, Value inv_freq, double attention_factor = 1.0);
 
 // musaic::rope_. Rotates the first r dimensions of every head in place; returns the new x.
-//   x        [tokens, heads · head_dim]  dense rows, may be a slice of a merged projection
+//   x        [tokens, heads · head_dim]  f32 (a GPU: f16 and bf16 too), dense rows, may be a slice of a
+//   merged
+//            projection
 //   cos_sin  [tokens, r]  f32 of rope_cos_sin, r ≤ head_dim
 // Pairs are (i, i + r/2), or (2i, 2i + 1) when interleaved. Pad rows are neither read nor written.
 Value rope_(Value x, Value cos_sin, int head_dim, bool interleaved = false);
 
 void define_rope(OpRegistry& registry);
 void add_rope_cpu(OpRegistry& registry);
+void add_rope_gpu(OpRegistry& registry);
 
 }  // namespace musaic

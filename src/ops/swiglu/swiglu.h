@@ -5,11 +5,11 @@
 namespace musaic {
 
 // aten::silu. y = x / (1 + exp(-x)), elementwise.
-//   x  [rows, n] or [rows, m, n]  f32, dense rows
+//   x  [rows, n] or [rows, m, n]  f32 (a GPU: f16 and bf16 too), dense rows
 //   y  like x, contiguous. Pad rows are neither read nor written.
 Value silu(Value x);
 
-// aten::mul. Elementwise x · y of equal shapes, dense rows; contiguous result, pad rows as above.
+// aten::mul. Elementwise x · y of equal shapes, dense rows; dtypes, result and pad rows as above.
 Value mul(Value x, Value y);
 
 // aten::_fused_swiglu_forward (torch_musa). silu(first half) · second half of the last dimension, in float32
@@ -20,5 +20,6 @@ Value fused_swiglu(Value x);
 
 void define_swiglu(OpRegistry& registry);
 void add_swiglu_cpu(OpRegistry& registry);
+void add_swiglu_gpu(OpRegistry& registry);
 
 }  // namespace musaic

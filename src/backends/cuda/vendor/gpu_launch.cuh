@@ -1,0 +1,39 @@
+#pragma once
+
+#include "backends/cuda/vendor/gpu_vendor.h"
+
+// How device sources launch kernels and follow one another.
+namespace musaic {
+
+// First statement of every kernel that launch_kernel launches, in every thread: until here the kernel may
+// have been started while the one before it in the stream still ran.
+__device__ inline void wait_for_previous_kernel() {
+#if __CUDA_ARCH__ >= 900
+  cudaGridDependencySynchronize();
+#endif
+}
+
+// kernel<<<grid, block, 0, stream>>>(arguments...), set up while the kernel before it finishes where the
+// device can. Errors are left to gpuGetLastError. Nothing is launched for an empty grid.
+template <class... Parameters, class... Arguments>
+void launch_kernel(void (*kernel)(Parameters...), dim3 grid, dim3 block, gpuStream_t stream,
+                   const Arguments&... arguments) {
+  if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+  constexpr int kFirstWithDependentLaunch = 9;  // compute capability
+  int device = 0;
+  int major = 0;
+  cudaGetDevice(&device);
+  cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+  cudaLaunchAttribute dependent = {};
+  dependent.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  dependent.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config = {};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.stream = stream;
+  config.attrs = &dependent;
+  config.numAttrs = major >= kFirstWithDependentLaunch ? 1 : 0;
+  cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
+}
+
+}  // namespace musaic
