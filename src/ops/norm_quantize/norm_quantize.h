@@ -21,5 +21,6 @@ AddNormQuantized add_rms_norm_quantize_q8(Value x, Value residual, Value weight,
 
 void define_norm_quantize(OpRegistry& registry);
 void add_norm_quantize_cpu(OpRegistry& registry);
+void add_norm_quantize_gpu(OpRegistry& registry);
 
 }  // namespace musaic

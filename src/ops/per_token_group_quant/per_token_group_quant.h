@@ -35,5 +35,6 @@ std::pair<Value, Value> per_token_group_quant(const GroupQuantArguments& argumen
 
 void define_per_token_group_quant(OpRegistry& registry);
 void add_per_token_group_quant_cpu(OpRegistry& registry);
+void add_per_token_group_quant_gpu(OpRegistry& registry);
 
 }  // namespace musaic

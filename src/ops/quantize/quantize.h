@@ -23,5 +23,6 @@ QuantizedRows quantize_q8(Value x);
 
 void define_quantize(OpRegistry& registry);
 void add_quantize_cpu(OpRegistry& registry);
+void add_quantize_gpu(OpRegistry& registry);
 
 }  // namespace musaic

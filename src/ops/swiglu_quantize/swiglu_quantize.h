@@ -12,5 +12,6 @@ QuantizedRows swiglu_quantize_q8(Value x);
 
 void define_swiglu_quantize(OpRegistry& registry);
 void add_swiglu_quantize_cpu(OpRegistry& registry);
+void add_swiglu_quantize_gpu(OpRegistry& registry);
 
 }  // namespace musaic
