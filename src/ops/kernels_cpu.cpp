@@ -7,9 +7,12 @@
 #include "ops/empty/empty.h"
 #include "ops/index_select/index_select.h"
 #include "ops/kv_write/kv_write.h"
+#include "ops/latent_write/latent_write.h"
 #include "ops/linear/linear.h"
 #include "ops/linear_fp8/linear_fp8.h"
 #include "ops/logprobs/logprobs.h"
+#include "ops/mla_attention/mla_attention.h"
+#include "ops/mla_project/mla_project.h"
 #include "ops/norm_quantize/norm_quantize.h"
 #include "ops/per_token_group_quant/per_token_group_quant.h"
 #include "ops/quantize/quantize.h"
@@ -29,9 +32,12 @@ void add_cpu_kernels(OpRegistry& registry) {
   add_empty_cpu(registry);
   add_index_select_cpu(registry);
   add_kv_write_cpu(registry);
+  add_latent_write_cpu(registry);
   add_linear_cpu(registry);
   add_linear_fp8_cpu(registry);
   add_logprobs_cpu(registry);
+  add_mla_attention_cpu(registry);
+  add_mla_project_cpu(registry);
   add_norm_quantize_cpu(registry);
   add_per_token_group_quant_cpu(registry);
   add_quantize_cpu(registry);

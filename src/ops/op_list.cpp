@@ -7,9 +7,12 @@
 #include "ops/empty/empty.h"
 #include "ops/index_select/index_select.h"
 #include "ops/kv_write/kv_write.h"
+#include "ops/latent_write/latent_write.h"
 #include "ops/linear/linear.h"
 #include "ops/linear_fp8/linear_fp8.h"
 #include "ops/logprobs/logprobs.h"
+#include "ops/mla_attention/mla_attention.h"
+#include "ops/mla_project/mla_project.h"
 #include "ops/norm_quantize/norm_quantize.h"
 #include "ops/per_token_group_quant/per_token_group_quant.h"
 #include "ops/quantize/quantize.h"
@@ -30,9 +33,12 @@ void define_ops(OpRegistry& registry) {
   define_empty(registry);
   define_index_select(registry);
   define_kv_write(registry);
+  define_latent_write(registry);
   define_linear(registry);
   define_linear_fp8(registry);
   define_logprobs(registry);
+  define_mla_attention(registry);
+  define_mla_project(registry);
   define_norm_quantize(registry);
   define_per_token_group_quant(registry);
   define_quantize(registry);

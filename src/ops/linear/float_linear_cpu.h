@@ -23,10 +23,14 @@ struct FloatLinearWork {
   const float* weight_scale = nullptr;
   int64_t scale_columns = 0;
   int64_t part_rows = 0;
+  int64_t first_weight_row = 0;  // that column 0 of y belongs to
 
-  const float* scale_row(int64_t column) const {
+  const uint8_t* weight_row(int64_t row) const {
+    return weight + static_cast<size_t>(row) * weight_row_bytes;
+  }
+  const float* scale_row(int64_t row) const {
     const int64_t blocks = (part_rows + kScaleBlock - 1) / kScaleBlock;
-    return weight_scale + (column / part_rows * blocks + column % part_rows / kScaleBlock) * scale_columns;
+    return weight_scale + (row / part_rows * blocks + row % part_rows / kScaleBlock) * scale_columns;
   }
 };
 
@@ -36,6 +40,8 @@ struct FloatTask {
   int64_t first_column, columns;
 };
 
+// Values [first, first + count) of a weight row as float32. REQUIRES: `first` begins a block.
+void expand_weight_row(const FloatLinearWork& work, int64_t row, int64_t first, int64_t count, float* out);
 void run_float_task(const FloatLinearWork& work, const FloatTask& task);
 // How many weight columns a task takes where about `wanted` tasks are to share `columns`.
 int64_t float_task_columns(int64_t columns, int64_t k, int64_t wanted);

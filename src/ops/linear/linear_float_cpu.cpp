@@ -42,27 +42,32 @@ void convert_row(const T* from, int64_t count, float* out) {
 }
 
 // Block by block, each with its scale.
-void expand_f8_row(const FloatLinearWork& work, int64_t column, int64_t first, int64_t count, float* out) {
+void expand_f8_row(const FloatLinearWork& work, int64_t row, int64_t first, int64_t count, float* out) {
   constexpr int64_t kBlock = FloatLinearWork::kScaleBlock;
-  const uint8_t* row = work.weight + static_cast<size_t>(column) * work.weight_row_bytes + first;
-  const float* scales = work.scale_row(column) + first / kBlock;
+  const uint8_t* values = work.weight_row(row) + first;
+  const float* scales = work.scale_row(row) + first / kBlock;
   for (int64_t i = 0; i < count; i += kBlock)
-    expand_f8(row + i, std::min(kBlock, count - i), scales[i / kBlock], out + i);
+    expand_f8(values + i, std::min(kBlock, count - i), scales[i / kBlock], out + i);
 }
 
-// Values [first, first + count) of a weight row as float32. REQUIRES: `first` begins a block.
-void expand_row(const FloatLinearWork& work, int64_t column, int64_t first, int64_t count, float* out) {
-  if (work.dtype == DType::kF8E4M3) return expand_f8_row(work, column, first, count, out);
-  const uint8_t* row = work.weight + static_cast<size_t>(column) * work.weight_row_bytes;
+}  // namespace
+
+void ExpandWeightRow(const FloatLinearWork& work, int64_t row, int64_t first, int64_t count, float* out) {
+  if (work.dtype == DType::kF8E4M3) return expand_f8_row(work, row, first, count, out);
+  const uint8_t* values = work.weight_row(row);
+  if (work.dtype == DType::kF32)
+    return convert_row(reinterpret_cast<const float*>(values) + first, count, out);
   if (work.dtype == DType::kF16)
-    return convert_row(reinterpret_cast<const hwy::float16_t*>(row) + first, count, out);
+    return convert_row(reinterpret_cast<const hwy::float16_t*>(values) + first, count, out);
   if (work.dtype == DType::kBF16)
-    return convert_row(reinterpret_cast<const hwy::bfloat16_t*>(row) + first, count, out);
+    return convert_row(reinterpret_cast<const hwy::bfloat16_t*>(values) + first, count, out);
   const DTypeInfo& info = dtype_info(work.dtype);
   const ExpandBlock expand = expand_block_of(work.dtype);
-  const uint8_t* block = row + first / info.block_elements * info.block_bytes;
+  const uint8_t* block = values + first / info.block_elements * info.block_bytes;
   for (int64_t i = 0; i < count; i += info.block_elements, block += info.block_bytes) expand(block, out + i);
 }
+
+namespace {
 
 void add_bias(const FloatLinearWork& work, const FloatTask& task) {
   for (int64_t i = 0; i < task.columns; ++i) {
@@ -87,11 +92,12 @@ void LinearTask(const FloatLinearWork& work, const FloatTask& task) {
                       .y = work.y.row(task.first_row) + task.first_column,
                       .y_stride = work.y.outer_stride,
                       .is_first = first == 0};
+    const int64_t first_row = work.first_weight_row + task.first_column;
     if (work.dtype == DType::kF32) {
-      tile.weight = reinterpret_cast<const float*>(work.weight) + task.first_column * k + first;
+      tile.weight = reinterpret_cast<const float*>(work.weight_row(first_row)) + first;
     } else {
       for (int64_t i = 0; i < task.columns; ++i)
-        expand_row(work, task.first_column + i, first, tile.k, scratch + i * tile.k);
+        ExpandWeightRow(work, first_row + i, first, tile.k, scratch + i * tile.k);
       tile.weight = scratch;
       tile.weight_stride = tile.k;
     }
@@ -113,6 +119,7 @@ namespace musaic {
 namespace {
 
 HWY_EXPORT(LinearTask);
+HWY_EXPORT(ExpandWeightRow);
 HWY_EXPORT(LinearTileColumns);
 
 int64_t ceil_div(int64_t a, int64_t b) {
@@ -143,6 +150,10 @@ void run_linear(const KernelCall& call) {
 }
 
 }  // namespace
+
+void expand_weight_row(const FloatLinearWork& work, int64_t row, int64_t first, int64_t count, float* out) {
+  HWY_DYNAMIC_DISPATCH(ExpandWeightRow)(work, row, first, count, out);
+}
 
 void run_float_task(const FloatLinearWork& work, const FloatTask& task) {
   HWY_DYNAMIC_DISPATCH(LinearTask)(work, task);

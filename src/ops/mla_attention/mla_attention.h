@@ -1,0 +1,46 @@
+#pragma once
+
+#include "ir/builder.h"
+
+namespace musaic {
+
+class OpRegistry;
+
+// What both forms of multi-head latent attention over a paged cache read.
+struct MlaArguments {
+  Value query;          // f32, dense rows; its width is the form's
+  Value cache;          // [pages, 1, page_size, rank + rope]  f32, f16 or bf16: latent, then rotated key
+  Value query_start;    // [sequences + 1]  i32: sequence s has the rows [query_start[s], query_start[s + 1])
+  Value kv_lengths;     // [sequences]  i32: tokens in the cache, this step's included
+  Value page_table;     // [sequences, max_pages]  i32: the page of positions p · page_size ...
+  Value num_sequences;  // [1]  i32: how many leading sequences are real
+  int num_heads = 0;
+  double scale = 0;  // of the scores before the softmax
+};
+
+// Both are causal attention as musaic::paged_attention: row j of a sequence with n rows is at position
+// kv_length - n + j and sees the positions up to its own. Softmax and sums in float32, over blocks of
+// positions that do not depend on the step: a row's bits depend on its sequence only, not on chunking or on
+// neighbours (but on the form). Neither reads unused pages and page-table entries nor writes rows that belong
+// to no sequence.
+
+// musaic::mla_expanded_attention. Keys and values of every head are made from the cached latents, block of
+// positions by block: for steps with many rows a sequence.
+//   query       [tokens, heads · (nope + rope)]
+//   kv_b        [heads · (nope + v), rank]  f32, f16, bf16, or f8e4m3 with kv_b_scale as in
+//   musaic::linear_fp8 result      [tokens, heads · v]  f32
+// A head's key is kv_b's first nope rows times the latent, then the rotated key; its value the other v rows
+// times the latent. In FP8 the latents are quantized per group of 128 before, as musaic::linear_fp8's rows
+// are.
+Value mla_expanded_attention(const MlaArguments& arguments, Value kv_b, Value kv_b_scale = {});
+
+// musaic::mla_absorbed_attention. The heads attend to the latents themselves: for steps with few rows a
+// sequence.
+//   query       [tokens, heads · (rank + rope)]  of musaic::mla_absorb_query
+//   result      [tokens, heads · rank]  f32, for musaic::mla_expand_values
+Value mla_absorbed_attention(const MlaArguments& arguments, int rank);
+
+void define_mla_attention(OpRegistry& registry);
+void add_mla_attention_cpu(OpRegistry& registry);
+
+}  // namespace musaic

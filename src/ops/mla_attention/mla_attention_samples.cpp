@@ -1,0 +1,111 @@
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "ops/op_samples.h"
+
+namespace musaic {
+namespace {
+
+constexpr int64_t kHeads = 5, kNope = 10, kRope = 6, kValue = 9, kRank = 20;
+constexpr int64_t kWidth = kRank + kRope, kPageSize = 8;
+constexpr int64_t kMaxPages = 20;     // of one sequence
+constexpr int32_t kUnused = 1 << 30;  // in entries that nobody may follow
+
+// Rows of a sequence in the step, and its tokens in the cache, the step's included.
+struct LatentRun {
+  int64_t rows;
+  int64_t kv_length;
+};
+
+// Pages in falling order, NaN wherever nothing was stored.
+struct LatentCache {
+  HostTensor rows;
+  HostTensor page_table;
+};
+
+LatentCache make_cache(DType dtype, const std::vector<LatentRun>& runs, int64_t sequences) {
+  int64_t page = 1;  // one that nobody uses
+  for (const LatentRun& run : runs) page += (run.kv_length + kPageSize - 1) / kPageSize;
+  const Shape shape{page, 1, kPageSize, kWidth};
+  const auto random = HostTensor::random(dtype, shape, 2);
+  LatentCache cache{HostTensor(dtype, shape), {}};
+  std::vector<int32_t> table(static_cast<size_t>(sequences * kMaxPages), kUnused);
+  for (size_t s = 0; s < runs.size(); ++s) {
+    for (int64_t position = 0; position < runs[s].kv_length; ++position) {
+      if (position % kPageSize == 0) --page;
+      table[s * kMaxPages + static_cast<size_t>(position / kPageSize)] = static_cast<int32_t>(page);
+      const size_t at = byte_size(dtype, (page * kPageSize + position % kPageSize) * kWidth);
+      std::memcpy(cache.rows.data() + at, random.data() + at, byte_size(dtype, kWidth));
+    }
+  }
+  cache.page_table = HostTensor::ints(table, {sequences, kMaxPages});
+  return cache;
+}
+
+// `in` and `out`: values a head of query and result.
+OpSample latent_sample(const char* what, DType dtype, const std::vector<LatentRun>& runs, int64_t pad_rows,
+                       int64_t in, int64_t out) {
+  const int64_t pad_sequences = pad_rows > 0 ? 2 : 0;
+  std::vector<int32_t> query_start = {0}, kv_lengths;
+  for (const LatentRun& run : runs) {
+    query_start.push_back(query_start.back() + static_cast<int32_t>(run.rows));
+    kv_lengths.push_back(static_cast<int32_t>(run.kv_length));
+  }
+  const int32_t live_rows = query_start.back();
+  query_start.resize(query_start.size() + static_cast<size_t>(pad_sequences), kUnused);
+  kv_lengths.resize(kv_lengths.size() + static_cast<size_t>(pad_sequences), kUnused);
+  const int64_t tokens = live_rows + pad_rows;
+  LatentCache cache = make_cache(dtype, runs, static_cast<int64_t>(kv_lengths.size()));
+  return {.name = fmt::format("{}, cache {}", what, name(dtype)),
+          .inputs = {sample_rows_of(HostTensor::random(DType::kF32, {tokens, kHeads * in}, 1, 1,
+                                                       kHeads * in + pad_rows)),
+                     sample_fixed(std::move(cache.rows)), sample_fixed(HostTensor::ints(query_start)),
+                     sample_fixed(HostTensor::ints(kv_lengths)), sample_fixed(std::move(cache.page_table)),
+                     sample_fixed(HostTensor::ints({static_cast<int32_t>(runs.size())}))},
+          .attributes = {{"num_heads", kHeads}, {"scale", 0.3}},
+          .outputs = {{DType::kF32, {tokens, kHeads * out}}},
+          .live_rows = live_rows};
+}
+
+std::vector<OpSample> latent_samples(int64_t in, int64_t out) {
+  std::vector<OpSample> samples;
+  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+    const auto add = [&](const char* what, const std::vector<LatentRun>& runs, int64_t pad_rows) {
+      samples.push_back(latent_sample(what, dtype, runs, pad_rows, in, out));
+    };
+    add("no sequence", {}, 2);
+    add("no row", {}, 0);
+    add("one first token", {{1, 1}}, 0);
+    add("a decode step", {{1, 9}, {1, 70}, {1, 1}}, 3);
+    add("a prompt", {{37, 37}}, 0);
+    add("chunks and decode rows", {{5, 150}, {1, 65}, {13, 13}}, 4);
+  }
+  return samples;
+}
+
+}  // namespace
+
+std::vector<OpSample> mla_expanded_attention_samples() {
+  std::vector<OpSample> samples;
+  for (DType dtype : {DType::kF32, DType::kBF16, DType::kF8E4M3}) {
+    const bool is_fp8 = dtype == DType::kF8E4M3;
+    for (OpSample& sample : latent_samples(kNope + kRope, kValue)) {
+      sample.name += fmt::format(", kv_b {}", name(dtype));
+      const Shape shape{kHeads * (kNope + kValue), kRank};
+      sample.inputs.push_back(sample_fixed(HostTensor::random(dtype, shape, 3, is_fp8 ? 100 : 1)));
+      sample.inputs.push_back(is_fp8 ? sample_fixed(HostTensor::random(DType::kF32, {1, 1}, 4))
+                                     : SampleInput{});
+      samples.push_back(std::move(sample));
+    }
+  }
+  return samples;
+}
+
+std::vector<OpSample> mla_absorbed_attention_samples() {
+  std::vector<OpSample> samples = latent_samples(kWidth, kRank);
+  for (OpSample& sample : samples) sample.attributes.set("rank", kRank);
+  return samples;
+}
+
+}  // namespace musaic
