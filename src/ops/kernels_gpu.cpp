@@ -2,8 +2,10 @@
 
 #include "ops/add/add.h"
 #include "ops/cast/cast.h"
+#include "ops/embedding/embedding.h"
 #include "ops/index_select/index_select.h"
 #include "ops/kv_write/kv_write.h"
+#include "ops/linear/linear.h"
 #include "ops/norm_quantize/norm_quantize.h"
 #include "ops/per_token_group_quant/per_token_group_quant.h"
 #include "ops/quantize/quantize.h"
@@ -17,8 +19,10 @@ namespace musaic {
 void add_gpu_kernels(OpRegistry& registry) {
   add_add_gpu(registry);
   add_cast_gpu(registry);
+  add_embedding_gpu(registry);
   add_index_select_gpu(registry);
   add_kv_write_gpu(registry);
+  add_linear_gpu(registry);
   add_norm_quantize_gpu(registry);
   add_per_token_group_quant_gpu(registry);
   add_quantize_gpu(registry);

@@ -27,5 +27,6 @@ Value paged_attention(const PagedAttentionArguments& arguments);
 
 void define_attention(OpRegistry& registry);
 void add_attention_cpu(OpRegistry& registry);
+void add_attention_gpu(OpRegistry& registry);
 
 }  // namespace musaic

@@ -12,5 +12,6 @@ Value embedding(Value weight, Value indices);
 
 void define_embedding(OpRegistry& registry);
 void add_embedding_cpu(OpRegistry& registry);
+void add_embedding_gpu(OpRegistry& registry);
 
 }  // namespace musaic

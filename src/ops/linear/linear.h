@@ -22,5 +22,6 @@ Value linear_q8(const QuantizedRows& x, Value weight, Value bias = {});
 
 void define_linear(OpRegistry& registry);
 void add_linear_cpu(OpRegistry& registry);
+void add_linear_gpu(OpRegistry& registry);
 
 }  // namespace musaic
