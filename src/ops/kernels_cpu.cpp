@@ -5,6 +5,8 @@
 #include "ops/cast/cast.h"
 #include "ops/embedding/embedding.h"
 #include "ops/empty/empty.h"
+#include "ops/grouped_linear/grouped_linear.h"
+#include "ops/grouped_swiglu/grouped_swiglu.h"
 #include "ops/index_select/index_select.h"
 #include "ops/kv_write/kv_write.h"
 #include "ops/latent_write/latent_write.h"
@@ -13,6 +15,9 @@
 #include "ops/logprobs/logprobs.h"
 #include "ops/mla_attention/mla_attention.h"
 #include "ops/mla_project/mla_project.h"
+#include "ops/moe_combine/moe_combine.h"
+#include "ops/moe_gate/moe_gate.h"
+#include "ops/moe_route/moe_route.h"
 #include "ops/norm_quantize/norm_quantize.h"
 #include "ops/per_token_group_quant/per_token_group_quant.h"
 #include "ops/quantize/quantize.h"
@@ -30,6 +35,8 @@ void add_cpu_kernels(OpRegistry& registry) {
   add_cast_cpu(registry);
   add_embedding_cpu(registry);
   add_empty_cpu(registry);
+  add_grouped_linear_cpu(registry);
+  add_grouped_swiglu_cpu(registry);
   add_index_select_cpu(registry);
   add_kv_write_cpu(registry);
   add_latent_write_cpu(registry);
@@ -38,6 +45,9 @@ void add_cpu_kernels(OpRegistry& registry) {
   add_logprobs_cpu(registry);
   add_mla_attention_cpu(registry);
   add_mla_project_cpu(registry);
+  add_moe_combine_cpu(registry);
+  add_moe_gate_cpu(registry);
+  add_moe_route_cpu(registry);
   add_norm_quantize_cpu(registry);
   add_per_token_group_quant_cpu(registry);
   add_quantize_cpu(registry);

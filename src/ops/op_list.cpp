@@ -5,6 +5,8 @@
 #include "ops/cast/cast.h"
 #include "ops/embedding/embedding.h"
 #include "ops/empty/empty.h"
+#include "ops/grouped_linear/grouped_linear.h"
+#include "ops/grouped_swiglu/grouped_swiglu.h"
 #include "ops/index_select/index_select.h"
 #include "ops/kv_write/kv_write.h"
 #include "ops/latent_write/latent_write.h"
@@ -13,6 +15,9 @@
 #include "ops/logprobs/logprobs.h"
 #include "ops/mla_attention/mla_attention.h"
 #include "ops/mla_project/mla_project.h"
+#include "ops/moe_combine/moe_combine.h"
+#include "ops/moe_gate/moe_gate.h"
+#include "ops/moe_route/moe_route.h"
 #include "ops/norm_quantize/norm_quantize.h"
 #include "ops/per_token_group_quant/per_token_group_quant.h"
 #include "ops/quantize/quantize.h"
@@ -31,6 +36,8 @@ void define_ops(OpRegistry& registry) {
   define_cast(registry);
   define_embedding(registry);
   define_empty(registry);
+  define_grouped_linear(registry);
+  define_grouped_swiglu(registry);
   define_index_select(registry);
   define_kv_write(registry);
   define_latent_write(registry);
@@ -39,6 +46,9 @@ void define_ops(OpRegistry& registry) {
   define_logprobs(registry);
   define_mla_attention(registry);
   define_mla_project(registry);
+  define_moe_combine(registry);
+  define_moe_gate(registry);
+  define_moe_route(registry);
   define_norm_quantize(registry);
   define_per_token_group_quant(registry);
   define_quantize(registry);

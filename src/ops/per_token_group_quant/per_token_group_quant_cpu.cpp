@@ -5,6 +5,7 @@
 #include "backends/cpu/rows.h"
 #include "ir/registry.h"
 #include "ops/per_token_group_quant/per_token_group_quant.h"
+#include "ops/per_token_group_quant/swiglu_row_cpu.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "ops/per_token_group_quant/per_token_group_quant_cpu.cpp"
@@ -215,6 +216,26 @@ void run_group_quant(const KernelCall& call) {
 }
 
 }  // namespace
+
+void quantize_swiglu_row_fp8(const float* x, int64_t width, uint8_t* q, float* scales) {
+  GroupQuantWork work = {};
+  work.input = x;
+  work.dtype = DType::kF32;
+  work.input_strides = {0, 0, 1};
+  work.q = q;
+  work.q_strides = {0, 0, 1};
+  work.scales = scales;
+  work.scale_strides = {0, 0, 1};
+  work.planes = work.rows = 1;
+  work.width = width;
+  work.group_size = kMaxGroup;
+  work.groups = (width + kMaxGroup - 1) / kMaxGroup;
+  work.eps = 1e-10f;
+  work.min = -448;
+  work.max = 448;
+  work.fuse_silu = true;
+  HWY_DYNAMIC_DISPATCH(QuantizeGroups)(work, {0, work.groups});
+}
 
 void add_per_token_group_quant_cpu(OpRegistry& registry) {
   registry.add_kernel("sgl_kernel::sgl_per_token_group_quant_8bit_v2",

@@ -1,0 +1,19 @@
+#pragma once
+
+#include "ir/builder.h"
+
+namespace musaic {
+
+class OpRegistry;
+
+// musaic::moe_combine. A token's experts' results, weighted and added in the order of its choices.
+//   x          [rows, n]  f32, contiguous: grouped rows
+//   token_row  [tokens, top_k]  i32: of moe_route
+//   weights    [tokens, top_k]  f32
+//   result     [tokens, n]  f32. Pad rows are neither read nor written.
+Value moe_combine(Value x, Value token_row, Value weights);
+
+void define_moe_combine(OpRegistry& registry);
+void add_moe_combine_cpu(OpRegistry& registry);
+
+}  // namespace musaic
