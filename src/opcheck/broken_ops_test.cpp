@@ -23,7 +23,7 @@ std::vector<FakeOutput> honest_fake(const FakeCall& call) {
 
 int64_t live_of(const KernelCall& call) {
   const int64_t rows = call.inputs[0].shape[0];
-  return call.live_rows == nullptr ? rows : std::min<int64_t>(*call.live_rows, rows);
+  return call.live_rows == nullptr ? rows : std::min<int64_t>(*host_address(call.live_rows), rows);
 }
 
 struct Twice {
@@ -32,8 +32,14 @@ struct Twice {
   Tensor out;
   const int32_t* live_rows;
 
+  // As the simulated device's kernels do; the CPU's addresses stay as they are.
   explicit Twice(const KernelCall& call)
-      : x(call.inputs[0]), table(call.inputs[1]), out(call.outputs[0]), live_rows(call.live_rows) {}
+      : x(call.inputs[0]),
+        table(call.inputs[1]),
+        out(call.outputs[0]),
+        live_rows(host_address(call.live_rows)) {
+    for (Tensor* tensor : {&x, &table, &out}) tensor->data = host_address(tensor->data);
+  }
   int64_t live() const {
     return live_rows == nullptr ? x.shape[0] : std::min<int64_t>(*live_rows, x.shape[0]);
   }

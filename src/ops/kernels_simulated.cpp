@@ -24,6 +24,17 @@ void use_input(SimulatedStream& stream, const std::string& name, const Tensor& t
   }
 }
 
+Tensor on_host(Tensor tensor) {
+  tensor.data = host_address(tensor.data);
+  return tensor;
+}
+
+std::vector<Tensor> on_host(std::span<const Tensor> tensors) {
+  std::vector<Tensor> out;
+  for (const Tensor& tensor : tensors) out.push_back(on_host(tensor));
+  return out;
+}
+
 std::string simulated_name(const Kernel& cpu) {
   return cpu.name + "_simulated";
 }
@@ -42,7 +53,14 @@ Kernel simulate(const OpDef& op, const Kernel& cpu) {
     for (const Tensor& output : call.outputs) stream.use("an output", output);
     stream.use("the workspace", call.workspace);
     if (call.live_rows != nullptr) stream.use("the number of live rows", call.live_rows, sizeof(int32_t));
-    run(call);
+    const std::vector<Tensor> inputs = on_host(call.inputs);
+    const std::vector<Tensor> outputs = on_host(call.outputs);
+    run({.inputs = inputs,
+         .outputs = outputs,
+         .workspace = on_host(call.workspace),
+         .attributes = call.attributes,
+         .live_rows = host_address(call.live_rows),
+         .stream = call.stream});
   };
   return kernel;
 }

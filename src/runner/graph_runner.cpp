@@ -115,9 +115,9 @@ void GraphRunner::load(const WeightReader& reader, int num_threads, const LoadPr
   for (Program* program : {&extend_, &decode_, &head_, &logprobs_}) {
     program->bind(buffers_.addresses(), weights_, arena_->data());
   }
-  step_writer_.emplace(backend_, buffers_, max_tokens, options_.max_sequences,
+  step_writer_.emplace(buffers_, max_tokens, options_.max_sequences,
                        static_cast<int>(largest.at("max_pages")), limits_.page_size);
-  head_writer_.emplace(backend_, buffers_, kMaxHeadRows);
+  head_writer_.emplace(buffers_, kMaxHeadRows);
 }
 
 bool GraphRunner::work_while_idle() {
@@ -165,6 +165,13 @@ StepChoice GraphRunner::choose(StepKind kind, int tokens) const {
 void GraphRunner::observe_nodes(const Program::NodeObserver& observer) {
   force_eager_ = observer != nullptr;
   for (Program* program : {&extend_, &decode_, &head_}) program->observe_nodes(observer);
+}
+
+std::vector<float> GraphRunner::last_logits(int rows) const {
+  std::vector<float> logits(static_cast<size_t>(rows) * static_cast<size_t>(limits_.vocab_size));
+  backend_.copy_to_host(logits.data(), buffers_.get<float>("logits"), logits.size() * sizeof(float),
+                        backend_.stream());
+  return logits;
 }
 
 void GraphRunner::poison_arena() {

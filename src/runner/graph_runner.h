@@ -58,8 +58,8 @@ class GraphRunner : public Runner {
 
   // What a step of this size would do.
   StepChoice choose(StepKind kind, int tokens) const;
-  // The logits of the rows of the last step's last head chunk: [rows, vocab_size], for tests and evaluation.
-  const float* last_logits() const { return buffers_.get<float>("logits"); }
+  // The logits of the first `rows` rows of the last step's last head chunk: [rows, vocab_size], for tests.
+  std::vector<float> last_logits(int rows) const;
   // For evaluation: called with the logits [rows.size(), vocab_size] of every head chunk; rows are in batch
   // order.
   using LogitsObserver = std::function<void(std::span<const HeadRow> rows, const float* logits)>;

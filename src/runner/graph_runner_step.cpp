@@ -101,7 +101,7 @@ void GraphRunner::run_head(const Batch& batch, std::span<const HeadRow> rows, St
   std::vector<TokenId> tokens(rows.size());
   backend_.copy_to_host(tokens.data(), buffers_.get<int32_t>("token"), tokens.size() * sizeof(TokenId),
                         backend_.stream());
-  if (observer_) observer_(rows, buffers_.get<float>("logits"));
+  if (observer_) observer_(rows, last_logits(static_cast<int>(rows.size())).data());
   bool any_logprobs = false;
   for (size_t i = 0; i < rows.size(); ++i) {
     if (rows[i].draw) output.sequences[rows[i].sequence].tokens.push_back(tokens[i]);

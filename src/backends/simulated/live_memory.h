@@ -7,6 +7,18 @@
 
 namespace musaic {
 
+// Addresses of the simulated device: the host's with a bit that no address of a process has, so that a host
+// that follows one crashes instead of reading what a real device would not show it.
+inline constexpr uintptr_t kDeviceAddressBit = uintptr_t{1} << 60;
+
+inline void* device_address(void* host) {
+  return reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(host) | kDeviceAddressBit);
+}
+template <class T>
+T* host_address(T* device) {
+  return reinterpret_cast<T*>(reinterpret_cast<uintptr_t>(device) & ~kDeviceAddressBit);
+}
+
 // Which memory of a device is allocated. Any thread.
 class LiveMemory {
  public:

@@ -10,12 +10,14 @@ namespace {
 class SimulatedMemory : public DeviceMemory {
  public:
   SimulatedMemory(std::unique_ptr<DeviceMemory> memory, LiveMemory& live)
-      : memory_(std::move(memory)), live_(live), id_(live.add(memory_->data(), memory_->bytes())) {}
+      : memory_(std::move(memory)),
+        live_(live),
+        id_(live.add(device_address(memory_->data()), memory_->bytes())) {}
   ~SimulatedMemory() override { live_.remove(id_); }
   SimulatedMemory(const SimulatedMemory&) = delete;
   SimulatedMemory& operator=(const SimulatedMemory&) = delete;
 
-  void* data() const override { return memory_->data(); }
+  void* data() const override { return device_address(memory_->data()); }
   size_t bytes() const override { return memory_->bytes(); }
 
  private:
@@ -69,21 +71,21 @@ std::unique_ptr<CapturedGraph> SimulatedBackend::end_capture(Stream& stream) {
 void SimulatedBackend::copy_to_device(void* destination, const void* source, size_t bytes, Stream& stream) {
   state_.forbid_in_capture("a copy from the host");
   simulated_stream(stream).use("the destination of a copy", destination, bytes);
-  std::memcpy(destination, source, bytes);
+  std::memcpy(host_address(destination), source, bytes);
   copied_to_device_bytes_ += bytes;
 }
 
 void SimulatedBackend::copy_to_host(void* destination, const void* source, size_t bytes, Stream& stream) {
   state_.forbid_in_capture("a copy to the host");
   simulated_stream(stream).use("the source of a copy", source, bytes);
-  std::memcpy(destination, source, bytes);
+  std::memcpy(destination, host_address(source), bytes);
 }
 
 void SimulatedBackend::zero(void* destination, size_t bytes, Stream& stream) {
   SimulatedStream& own = simulated_stream(stream);
   own.use("the memory to be zeroed", destination, bytes);
-  own.launch([=](const Worker& worker) {
-    if (worker.index == 0) std::memset(destination, 0, bytes);
+  own.launch([to = host_address(destination), bytes](const Worker& worker) {
+    if (worker.index == 0) std::memset(to, 0, bytes);
   });
 }
 

@@ -15,6 +15,7 @@ namespace musaic {
 //                      on another stream than the one that captures
 //   always             every address that a kernel or copy uses lies inside one live allocation
 //   at replay          nothing that the piece uses was freed since
+// Its addresses are not the host's (live_memory.h).
 class SimulatedBackend : public Backend {
  public:
   // Throws LoadError: the processor lacks the instruction set.

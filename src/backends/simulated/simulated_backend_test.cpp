@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <cstring>
+
 #include "base/status.h"
 
 namespace musaic {
@@ -29,7 +31,7 @@ class SimulatedBackendTest : public testing::Test {
   // Work that says what it uses, as a kernel does.
   void enqueue_increment(Stream& stream) {
     simulated_stream(stream).use("x", values(), 4);
-    simulated_stream(stream).launch([x = values()](const Worker& worker) {
+    simulated_stream(stream).launch([x = host_address(values())](const Worker& worker) {
       if (worker.index == 0) *x += 1;
     });
   }
@@ -105,6 +107,10 @@ TEST_F(SimulatedBackendTest, AReplayOfFreedMemoryIsRefusedEvenWhereTheAddressLiv
   memory_ = backend_.allocate(64, "likely at the same address");
   EXPECT_EQ(error_of([&] { graph->replay(stream()); }),
             "simulated: test::op: replay of a piece whose x was freed since its capture");
+}
+
+TEST_F(SimulatedBackendTest, TheHostCannotFollowAnAddressOfTheDevice) {
+  EXPECT_DEATH(std::memset(values(), 0, 1), "");
 }
 
 TEST_F(SimulatedBackendTest, KernelsCannotReadTheHostsMemory) {
