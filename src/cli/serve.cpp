@@ -34,6 +34,7 @@ SessionOptions session_options(const ServeOptions& serve) {
   session.kv_cache_dtype = serve.kv_cache_dtype;
   session.backend = {.device = serve.device, .num_threads = serve.threads, .cpu_isa = serve.cpu_isa};
   session.context_length = serve.context_length;
+  session.mem_fraction_static = serve.mem_fraction_static;
   session.max_total_tokens = serve.max_total_tokens;
   session.max_running_requests = serve.max_running_requests;
   session.chunked_prefill_size = serve.chunked_prefill_size;
@@ -144,11 +145,13 @@ void print_welcome(const std::string& url, const std::string& name, bool has_tex
   std::fflush(stdout);
 }
 
-// Waits for a signal, then drains; a second one ends the process at once.
-int serve_until_signalled(Server& server, Engine& engine, const sigset_t& signals) {
+// Waits for a signal, then drains; a second one ends the process at once. A lost device signals too.
+int serve_until_signalled(Server& server, Engine& engine, const sigset_t& signals,
+                          const std::atomic<bool>& device_lost) {
   int signal = 0;
   sigwait(&signals, &signal);
-  spdlog::info("{}: finishing what runs; once more ends at once", signal == SIGTERM ? "SIGTERM" : "SIGINT");
+  if (!device_lost)
+    spdlog::info("{}: finishing what runs; once more ends at once", signal == SIGTERM ? "SIGTERM" : "SIGINT");
   engine.drain();
   std::atomic<bool> drained{false};
   std::thread drain([&] {
@@ -160,7 +163,7 @@ int serve_until_signalled(Server& server, Engine& engine, const sigset_t& signal
     if (sigtimedwait(&signals, nullptr, &poll) > 0) _exit(kExitForced);
   }
   drain.join();
-  return kExitOk;
+  return device_lost ? kExitDeviceLost : kExitOk;
 }
 
 }  // namespace
@@ -190,10 +193,15 @@ int run_serve(Platform& platform, int argc, char** argv) {
   if (const Status status = server.listen(); !status.ok()) fail_load("{}", status.message());
   session.log_summary();  // before the engine's thread, which owns the runner from then on
   if (session.graphs().capture == CaptureTime::kEager) session.capture_all();
+  std::atomic<bool> device_lost{false};
+  engine->on_device_lost([&device_lost] {
+    device_lost = true;
+    kill(getpid(), SIGTERM);
+  });
   engine->start();
   server.set_ready();
   print_welcome(server.url(), served_name(serve, session), session.tokenizer() != nullptr);
-  const int exit_code = serve_until_signalled(server, *engine, signals);
+  const int exit_code = serve_until_signalled(server, *engine, signals, device_lost);
   engine->stop();
   return exit_code;
 }

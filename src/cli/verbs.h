@@ -20,5 +20,6 @@ int run_bench(Platform& platform, int argc, char** argv);
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitLoad = 1;   // a model, a device or a port could not be had
 inline constexpr int kExitUsage = 2;  // a flag or its value
+inline constexpr int kExitDeviceLost = 3;
 
 }  // namespace musaic

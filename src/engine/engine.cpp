@@ -72,7 +72,7 @@ void Engine::stop() {
   if (thread_.joinable()) {
     thread_.join();
   } else {
-    end_all_requests();
+    end_all_requests({.kind = FinishKind::kAbort, .message = "the server is shutting down", .status = 503});
   }
 }
 

@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <future>
 #include <memory>
 #include <mutex>
@@ -38,6 +39,9 @@ class Engine final : public EngineClient {
   Engine(Runner& runner, const EngineOptions& options);
   ~Engine() override;
 
+  // `callback` is called once, by the engine thread, when the device has failed for good: every request has
+  // been ended with status 500, and new ones are refused. Before start().
+  void on_device_lost(std::function<void()> callback) { on_device_lost_ = std::move(callback); }
   // Starts the engine thread.
   void start();
   // Collects what is in flight, ends the live requests with status 503, and ends the thread. For good.
@@ -90,7 +94,8 @@ class Engine final : public EngineClient {
   void answer_flushes(std::vector<std::promise<bool>> flushes, bool has_requests);
   void deliver(std::vector<OutputEvent> events);
   void publish_stats();
-  void end_all_requests();
+  void end_all_requests(const Finish& finish);
+  void give_up();
   bool is_stopping() const;
   bool work_while_idle();
   void sleep_until_commands();
@@ -104,6 +109,8 @@ class Engine final : public EngineClient {
   Watchdog watchdog_;
   std::deque<InFlight> in_flight_;
   bool idle_work_failed_ = false;
+  std::string device_error_;  // why the device is lost; empty: it is not
+  std::function<void()> on_device_lost_;
   std::unordered_map<RequestId, std::shared_ptr<const OutputSink>> sinks_;
   uint64_t aborted_requests_ = 0;
   std::thread thread_;

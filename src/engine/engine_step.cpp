@@ -1,9 +1,18 @@
 #include <utility>
 
 #include "base/log.h"
+#include "device/device_lost.h"
 #include "engine/engine.h"
 
 namespace musaic {
+
+namespace {
+
+Finish end_of_all(int status, std::string message) {
+  return {.kind = FinishKind::kAbort, .message = std::move(message), .status = status};
+}
+
+}  // namespace
 
 bool Engine::step() {
   take_commands();
@@ -18,19 +27,36 @@ bool Engine::step() {
 
 void Engine::run() {
   while (!is_stopping()) {
-    if (step()) continue;
+    const bool did_work = step();
+    if (!device_error_.empty()) return give_up();
+    if (did_work) continue;
     CHECK(scheduler_.idle(), "the engine has requests but nothing to run");
     report_.pause(scheduler_.counts(), Clock::now());
     publish_stats();
-    if (!work_while_idle()) sleep_until_commands();
+    const bool did_idle_work = work_while_idle();
+    if (!device_error_.empty()) return give_up();
+    if (!did_idle_work) sleep_until_commands();
   }
-  end_all_requests();
+  end_all_requests(end_of_all(503, "the server is shutting down"));
+}
+
+void Engine::give_up() {
+  spdlog::critical("{}", device_error_);
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  end_all_requests(end_of_all(500, device_error_));
+  if (on_device_lost_) on_device_lost_();
 }
 
 bool Engine::work_while_idle() {
   if (idle_work_failed_) return false;
   try {
     return runner_.work_while_idle();
+  } catch (const DeviceLost& error) {
+    device_error_ = error.what();
+    return false;
   } catch (const std::exception& error) {
     spdlog::error("work between steps failed, there will be no more of it: {}", error.what());
     idle_work_failed_ = true;
@@ -49,6 +75,9 @@ void Engine::launch(const Batch& batch) {
   Result<Runner::Ticket> ticket = [&]() -> Result<Runner::Ticket> {
     try {
       return runner_.launch(batch);
+    } catch (const DeviceLost& error) {
+      device_error_ = error.what();
+      return Status(StatusCode::kInternal, error.what());
     } catch (const std::exception& error) {
       return Status(StatusCode::kInternal, error.what());
     }
@@ -156,14 +185,13 @@ void Engine::publish_stats() {
   stats_.aborted_requests = aborted_requests_;
 }
 
-void Engine::end_all_requests() {
+void Engine::end_all_requests(const Finish& finish) {
   take_commands();
   while (!in_flight_.empty()) collect_oldest();
   std::vector<RequestId> ids;
   for (const auto& [id, sink] : sinks_) ids.push_back(id);
   std::vector<OutputEvent> events;
   for (const RequestId id : ids) {
-    const Finish finish{.kind = FinishKind::kAbort, .message = "the server is shutting down", .status = 503};
     if (auto event = scheduler_.abort(id, finish)) events.push_back(*std::move(event));
   }
   aborted_requests_ += events.size();

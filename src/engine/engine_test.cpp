@@ -7,6 +7,7 @@
 #include <map>
 
 #include "base/log.h"
+#include "device/device_lost.h"
 #include "scheduler/paged_model_for_test.h"
 
 namespace musaic {
@@ -40,6 +41,7 @@ class FakeRunner final : public Runner {
   const RunnerLimits& limits() const override { return limits_; }
 
   Ticket launch(const Batch& batch) override {
+    if (launches + 1 == losing_launch) throw DeviceLost("the device is lost");
     if (++launches == failing_launch) throw std::runtime_error("a kernel refused its call");
     outputs_.push_back(model_.run(batch));
     max_in_flight = std::max(max_in_flight, outputs_.size());
@@ -64,6 +66,7 @@ class FakeRunner final : public Runner {
   int launches = 0;
   int failing_launch = -1;
   int failing_idle_call = -1;
+  int losing_launch = -1;
   std::chrono::milliseconds delay{0};
   size_t max_in_flight = 0;
   std::atomic<int> idle_calls{0};
@@ -300,6 +303,27 @@ TEST(Engine, AStepThatCannotBeEnqueuedFailsAsOneThatRan) {
     EXPECT_EQ(later.tokens(), alone(request));
     EXPECT_EQ(engine.stats().used_tokens, 0);
   }
+}
+
+TEST(Engine, ALostDeviceEndsEveryRequestAndRefusesNewOnes) {
+  FakeRunner runner(small_limits());
+  runner.losing_launch = 4;
+  Engine engine(runner, quiet_options(0));
+  std::promise<void> lost;
+  engine.on_device_lost([&] { lost.set_value(); });
+  Answer running;
+  Answer waiting;
+  submit(engine, request_of({1, 2, 3}, 20), running);
+  submit(engine, request_of({1, 2, 3, 4}, 20), waiting);
+  engine.start();
+  ASSERT_EQ(lost.get_future().wait_for(std::chrono::minutes(5)), std::future_status::ready);
+  for (const Answer* answer : {&running, &waiting}) {
+    ASSERT_TRUE(answer->finish().has_value());
+    EXPECT_EQ(answer->finish()->status, 500);
+    EXPECT_EQ(answer->finish()->message, "the device is lost");
+  }
+  const auto refused = engine.submit({request_of({1}, 1)}, [](const OutputEvent&) {});
+  EXPECT_EQ(refused.status().code(), StatusCode::kUnavailable);
 }
 
 TEST(Engine, FinishesWhatItTookWhenItDrains) {
