@@ -8,6 +8,7 @@
 
 #include "backends/cpu/cpu_stream.h"
 #include "backends/simulated/simulated_backend.h"
+#include "ops/kernels_cpu.h"
 #include "runner/model_for_test.h"
 
 namespace musaic {

@@ -12,8 +12,7 @@ bool has_penalties(const SamplingParams& sampling) {
          sampling.repetition_penalty != 1.0f;
 }
 
-HeadWriter::HeadWriter(Backend& backend, const IoBuffers& buffers, int max_rows)
-    : backend_(backend), buffers_(buffers) {
+HeadWriter::HeadWriter(IoBuffers& buffers, int max_rows) : buffers_(buffers) {
   for (auto* ints :
        {&row_index_, &top_k_, &draw_, &count_slot_, &bias_count_, &target_, &top_n_, &probe_count_}) {
     ints->resize(max_rows);
@@ -27,7 +26,7 @@ HeadWriter::HeadWriter(Backend& backend, const IoBuffers& buffers, int max_rows)
 
 template <class T>
 void HeadWriter::copy(const char* name, const std::vector<T>& values, size_t count) {
-  backend_.copy_to_device(buffers_.get<T>(name), values.data(), count * sizeof(T), backend_.stream());
+  buffers_.write(name, std::span<const T>(values.data(), count));
 }
 
 void HeadWriter::write_bias(const BatchSequence& sequence, int index) {
@@ -44,11 +43,9 @@ void HeadWriter::write_bias(const BatchSequence& sequence, int index) {
   CHECK(ids.size() <= kBiasColumns, "request {}: {} biased tokens", sequence.request, ids.size());
   bias_count_[index] = static_cast<int32_t>(ids.size());
   if (ids.empty()) return;
-  const size_t offset = static_cast<size_t>(index) * kBiasColumns;
-  backend_.copy_to_device(buffers_.get<int32_t>("bias_ids") + offset, ids.data(),
-                          ids.size() * sizeof(int32_t), backend_.stream());
-  backend_.copy_to_device(buffers_.get<float>("bias_values") + offset, values.data(),
-                          values.size() * sizeof(float), backend_.stream());
+  const size_t first = static_cast<size_t>(index) * kBiasColumns;
+  buffers_.write("bias_ids", std::span<const int32_t>(ids), first);
+  buffers_.write("bias_values", std::span<const float>(values), first);
 }
 
 void HeadWriter::write_row(const BatchSequence& sequence, const HeadRow& row, int index) {
@@ -73,7 +70,7 @@ void HeadWriter::write_sampling(const Batch& batch, std::span<const HeadRow> row
   for (size_t i = 0; i < count; ++i)
     write_row(batch.sequences[rows[i].sequence], rows[i], static_cast<int>(i));
   const auto num_rows = static_cast<int32_t>(count);
-  backend_.copy_to_device(buffers_.get<int32_t>("num_rows"), &num_rows, sizeof(num_rows), backend_.stream());
+  buffers_.write("num_rows", std::span<const int32_t>(&num_rows, 1));
   copy("row_index", row_index_, count);
   copy("temperature", temperature_, count);
   copy("top_k", top_k_, count);
@@ -86,6 +83,7 @@ void HeadWriter::write_sampling(const Batch& batch, std::span<const HeadRow> row
   copy("repetition_penalty", repetition_penalty_, count);
   copy("count_slot", count_slot_, count);
   copy("bias_count", bias_count_, count);
+  buffers_.upload();
 }
 
 void HeadWriter::write_logprobs(const Batch& batch, std::span<const HeadRow> rows,
@@ -96,15 +94,13 @@ void HeadWriter::write_logprobs(const Batch& batch, std::span<const HeadRow> row
     target_[i] = rows[i].target >= 0 ? rows[i].target : wanted ? tokens[i] : -1;
     top_n_[i] = wanted ? sequence.top_n : 0;
     probe_count_[i] = wanted ? static_cast<int32_t>(sequence.probes.size()) : 0;
-    if (probe_count_[i] > 0) {
-      backend_.copy_to_device(buffers_.get<int32_t>("probe_ids") + i * kMaxProbeTokens,
-                              sequence.probes.data(), sequence.probes.size() * sizeof(int32_t),
-                              backend_.stream());
-    }
+    if (probe_count_[i] > 0)
+      buffers_.write("probe_ids", std::span<const int32_t>(sequence.probes), i * kMaxProbeTokens);
   }
   copy("target", target_, rows.size());
   copy("top_n", top_n_, rows.size());
   copy("probe_count", probe_count_, rows.size());
+  buffers_.upload();
 }
 
 }  // namespace musaic

@@ -3,7 +3,6 @@
 #include <span>
 #include <vector>
 
-#include "device/backend.h"
 #include "request/batch.h"
 #include "runner/io_buffers.h"
 
@@ -20,7 +19,7 @@ struct HeadRow {
 // Writes a chunk of rows into the buffers of the head and of the log-probabilities.
 class HeadWriter {
  public:
-  HeadWriter(Backend& backend, const IoBuffers& buffers, int max_rows);
+  HeadWriter(IoBuffers& buffers, int max_rows);
 
   // REQUIRES: rows.size() <= max_rows.
   void write_sampling(const Batch& batch, std::span<const HeadRow> rows);
@@ -33,8 +32,7 @@ class HeadWriter {
   template <class T>
   void copy(const char* name, const std::vector<T>& values, size_t count);
 
-  Backend& backend_;
-  const IoBuffers& buffers_;
+  IoBuffers& buffers_;
   std::vector<int32_t> row_index_, top_k_, draw_, count_slot_, bias_count_, target_, top_n_, probe_count_;
   std::vector<float> temperature_, top_p_, min_p_, frequency_penalty_, presence_penalty_, repetition_penalty_;
   std::vector<int64_t> seed_;

@@ -1,17 +1,30 @@
 #include "runner/io_buffers.h"
 
 #include <algorithm>
+#include <cstring>
+#include <tuple>
+
+#include "base/check.h"
 
 namespace musaic {
+namespace {
+
+constexpr size_t kInputAlignment = 64;  // a cache line
+
+}  // namespace
 
 void IoBuffers::add(const Graph& graph, const DimBindings& largest) {
   for (const GraphValue& value : graph.values) {
     if (value.kind == ValueKind::kNode || value.kind == ValueKind::kWeight) continue;
     add_value(value.name, value, largest);
+    if (value.kind == ValueKind::kInput) input_places_.try_emplace(value.name, InputPlace{num_graphs_});
     if (value.kind == ValueKind::kConstant) constants_[value.name] = value.constant;
   }
-  for (const auto& [name, id] : graph.outputs)
+  for (const auto& [name, id] : graph.outputs) {
     add_value(name, graph.values[graph.values[id].storage], largest);
+    outputs_.insert(name);
+  }
+  ++num_graphs_;
 }
 
 void IoBuffers::add_value(const std::string& name, const GraphValue& value, const DimBindings& largest) {
@@ -19,8 +32,50 @@ void IoBuffers::add_value(const std::string& name, const GraphValue& value, cons
   size = std::max(size, byte_size(value.meta.dtype, elements(value.meta.shape).evaluate(largest)));
 }
 
+// What one step changes lies together: by graph, and small ones first, so that what is unused of the large
+// ones lies behind it.
+void IoBuffers::place_inputs() {
+  for (const std::string& output : outputs_) input_places_.erase(output);
+  std::vector<std::string> names;
+  for (const auto& [name, place] : input_places_) names.push_back(name);
+  std::ranges::sort(names, {}, [&](const std::string& name) {
+    return std::tuple(input_places_.at(name).graph, sizes_.at(name), name);
+  });
+  size_t end = 0;
+  for (const std::string& name : names) {
+    input_places_.at(name).offset = end;
+    end += (sizes_.at(name) + kInputAlignment - 1) / kInputAlignment * kInputAlignment;
+  }
+  staged_inputs_.resize(end);
+  inputs_ = backend_.allocate(end, "inputs");
+  for (const auto& [name, place] : input_places_)
+    addresses_[name] = static_cast<std::byte*>(inputs_->data()) + place.offset;
+}
+
+void IoBuffers::write_bytes(std::string_view name, const void* values, size_t bytes, size_t offset) {
+  if (bytes == 0) return;
+  const auto found = input_places_.find(name);
+  CHECK(found != input_places_.end(), "{} is no input", name);
+  CHECK(offset + bytes <= sizes_.find(name)->second, "{}: {} bytes at {}", name, bytes, offset);
+  const size_t begin = found->second.offset + offset;
+  std::memcpy(staged_inputs_.data() + begin, values, bytes);
+  changed_begin_ = std::min(changed_begin_, begin);
+  changed_end_ = std::max(changed_end_, begin + bytes);
+}
+
+void IoBuffers::upload() {
+  if (changed_begin_ >= changed_end_) return;
+  backend_.copy_to_device(static_cast<std::byte*>(inputs_->data()) + changed_begin_,
+                          staged_inputs_.data() + changed_begin_, changed_end_ - changed_begin_,
+                          backend_.stream());
+  changed_begin_ = SIZE_MAX;
+  changed_end_ = 0;
+}
+
 void IoBuffers::allocate() {
+  place_inputs();
   for (const auto& [name, size] : sizes_) {
+    if (input_places_.contains(name)) continue;
     auto memory = backend_.allocate(size, name);
     addresses_[name] = memory->data();
     memory_[name] = std::move(memory);

@@ -7,11 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "backends/cpu/cpu_backend.h"
 #include "models/model.h"
-#include "ops/kernels_cpu.h"
-#include "ops/kernels_simulated.h"
 #include "ops/op_list.h"
+#include "ops/testing/test_device.h"
 #include "runner/graph_runner.h"
 #include "runner/weight_rows.h"
 #include "weights/model_files.h"
@@ -22,7 +20,7 @@ namespace musaic {
 struct TestDevice {
   std::function<void(OpRegistry&)> kernels_first;  // adds kernels that are taken before the built-in ones
   std::vector<std::string> lacks;                  // features
-  std::unique_ptr<Backend> backend;                // nullptr: the CPU
+  std::unique_ptr<Backend> backend;                // nullptr: the tests' device
 };
 
 // A model on the CPU or another device, in float32 or on the integer path.
@@ -30,12 +28,10 @@ class TestModel {
  public:
   explicit TestModel(const std::string& path, GraphRunnerOptions options = {}, bool exact = true,
                      TestDevice device = {})
-      : files_(open_model(path)),
-        backend_(device.backend ? std::move(device.backend) : std::make_unique<CpuBackend>()) {
+      : files_(open_model(path)), backend_(device.backend ? std::move(device.backend) : make_test_backend()) {
     define_ops(registry_);
     if (device.kernels_first) device.kernels_first(registry_);
-    add_cpu_kernels(registry_);
-    add_simulated_kernels(registry_);
+    add_test_kernels(registry_);
     for (const std::string& feature : device.lacks) capabilities_.features.erase(feature);
     const DType kv_dtype = exact ? DType::kF32 : DType::kF16;
     model_ = make_model(files_.config, files_.weights.get(), {.kv_dtype = kv_dtype, .page_size = kPageSize});

@@ -6,10 +6,8 @@
 
 namespace musaic {
 
-StepWriter::StepWriter(Backend& backend, const IoBuffers& buffers, int max_tokens, int max_sequences,
-                       int max_pages, int page_size)
-    : backend_(backend),
-      buffers_(buffers),
+StepWriter::StepWriter(IoBuffers& buffers, int max_tokens, int max_sequences, int max_pages, int page_size)
+    : buffers_(buffers),
       max_pages_(max_pages),
       page_size_(page_size),
       token_ids_(max_tokens),
@@ -45,17 +43,18 @@ void StepWriter::write(const Batch& batch) {
     rows += static_cast<int>(sequence.tokens.size());
   }
   query_start_[index] = rows;
-  const auto copy = [&](const char* name, const int32_t* source, size_t count) {
-    backend_.copy_to_device(buffers_.get<int32_t>(name), source, count * sizeof(int32_t), backend_.stream());
+  const auto write = [&](const char* name, const std::vector<int32_t>& values, size_t count) {
+    buffers_.write(name, std::span<const int32_t>(values.data(), count));
   };
-  copy("num_tokens", &rows, 1);
-  copy("num_sequences", &index, 1);
-  copy("token_ids", token_ids_.data(), rows);
-  copy("positions", positions_.data(), rows);
-  copy("slots", slots_.data(), rows);
-  copy("query_start", query_start_.data(), index + 1);
-  copy("kv_lengths", kv_lengths_.data(), index);
-  copy("page_table", page_table_.data(), static_cast<size_t>(index) * max_pages_);
+  buffers_.write("num_tokens", std::span<const int32_t>(&rows, 1));
+  buffers_.write("num_sequences", std::span<const int32_t>(&index, 1));
+  write("token_ids", token_ids_, rows);
+  write("positions", positions_, rows);
+  write("slots", slots_, rows);
+  write("query_start", query_start_, index + 1);
+  write("kv_lengths", kv_lengths_, index);
+  write("page_table", page_table_, static_cast<size_t>(index) * max_pages_);
+  buffers_.upload();
 }
 
 }  // namespace musaic

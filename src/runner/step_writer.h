@@ -2,18 +2,16 @@
 
 #include <vector>
 
-#include "device/backend.h"
 #include "request/batch.h"
 #include "runner/io_buffers.h"
 
 namespace musaic {
 
-// Writes a batch into the body's input buffers: token ids, positions, slots and the attention's metadata.
-// Stages on the host and copies what is used, nothing more.
+// Writes a batch into the body's input buffers: token ids, positions, slots and the attention's metadata;
+// what is used of them, nothing more.
 class StepWriter {
  public:
-  StepWriter(Backend& backend, const IoBuffers& buffers, int max_tokens, int max_sequences, int max_pages,
-             int page_size);
+  StepWriter(IoBuffers& buffers, int max_tokens, int max_sequences, int max_pages, int page_size);
 
   // REQUIRES: the batch keeps the limits.
   void write(const Batch& batch);
@@ -21,8 +19,7 @@ class StepWriter {
  private:
   void write_sequence(const BatchSequence& sequence, int index, int first_row);
 
-  Backend& backend_;
-  const IoBuffers& buffers_;
+  IoBuffers& buffers_;
   int max_pages_;
   int page_size_;
   std::vector<int32_t> token_ids_, positions_, slots_;          // [max_tokens]
