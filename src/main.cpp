@@ -1,6 +1,8 @@
 // Wiring: the only source that names a backend.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <string_view>
@@ -16,6 +18,7 @@
 #include "cli/verbs.h"
 #include "ops/kernels_cpu.h"
 #include "ops/kernels_simulated.h"
+#include "ops/linked_gpu.h"
 #include "ops/op_list.h"
 #include "version.h"
 
@@ -62,27 +65,51 @@ CpuBackendOptions cpu_options(const BackendRequest& request) {
   return options;
 }
 
-std::unique_ptr<Backend> make_backend(const BackendRequest& request) {
-  if (request.device == "auto" || request.device == "cpu")
-    return std::make_unique<CpuBackend>(cpu_options(request));
+std::unique_ptr<Backend> make_host_backend(const BackendRequest& request) {
   if (request.device == "simulated") return std::make_unique<SimulatedBackend>(cpu_options(request));
-  fail_load("--device {}: this binary has no such backend; it has: cpu, simulated", request.device);
+  return std::make_unique<CpuBackend>(cpu_options(request));
+}
+
+bool has_gpu(const LinkedGpu& gpu) {
+  return !gpu.type.empty() && gpu.count() > 0;
+}
+
+// `auto` is the first GPU where there is one.
+std::unique_ptr<Backend> make_backend(const std::vector<std::string>& backends, const LinkedGpu& gpu,
+                                      const BackendRequest& request) {
+  if (request.device == "auto" && has_gpu(gpu)) return gpu.make(0);
+  const auto device = parse_device(request.device == "auto" ? "cpu" : request.device);
+  if (!device || std::ranges::find(backends, device->type) == backends.end())
+    fail_load("--device {}: this binary has no such backend; it has: {}", request.device,
+              fmt::join(backends, ", "));
+  if (device->type == gpu.type) return gpu.make(std::max(device->index, 0));
+  return make_host_backend(request);
 }
 
 Platform make_platform() {
+  const LinkedGpu gpu = linked_gpu();
   Platform platform;
   define_ops(platform.registry);
   add_cpu_kernels(platform.registry);
   add_simulated_kernels(platform.registry);
   platform.derive_kernels = add_simulated_kernels;
   platform.backends = {"cpu", "simulated"};
+  if (!gpu.type.empty()) {
+    gpu.add_kernels(platform.registry);
+    platform.backends.push_back(gpu.type);
+  }
+  platform.has_device = [gpu](const std::string& backend) { return backend != gpu.type || has_gpu(gpu); };
+  platform.memory_size = [gpu](const Device& device) {
+    return device.type == gpu.type ? gpu.memory_size(device) : DeviceMemorySize{};
+  };
   platform.instruction_sets = instruction_sets();
-  platform.make_backend = make_backend;
+  platform.make_backend = [backends = platform.backends, gpu](const BackendRequest& request) {
+    return make_backend(backends, gpu, request);
+  };
   platform.host_threads = {{"cpu", cpu_host_threads()}};
-  std::string sets;
-  for (const std::string& set : platform.instruction_sets) sets += " " + set;
-  platform.version = fmt::format("musaic {} ({}), backends: cpu simulated, instruction sets here:{}",
-                                 kVersion, kCommit, sets);
+  platform.version =
+      fmt::format("musaic {} ({}), backends: {}, instruction sets here: {}", kVersion, kCommit,
+                  fmt::join(platform.backends, " "), fmt::join(platform.instruction_sets, " "));
   return platform;
 }
 

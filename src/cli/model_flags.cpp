@@ -2,6 +2,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli/device_flag.h"
+
 namespace musaic {
 
 void add_model_flags(CLI::App& app, SessionOptions& options) {
@@ -16,11 +18,12 @@ void add_model_flags(CLI::App& app, SessionOptions& options) {
       ->check(CLI::IsMember({"auto", "half", "float16", "bfloat16", "float", "float32"}));
   app.add_option("--kv-cache-dtype", options.kv_cache_dtype)
       ->check(CLI::IsMember({"auto", "float32", "float16", "bfloat16"}));
-  app.add_option("--device", options.backend.device)
-      ->check(CLI::IsMember({"auto", "cpu", "cuda", "musa", "simulated"}));
+  app.add_option("--device", options.backend.device)->check(is_device());
   app.add_option("--threads", options.backend.num_threads, "0: the CPUs that the process may use");
   app.add_option("--cpu-isa", options.backend.cpu_isa, "a lower instruction set than the processor's");
   app.add_option("--context-length", options.context_length);
+  app.add_option("--mem-fraction-static", options.mem_fraction_static,
+                 "share of a GPU's memory for weights and KV cache; default: 0.88");
   app.add_option("--max-total-tokens", options.max_total_tokens, "tokens in the KV cache");
   app.add_option("--max-running-requests", options.max_running_requests);
   app.add_option("--chunked-prefill-size", options.chunked_prefill_size, "tokens a step; -1: off");

@@ -23,7 +23,8 @@ constexpr int kDefaultMaxRunning = 64;
 constexpr int kDefaultChunk = 512;
 constexpr int kUnchunkedStepTokens = 2048;  // with chunking off and no --piecewise-cuda-graph-max-tokens
 constexpr int kDefaultPageSize = 16;
-constexpr int kContextsOfKv = 64;  // default KV: at most so many full contexts
+constexpr double kDefaultMemFraction = 0.88;  // the rest is for activations, captures and the driver
+constexpr int kContextsOfKv = 64;             // default KV: at most so many full contexts
 
 int64_t free_memory_bytes() {
   std::ifstream file("/proc/meminfo");
@@ -130,10 +131,31 @@ void ModelSession::choose_sizes() {
                                              .quantizes_activations = !exact()});
 }
 
+// A quarter of what a host has free; of a GPU, what its share leaves beside the weights and what others hold.
+int64_t ModelSession::kv_budget_bytes() const {
+  const DeviceMemorySize memory =
+      platform_.memory_size ? platform_.memory_size(backend_->device()) : DeviceMemorySize{};
+  if (memory.total_bytes == 0) return free_memory_bytes() / 4;
+  const double share = options_.mem_fraction_static > 0 ? options_.mem_fraction_static : kDefaultMemFraction;
+  size_t weight_bytes = 0;
+  for (const std::string& name : files_.weights->names()) weight_bytes += files_.weights->find(name)->bytes;
+  const double used = static_cast<double>(memory.total_bytes - memory.free_bytes + weight_bytes);
+  const double budget = share * static_cast<double>(memory.total_bytes) - used;
+  constexpr double kGiB = 1 << 30;
+  if (budget <= 0)
+    fail_load(
+        "{}: too little memory: {:.2f} GiB of weights, {:.2f} of {:.1f} GiB free, of which "
+        "--mem-fraction-static "
+        "{} may be used",
+        to_string(backend_->device()), static_cast<double>(weight_bytes) / kGiB,
+        static_cast<double>(memory.free_bytes) / kGiB, static_cast<double>(memory.total_bytes) / kGiB, share);
+  return static_cast<int64_t>(budget);
+}
+
 void ModelSession::choose_kv_capacity() {
   max_total_tokens_ = options_.max_total_tokens;
   if (max_total_tokens_ <= 0) {
-    const int64_t fit = free_memory_bytes() / 4 / static_cast<int64_t>(model_->cache().bytes_per_token());
+    const int64_t fit = kv_budget_bytes() / static_cast<int64_t>(model_->cache().bytes_per_token());
     max_total_tokens_ = std::min<int64_t>(fit, int64_t{kContextsOfKv} * context_length_);
     if (max_total_tokens_ < options_.page_size)
       fail_load("too little memory for the KV cache: {} tokens fit", fit);

@@ -27,6 +27,7 @@ struct SessionOptions {
   std::string kv_cache_dtype = "auto";
   BackendRequest backend;
   int context_length = -1;
+  double mem_fraction_static = -1.0;  // share of a GPU's memory for weights and KV cache
   int64_t max_total_tokens = -1;
   int max_running_requests = -1;
   int chunked_prefill_size = 0;  // 0: default, -1: off
@@ -84,6 +85,7 @@ class ModelSession {
   void load_tokenizer();
   void load_chat_template();
   void choose_sizes();
+  int64_t kv_budget_bytes() const;
   void choose_kv_capacity();  // REQUIRES: model_
   GraphRunnerOptions runner_options() const;
 

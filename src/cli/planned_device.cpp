@@ -27,8 +27,12 @@ Device find_device(const Platform& platform, const std::string& text) {
   fail_load("--device {}: no such device; there are: {}", text, known);
 }
 
+bool is_here(const Platform& platform, const std::string& type) {
+  return has_backend(platform, type) && (!platform.has_device || platform.has_device(type));
+}
+
 Capabilities capabilities_of(const Platform& platform, const Device& device, const std::string& cpu_isa) {
-  if (!has_backend(platform, device.type)) return {};
+  if (!is_here(platform, device.type)) return {};
   return platform.make_backend({.device = device.type, .num_threads = 1, .cpu_isa = cpu_isa})->capabilities();
 }
 

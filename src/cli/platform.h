@@ -7,13 +7,14 @@
 #include <vector>
 
 #include "device/backend.h"
+#include "device/memory_size.h"
 #include "ir/registry.h"
 #include "plugin/load_plugin.h"
 
 namespace musaic {
 
 struct BackendRequest {
-  std::string device = "auto";  // "auto", or a device type
+  std::string device = "auto";  // "auto", a device type, or one with an index: "cuda:1"
   int num_threads = 0;          // 0: the CPUs that the process may use
   std::string cpu_isa;          // empty: the processor's highest
 };
@@ -22,8 +23,11 @@ struct BackendRequest {
 // names a backend.
 struct Platform {
   OpRegistry registry;
-  std::vector<std::string> backends;          // "cpu"
-  std::vector<std::string> instruction_sets;  // of this processor, lowest first
+  std::vector<std::string> backends;  // "cpu"
+  // Whether a device of this backend is here; empty: of each one.
+  std::function<bool(const std::string& backend)> has_device;
+  std::function<DeviceMemorySize(const Device& device)> memory_size;  // empty: all have the host's
+  std::vector<std::string> instruction_sets;                          // of this processor, lowest first
   // Throws LoadError for a device that this binary has no backend for.
   std::function<std::unique_ptr<Backend>(const BackendRequest& request)> make_backend;
   HostThreadsByDevice host_threads;  // where plugin kernels may launch

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "cli/command_line.h"
+#include "cli/device_flag.h"
 
 namespace musaic {
 namespace {
@@ -31,8 +32,7 @@ void add_model_group(CLI::App& app, ServeOptions& options) {
       .add_option("--kv-cache-dtype", options.kv_cache_dtype,
                   "default: float16 on the CPU, bfloat16 on a GPU")
       ->check(CLI::IsMember({"auto", "float32", "float16", "bfloat16"}));
-  group.add_option("--device", options.device, "default: auto, the best one there is")
-      ->check(CLI::IsMember({"auto", "cpu", "cuda", "musa", "simulated"}));
+  group.add_option("--device", options.device, "default: auto, the best one there is")->check(is_device());
   group.add_option("--context-length", options.context_length, "default: the model's")
       ->check(in_range(1, kMax));
   group.add_option("--chat-template", options.chat_template,

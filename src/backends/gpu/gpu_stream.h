@@ -1,24 +1,56 @@
 #pragma once
 
+#include <string>
+#include <string_view>
+
 #include "device/backend.h"
 #include "gpu_vendor.h"
 
 namespace musaic {
 
+// What one capture gave the driver.
+struct GpuRecording {
+  gpuGraph_t graph = nullptr;  // the caller's to destroy
+  std::string first_op;
+  std::string last_op;
+};
+
 // A stream of the vendor's runtime. While it captures, launches are recorded by the driver. Engine thread
 // only.
 class GpuStream : public Stream {
  public:
-  gpuStream_t handle() const { return handle_; }
-  void name_next(const char* op) { op_ = op; }
-  const char* next_name() const { return op_; }
+  // `device`: its name for messages.
+  explicit GpuStream(std::string device);
+  ~GpuStream() override;
+  GpuStream(const GpuStream&) = delete;
+  GpuStream& operator=(const GpuStream&) = delete;
 
-  // After a kernel's launches: throws LoadError "op: ..." if the driver refused one.
-  void check_launch() const;
+  gpuStream_t handle() const { return handle_; }
+  void name_next(std::string_view op);
+  const std::string& next_name() const { return op_; }
+
+  // After a kernel's launches: throws LoadError "device: op: ..." if the driver refused one.
+  void check_launch();
+  // Throws LoadError while a capture is running, before the driver hears of it. `what`: "an allocation".
+  void forbid_in_capture(const std::string& what) const;
+  // Throws for an error of the runtime, naming device and op.
+  void check(gpuError_t error, const char* what) const;
+
+  void synchronize() override;
+  void begin_capture();
+  // Throws LoadError with the first error inside the capture if the driver gave it up.
+  GpuRecording end_capture();
+  bool is_capturing() const { return is_capturing_; }
 
  private:
+  std::string where() const;
+
+  const std::string device_;
   gpuStream_t handle_ = nullptr;
-  const char* op_ = "";
+  std::string op_;
+  bool is_capturing_ = false;
+  GpuRecording recording_;
+  std::string capture_error_;  // the first launch that the driver refused inside the capture
 };
 
 inline GpuStream& gpu_stream(Stream& stream) {

@@ -14,6 +14,7 @@ inline constexpr int kWarpSize = 32;
 
 using gpuError_t = cudaError_t;
 using gpuStream_t = cudaStream_t;
+using gpuGraph_t = cudaGraph_t;
 inline constexpr gpuError_t gpuSuccess = cudaSuccess;
 
 inline gpuError_t gpuGetLastError() {

@@ -1,0 +1,183 @@
+#include "backends/gpu/gpu_backend.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "backends/gpu/gpu_error.h"
+#include "backends/gpu/gpu_graph.h"
+#include "backends/gpu/gpu_probe.h"
+#include "base/status.h"
+
+namespace musaic {
+namespace {
+
+constexpr double kGiB = 1 << 30;
+
+std::string version_text(int version) {
+  return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
+}
+
+// Why there is no device `index`.
+[[noreturn]] void fail_without_device(const Device& device, gpuError_t error, int count) {
+  int driver = 0;
+  int runtime = 0;
+  gpuDriverGetVersion(&driver);
+  gpuRuntimeGetVersion(&runtime);
+  if (driver == 0)
+    fail_load("{}: this machine has no {} driver; --device cpu runs without", to_string(device), kGpuVendor);
+  if (error == gpuErrorInsufficientDriver)
+    fail_load("{}: the {} driver is too old: it offers runtime {}, this binary needs {}", to_string(device),
+              kGpuVendor, version_text(driver), version_text(runtime));
+  if (error != gpuSuccess && error != gpuErrorNoDevice)
+    fail_load("{}: the {} driver failed: {}", to_string(device), kGpuVendor, gpuGetErrorString(error));
+  if (count == 0) fail_load("{}: the {} driver shows no GPU", to_string(device), kGpuVendor);
+  fail_load("{}: there is no such device; the {} driver shows {} GPU{}", to_string(device), kGpuVendor, count,
+            count == 1 ? "" : "s");
+}
+
+GpuProperties open_device(const Device& device) {
+  gpuLoadKernelsEagerly();
+  int count = 0;
+  const gpuError_t error = gpuGetDeviceCount(&count);
+  if (error != gpuSuccess || device.index >= count) fail_without_device(device, error, count);
+  check_gpu(gpuSetDevice(device.index), to_string(device), "opening the device");
+  GpuProperties properties{};
+  check_gpu(gpuGetProperties(&properties, device.index), to_string(device), "asking for its properties");
+  return properties;
+}
+
+class GpuMemory : public DeviceMemory {
+ public:
+  GpuMemory(void* data, size_t bytes) : data_(data), bytes_(bytes) {}
+  ~GpuMemory() override { gpuFree(data_); }
+  GpuMemory(const GpuMemory&) = delete;
+  GpuMemory& operator=(const GpuMemory&) = delete;
+
+  void* data() const override { return data_; }
+  size_t bytes() const override { return bytes_; }
+
+ private:
+  void* data_;
+  size_t bytes_;
+};
+
+}  // namespace
+
+int count_gpus() {
+  gpuLoadKernelsEagerly();
+  int count = 0;
+  const gpuError_t error = gpuGetDeviceCount(&count);
+  if (error == gpuSuccess) return count;
+  gpuGetLastError();
+  return 0;
+}
+
+const char* gpu_device_type() {
+  return kGpuDeviceType;
+}
+
+DeviceMemorySize gpu_memory_size(const Device& device) {
+  DeviceMemorySize size;
+  const bool told = gpuSetDevice(device.index) == gpuSuccess &&
+                    gpuMemGetInfo(&size.free_bytes, &size.total_bytes) == gpuSuccess;
+  return told ? size : DeviceMemorySize{};
+}
+
+GpuBackend::GpuBackend(int index) : device_{kGpuDeviceType, index} {
+  const GpuProperties properties = open_device(device_);
+  current_thread_ = std::this_thread::get_id();
+  model_name_ = properties.name;
+  capabilities_.features = {fmt::format("sm_{}{}", properties.major, properties.minor), "whole_extend",
+                            "whole_decode"};
+  if (probe_kernels(nullptr) != gpuSuccess)
+    fail_load(
+        "{}: {} has architecture {}.{}, which this binary has no machine code for (configure it with "
+        "-DMUSAIC_CUDA_ARCHITECTURES={}{})",
+        to_string(device_), model_name_, properties.major, properties.minor, properties.major,
+        properties.minor);
+  stream_ = std::make_unique<GpuStream>(to_string(device_));
+  ring_ = std::make_unique<PinnedRing>(*stream_);
+}
+
+GpuBackend::~GpuBackend() {
+  enter();
+}
+
+// The current device is a thread's own.
+void GpuBackend::enter() {
+  if (current_thread_ == std::this_thread::get_id()) return;
+  gpuSetDevice(device_.index);
+  current_thread_ = std::this_thread::get_id();
+}
+
+Stream& GpuBackend::stream() {
+  enter();
+  return *stream_;
+}
+
+std::unique_ptr<DeviceMemory> GpuBackend::allocate(size_t bytes, const std::string& purpose) {
+  stream_->forbid_in_capture(fmt::format("an allocation of {} bytes for {}", bytes, purpose));
+  gpuSetDevice(device_.index);
+  void* data = nullptr;
+  const gpuError_t error = gpuMalloc(&data, std::max<size_t>(bytes, 1));
+  if (error == gpuErrorMemoryAllocation) {
+    gpuGetLastError();
+    const DeviceMemorySize memory = gpu_memory_size(device_);
+    fail_load(
+        "{}: no memory for {}: {:.3f} GiB needed, {:.3f} of {:.1f} GiB free; a lower "
+        "--mem-fraction-static or --max-total-tokens makes room",
+        to_string(device_), purpose, bytes / kGiB, memory.free_bytes / kGiB, memory.total_bytes / kGiB);
+  }
+  stream_->check(error, "an allocation");
+  auto memory = std::make_unique<GpuMemory>(data, bytes);
+  stream_->check(gpuMemsetAsync(data, 0, bytes, nullptr), "zeroing memory");
+  stream_->check(gpuStreamSynchronize(nullptr), "zeroing memory");
+  return memory;
+}
+
+void GpuBackend::begin_capture(Stream& stream) {
+  enter();
+  gpu_stream(stream).begin_capture();
+}
+
+std::unique_ptr<CapturedGraph> GpuBackend::end_capture(Stream& stream) {
+  GpuStream& own = gpu_stream(stream);
+  return std::make_unique<GpuGraph>(own.end_capture(), own);
+}
+
+void GpuBackend::copy_to_device(void* destination, const void* source, size_t bytes, Stream& stream) {
+  enter();
+  GpuStream& own = gpu_stream(stream);
+  own.forbid_in_capture("a copy from the host");
+  for (size_t done = 0; done < bytes;) {
+    const size_t part = std::min(bytes - done, PinnedRing::kHalfBytes);
+    std::byte* staged = ring_->take(part);
+    std::memcpy(staged, static_cast<const std::byte*>(source) + done, part);
+    own.check(gpuCopyToDevice(static_cast<std::byte*>(destination) + done, staged, part, own.handle()),
+              "a copy from the host");
+    done += part;
+  }
+}
+
+void GpuBackend::copy_to_host(void* destination, const void* source, size_t bytes, Stream& stream) {
+  enter();
+  GpuStream& own = gpu_stream(stream);
+  own.forbid_in_capture("a copy to the host");
+  for (size_t done = 0; done < bytes;) {
+    const size_t part = std::min(bytes - done, PinnedRing::kHalfBytes);
+    std::byte* staged = ring_->take(part);
+    own.check(gpuCopyToHost(staged, static_cast<const std::byte*>(source) + done, part, own.handle()),
+              "a copy to the host");
+    own.check(gpuStreamSynchronize(own.handle()), "a copy to the host");
+    std::memcpy(static_cast<std::byte*>(destination) + done, staged, part);
+    done += part;
+  }
+}
+
+void GpuBackend::zero(void* destination, size_t bytes, Stream& stream) {
+  enter();
+  GpuStream& own = gpu_stream(stream);
+  if (bytes > 0) own.check(gpuMemsetAsync(destination, 0, bytes, own.handle()), "zeroing memory");
+}
+
+}  // namespace musaic

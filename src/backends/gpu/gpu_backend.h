@@ -1,0 +1,56 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "backends/gpu/gpu_stream.h"
+#include "backends/gpu/pinned_ring.h"
+#include "device/backend.h"
+#include "device/memory_size.h"
+
+namespace musaic {
+
+// How many GPUs the driver shows; 0 without a driver.
+int count_gpus();
+
+// The type of the GPUs of this build: "cuda".
+const char* gpu_device_type();
+
+// Zeros where the driver does not tell.
+DeviceMemorySize gpu_memory_size(const Device& device);
+
+// One GPU: one stream, captures that become executables of the driver, copies through page-locked memory.
+// Errors name device and op. Throws LoadError: no driver, too old a driver, no such device, or a device that
+// this binary has no machine code for.
+class GpuBackend : public Backend {
+ public:
+  explicit GpuBackend(int index);
+  ~GpuBackend() override;
+
+  const Device& device() const override { return device_; }
+  // "sm_90" for version 9.0, "whole_extend" and "whole_decode": every kernel can be captured.
+  const Capabilities& capabilities() const override { return capabilities_; }
+  std::unique_ptr<DeviceMemory> allocate(size_t bytes, const std::string& purpose) override;
+  Stream& stream() override;
+  void begin_capture(Stream& stream) override;
+  std::unique_ptr<CapturedGraph> end_capture(Stream& stream) override;
+  void copy_to_device(void* destination, const void* source, size_t bytes, Stream& stream) override;
+  void copy_to_host(void* destination, const void* source, size_t bytes, Stream& stream) override;
+  void zero(void* destination, size_t bytes, Stream& stream) override;
+  void name_next(const char* op) override { stream_->name_next(op); }
+
+  const std::string& model_name() const { return model_name_; }  // "NVIDIA H200"
+
+ private:
+  void enter();
+
+  const Device device_;
+  std::string model_name_;
+  Capabilities capabilities_;
+  std::thread::id current_thread_;  // whose current device is this one
+  std::unique_ptr<GpuStream> stream_;
+  std::unique_ptr<PinnedRing> ring_;
+};
+
+}  // namespace musaic

@@ -1,0 +1,224 @@
+#include "backends/gpu/gpu_backend.h"
+
+#include <gmock/gmock.h>
+
+#include <cstring>
+#include <numeric>
+#include <thread>
+#include <vector>
+
+#include "backends/gpu/gpu_test_kernels.h"
+#include "device/device_lost.h"
+
+namespace musaic {
+namespace {
+
+using testing::HasSubstr;
+
+template <class Call>
+std::string error_of(const Call& call) {
+  try {
+    call();
+  } catch (const LoadError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+class GpuBackendTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (count_gpus() == 0) GTEST_SKIP() << "no GPU here";
+    backend_ = std::make_unique<GpuBackend>(0);
+    memory_ = backend_->allocate(64, "values");
+    backend_->name_next("test::op");
+  }
+
+  Stream& stream() { return backend_->stream(); }
+  GpuStream& own_stream() { return gpu_stream(backend_->stream()); }
+  int32_t* value() { return static_cast<int32_t*>(memory_->data()); }
+  int32_t read_value() {
+    int32_t seen = -1;
+    backend_->copy_to_host(&seen, value(), sizeof(seen), stream());
+    return seen;
+  }
+  void enqueue_increment() {
+    launch_increment(value(), own_stream().handle());
+    own_stream().check_launch();
+  }
+  std::unique_ptr<CapturedGraph> capture_increments(int count) {
+    backend_->begin_capture(stream());
+    for (int i = 0; i < count; ++i) enqueue_increment();
+    return backend_->end_capture(stream());
+  }
+
+  std::unique_ptr<GpuBackend> backend_;
+  std::unique_ptr<DeviceMemory> memory_;
+};
+
+TEST(NoGpu, ADeviceThatIsNotThereIsTold) {
+  const int missing = count_gpus() + 7;
+  EXPECT_THAT(error_of([&] { GpuBackend backend(missing); }),
+              HasSubstr(std::string(gpu_device_type()) + ":" + std::to_string(missing) + ": "));
+}
+
+TEST_F(GpuBackendTest, SaysWhatItIs) {
+  EXPECT_EQ(to_string(backend_->device()), std::string(gpu_device_type()) + ":0");
+  EXPECT_FALSE(backend_->reads_host_memory());
+  EXPECT_TRUE(backend_->capabilities().has("whole_extend"));
+  EXPECT_TRUE(backend_->capabilities().has("whole_decode"));
+  const DeviceMemorySize size = gpu_memory_size(backend_->device());
+  EXPECT_GT(size.free_bytes, 0u);
+  EXPECT_GE(size.total_bytes, size.free_bytes);
+}
+
+TEST_F(GpuBackendTest, GivesZeroedMemory) {
+  EXPECT_EQ(read_value(), 0);
+  std::vector<int32_t> seen(1000, -1);
+  const auto more = backend_->allocate(seen.size() * sizeof(int32_t), "more");
+  backend_->copy_to_host(seen.data(), more->data(), more->bytes(), stream());
+  EXPECT_EQ(seen, std::vector<int32_t>(1000, 0));
+  EXPECT_NE(backend_->allocate(0, "nothing")->data(), nullptr);
+}
+
+// Larger than what passes at a time, and overwritten at once.
+TEST_F(GpuBackendTest, CopiesBothWaysWithTheSourceFreeAtOnce) {
+  const size_t count = 3 * PinnedRing::kHalfBytes / sizeof(int32_t) + 5;
+  std::vector<int32_t> sent(count);
+  std::iota(sent.begin(), sent.end(), 7);
+  const std::vector<int32_t> expected = sent;
+  const auto memory = backend_->allocate(count * sizeof(int32_t), "a large copy");
+  backend_->copy_to_device(memory->data(), sent.data(), count * sizeof(int32_t), stream());
+  std::fill(sent.begin(), sent.end(), -1);
+  std::vector<int32_t> seen(count);
+  backend_->copy_to_host(seen.data(), memory->data(), count * sizeof(int32_t), stream());
+  EXPECT_TRUE(seen == expected);
+}
+
+TEST_F(GpuBackendTest, ManySmallCopiesKeepTheirOrderAndTheirBytes) {
+  const size_t copies = 4 * PinnedRing::kHalfBytes / 4096;
+  const auto memory = backend_->allocate(copies * sizeof(int32_t), "many copies");
+  std::vector<int32_t> block(1024);
+  const auto sink = backend_->allocate(block.size() * sizeof(int32_t), "a block");
+  for (size_t i = 0; i < copies; ++i) {
+    std::fill(block.begin(), block.end(), static_cast<int32_t>(i));
+    backend_->copy_to_device(sink->data(), block.data(), block.size() * sizeof(int32_t), stream());
+    const auto number = static_cast<int32_t>(3 * i);
+    backend_->copy_to_device(static_cast<int32_t*>(memory->data()) + i, &number, sizeof(number), stream());
+  }
+  std::vector<int32_t> seen(copies);
+  backend_->copy_to_host(seen.data(), memory->data(), copies * sizeof(int32_t), stream());
+  for (size_t i = 0; i < copies; ++i) ASSERT_EQ(seen[i], static_cast<int32_t>(3 * i));
+  backend_->copy_to_host(block.data(), sink->data(), block.size() * sizeof(int32_t), stream());
+  EXPECT_EQ(block, std::vector<int32_t>(1024, static_cast<int32_t>(copies - 1)));
+}
+
+TEST_F(GpuBackendTest, RecordsInsteadOfRunningAndReplays) {
+  const auto graph = capture_increments(3);
+  EXPECT_EQ(read_value(), 0) << "recorded work ran";
+  EXPECT_EQ(graph->num_launches(), 3);
+  graph->replay(stream());
+  graph->replay(stream());
+  EXPECT_EQ(read_value(), 6);
+}
+
+TEST_F(GpuBackendTest, AnEmptyCaptureCanBeReplayed) {
+  const auto graph = capture_increments(0);
+  EXPECT_EQ(graph->num_launches(), 0);
+  graph->replay(stream());
+  EXPECT_EQ(read_value(), 0);
+}
+
+TEST_F(GpuBackendTest, ZeroingIsRecordedToo) {
+  backend_->begin_capture(stream());
+  enqueue_increment();
+  backend_->zero(value(), sizeof(int32_t), stream());
+  enqueue_increment();
+  const auto graph = backend_->end_capture(stream());
+  graph->replay(stream());
+  graph->replay(stream());
+  EXPECT_EQ(read_value(), 1);
+}
+
+TEST_F(GpuBackendTest, EachBreachInsideACaptureNamesTheOpAndTheRuleAndTheCaptureGoesOn) {
+  const std::string who = to_string(backend_->device()) + ": test::op: ";
+  const auto ready = capture_increments(1);
+  backend_->name_next("test::op");
+  int32_t host = 0;
+  backend_->begin_capture(stream());
+  EXPECT_EQ(error_of([&] { backend_->allocate(8, "scratch"); }),
+            who + "an allocation of 8 bytes for scratch inside a capture");
+  EXPECT_EQ(error_of([&] { stream().synchronize(); }), who + "a synchronization inside a capture");
+  EXPECT_EQ(error_of([&] { backend_->copy_to_host(&host, value(), 4, stream()); }),
+            who + "a copy to the host inside a capture");
+  EXPECT_EQ(error_of([&] { backend_->copy_to_device(value(), &host, 4, stream()); }),
+            who + "a copy from the host inside a capture");
+  EXPECT_EQ(error_of([&] { backend_->begin_capture(stream()); }), who + "a capture inside a capture");
+  EXPECT_THAT(error_of([&] { ready->replay(stream()); }), HasSubstr("a replay inside a capture"));
+  enqueue_increment();
+  const auto graph = backend_->end_capture(stream());
+  graph->replay(stream());
+  EXPECT_EQ(read_value(), 1);
+}
+
+TEST_F(GpuBackendTest, ALaunchThatTheDriverRefusesNamesTheOpAndTheDeviceLivesOn) {
+  const auto bad_launch = [&] {
+    launch_with_too_many_threads(own_stream().handle());
+    own_stream().check_launch();
+  };
+  EXPECT_THAT(error_of(bad_launch), HasSubstr("test::op: a launch failed: "));
+  backend_->begin_capture(stream());
+  EXPECT_THAT(error_of(bad_launch), HasSubstr("test::op: a launch failed: "));
+  error_of([&] { backend_->end_capture(stream()); });  // the driver may give such a capture up
+  enqueue_increment();
+  EXPECT_EQ(read_value(), 1);
+}
+
+TEST_F(GpuBackendTest, TooLittleMemoryIsToldWithWhatIsThereAndWhatHelps) {
+  const std::string error = error_of([&] { backend_->allocate(size_t{1} << 50, "the KV cache"); });
+  EXPECT_THAT(error, HasSubstr("no memory for the KV cache: 1048576.000 GiB needed"));
+  EXPECT_THAT(error, HasSubstr("GiB free; a lower --mem-fraction-static"));
+  enqueue_increment();
+  EXPECT_EQ(read_value(), 1);
+}
+
+TEST_F(GpuBackendTest, AnotherThreadMayAllocateWhileThisOneCaptures) {
+  backend_->begin_capture(stream());
+  enqueue_increment();
+  std::thread([] { GpuBackend other(0); }).join();
+  const auto graph = backend_->end_capture(stream());
+  graph->replay(stream());
+  EXPECT_EQ(read_value(), 1);
+}
+
+TEST_F(GpuBackendTest, ManyExecutablesCanBeHeldAndFreed) {
+  std::vector<std::unique_ptr<CapturedGraph>> graphs;
+  for (int i = 0; i < 300; ++i) graphs.push_back(capture_increments(4));
+  for (const auto& graph : graphs) graph->replay(stream());
+  EXPECT_EQ(read_value(), 1200);
+  size_t bytes = 0;
+  for (const auto& graph : graphs) bytes += graph->bytes();
+  EXPECT_LT(bytes, size_t{1} << 30);
+  graphs.clear();
+  enqueue_increment();
+  EXPECT_EQ(read_value(), 1201);
+}
+
+// The write ends the context of the whole process, so it runs in one of its own.
+TEST_F(GpuBackendTest, AWildWriteIsALostDevice) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto write_wildly = [&] {
+    launch_wild_write(own_stream().handle());
+    try {
+      stream().synchronize();
+    } catch (const DeviceLost& error) {
+      std::fprintf(stderr, "%s\n", error.what());
+      std::_Exit(7);
+    }
+    std::_Exit(0);
+  };
+  EXPECT_EXIT(write_wildly(), testing::ExitedWithCode(7), "test::op.*the device is lost");
+}
+
+}  // namespace
+}  // namespace musaic
