@@ -10,6 +10,7 @@
 #include "cli/command_line.h"
 #include "cli/nearest_name.h"
 #include "cli/verbs.h"
+#include "opcheck/compare_devices.h"
 
 namespace musaic {
 namespace {
@@ -18,6 +19,7 @@ struct OpCheckFlags {
   std::vector<std::string> ops;
   std::vector<std::string> devices;
   std::string cpu_isa;
+  std::string against;
   bool json = false;
 };
 
@@ -55,17 +57,37 @@ std::vector<std::string> select_ops(const OpRegistry& registry, const std::vecto
 
 std::vector<std::string> select_devices(const Platform& platform, const std::vector<std::string>& given) {
   for (const std::string& device : given) {
-    if (std::ranges::find(platform.backends, device) != platform.backends.end()) continue;
+    const auto parsed = parse_device(device);
+    if (parsed && std::ranges::find(platform.backends, parsed->type) != platform.backends.end()) continue;
     const std::string nearest = nearest_name(device, platform.backends);
     fail_load("--device {}: this binary has {}{}", device, fmt::join(platform.backends, ", "),
               nearest.empty() ? "" : "; did you mean " + nearest + "?");
   }
-  return given.empty() ? platform.backends : given;
+  if (!given.empty()) return given;
+  std::vector<std::string> here;
+  for (const std::string& backend : platform.backends) {
+    const bool is_here = !platform.has_device || platform.has_device(backend);
+    if (is_here) here.push_back(backend);
+    if (!is_here) fmt::print(stderr, "opcheck: {} is skipped: this machine has no such device\n", backend);
+  }
+  return here;
 }
 
 // The instruction sets of which each is a variant of the devices.
 std::vector<std::string> select_variants(const Platform& platform, const std::string& given) {
   return given.empty() ? platform.instruction_sets : std::vector<std::string>{given};
+}
+
+// One whose kernels run on the processor has a variant for each instruction set; another has none.
+void check_device(const Platform& platform, const std::string& device,
+                  const std::vector<std::string>& variants, OpChecks& checks) {
+  for (const std::string& variant : variants) {
+    const auto backend =
+        platform.make_backend({.device = device, .num_threads = kCheckedThreads, .cpu_isa = variant});
+    if (!backend->capabilities().has(variant)) return checks.run(*backend, nullptr, "");
+    const auto one_thread = platform.make_backend({.device = device, .num_threads = 1, .cpu_isa = variant});
+    checks.run(*backend, one_thread.get(), variant);
+  }
 }
 
 std::string sentence(const OpCheckResult& result) {
@@ -106,6 +128,30 @@ void print_json(const std::vector<OpCheckResult>& results, const std::vector<std
   fmt::print("{}\n", nlohmann::json{{"results", lines}, {"unreached_kernels", unreached}}.dump(2));
 }
 
+int report(const OpCheckFlags& flags, const std::vector<OpCheckResult>& results,
+           const std::vector<std::string>& unreached) {
+  if (flags.json) print_json(results, unreached);
+  if (!flags.json) print_text(results, unreached);
+  return std::ranges::all_of(results, &OpCheckResult::ok) ? kExitOk : kExitLoad;
+}
+
+int compare(const Platform& platform, const OpCheckFlags& flags) {
+  const auto make = [&](const std::string& device) {
+    return platform.make_backend(
+        {.device = device, .num_threads = kCheckedThreads, .cpu_isa = flags.cpu_isa});
+  };
+  const std::vector<std::string> ops = select_ops(platform.registry, flags.ops);
+  const auto reference = make(select_devices(platform, {flags.against})[0]);
+  std::vector<OpCheckResult> results;
+  for (const std::string& name : select_devices(platform, flags.devices)) {
+    const auto device = make(name);
+    if (device->device().type == reference->device().type) continue;
+    for (OpCheckResult& result : compare_devices(platform.registry, ops, *device, *reference))
+      results.push_back(std::move(result));
+  }
+  return report(flags, results, {});
+}
+
 }  // namespace
 
 int run_opcheck(Platform& platform, int argc, char** argv) {
@@ -118,22 +164,16 @@ int run_opcheck(Platform& platform, int argc, char** argv) {
   app.add_option("op", flags.ops, "names, with or without namespace; default: all");
   app.add_option("--device", flags.devices, "default: all of this binary");
   app.add_option("--cpu-isa", flags.cpu_isa, "one instruction set; default: each that this processor has");
+  app.add_option("--against", flags.against,
+                 "another device: compare results with its kernels' instead of checking rules");
   app.add_flag("--json", flags.json);
   if (const auto exit_code = parse_command_line(app, platform, argc, argv)) return *exit_code;
 
+  if (!flags.against.empty()) return compare(platform, flags);
   OpChecks checks(platform.registry, select_ops(platform.registry, flags.ops));
-  for (const std::string& device : select_devices(platform, flags.devices)) {
-    for (const std::string& variant : select_variants(platform, flags.cpu_isa)) {
-      const auto backend =
-          platform.make_backend({.device = device, .num_threads = kCheckedThreads, .cpu_isa = variant});
-      const auto one_thread = platform.make_backend({.device = device, .num_threads = 1, .cpu_isa = variant});
-      checks.run(*backend, one_thread.get(), variant);
-    }
-  }
-  const std::vector<OpCheckResult> results = checks.results();
-  if (flags.json) print_json(results, checks.unreached_kernels());
-  if (!flags.json) print_text(results, checks.unreached_kernels());
-  return std::ranges::all_of(results, &OpCheckResult::ok) ? kExitOk : kExitLoad;
+  for (const std::string& device : select_devices(platform, flags.devices))
+    check_device(platform, device, select_variants(platform, flags.cpu_isa), checks);
+  return report(flags, checks.results(), checks.unreached_kernels());
 }
 
 }  // namespace musaic
