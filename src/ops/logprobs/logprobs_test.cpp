@@ -30,13 +30,6 @@ struct Row {
   std::vector<int32_t> probes;
 };
 
-OpRegistry logprobs_registry() {
-  OpRegistry registry;
-  define_logprobs(registry);
-  add_logprobs_cpu(registry);
-  return registry;
-}
-
 OpCase case_of(const std::vector<Row>& rows, int max_top_n = kMaxTop) {
   const auto num_rows = static_cast<int64_t>(rows.size());
   std::vector<float> logits;
@@ -82,7 +75,7 @@ Result read(const OpRun& run, const std::vector<Row>& rows) {
 }
 
 Result logprobs_of(const std::vector<Row>& rows, int max_top_n = kMaxTop) {
-  return read(testing::run_op(logprobs_registry(), case_of(rows, max_top_n)), rows);
+  return read(testing::run_op(testing::cpu_registry(), case_of(rows, max_top_n)), rows);
 }
 
 std::vector<float> random_logits(int vocab, float scale, uint32_t seed) {
@@ -144,10 +137,10 @@ TEST(Logprobs, GiveTheSameBitsOnEveryInstructionSetAndLeavePadRowsAlone) {
   OpCase op_case = case_of(rows);
   op_case.live_rows = 7;
   for (TestTensor& input : op_case.inputs) input.poison_rows(7);
-  const OpRun expected = testing::run_op(logprobs_registry(), op_case);
+  const OpRun expected = testing::run_op(testing::cpu_registry(), op_case);
   for (CpuIsa isa : testing::available_isas()) {
     op_case.isa = isa;
-    const OpRun run = testing::check_op(logprobs_registry(), op_case);
+    const OpRun run = testing::check_op(testing::cpu_registry(), op_case);
     for (size_t i = 0; i < run.outputs.size(); ++i)
       EXPECT_TRUE(run.outputs[i].same_bits(expected.outputs[i])) << name(isa) << " output " << i;
   }
@@ -170,7 +163,7 @@ TEST(Logprobs, FindTheBestWhenLogitsRiseAlongTheRow) {
 TEST(Logprobs, SkipWhatIsNotAsked) {
   OpCase op_case = case_of({{.logits = {1.0f, 2.0f}, .target = -1, .top_n = 1, .probes = {0}},
                             {.logits = {1.0f, 2.0f}, .target = -1}});
-  const OpRun run = testing::check_op(logprobs_registry(), op_case);
+  const OpRun run = testing::check_op(testing::cpu_registry(), op_case);
   EXPECT_EQ(run.outputs[0].to_floats(), (std::vector<float>{0.0f, 0.0f}));
   for (int output : {1, 2, 3}) EXPECT_TRUE(run.outputs[static_cast<size_t>(output)].row_is_poisoned(1));
   EXPECT_TRUE(std::isnan(run.outputs[2].row(0)[1]));
@@ -202,7 +195,7 @@ TEST(Logprobs, FillUpATopListLongerThanTheVocabulary) {
 TEST(Logprobs, RefuseProbesThatDoNotFitTheLogits) {
   OpCase op_case = case_of({{.logits = {1.0f, 2.0f}}});
   op_case.inputs[4] = TestTensor::ints({1, 2}, {2, 1});
-  EXPECT_THROW(testing::run_op(logprobs_registry(), op_case), LoadError);
+  EXPECT_THROW(testing::run_op(testing::cpu_registry(), op_case), LoadError);
 }
 
 }  // namespace

@@ -45,13 +45,6 @@ struct SampleRun {
   std::vector<std::vector<int32_t>> counts;
 };
 
-OpRegistry sample_registry() {
-  OpRegistry registry;
-  define_sample(registry);
-  add_sample_cpu(registry);
-  return registry;
-}
-
 template <class T>
 TestTensor column(const std::vector<Row>& rows, DType dtype, T Row::*field) {
   std::vector<T> values;
@@ -120,7 +113,7 @@ OpCase case_of(const std::vector<Row>& rows, const std::vector<std::vector<int32
 }
 
 SampleRun sample_rows(const std::vector<Row>& rows, const std::vector<std::vector<int32_t>>& counts = {}) {
-  return read(testing::run_op(sample_registry(), case_of(rows, counts)));
+  return read(testing::run_op(testing::cpu_registry(), case_of(rows, counts)));
 }
 
 std::vector<float> random_logits(int vocab, float scale, uint32_t seed) {
@@ -228,7 +221,7 @@ TEST(Sample, GreedyTakesTheLargestLogitAndTheLowestIdAmongEquals) {
     for (CpuIsa isa : testing::available_isas()) {
       OpCase op_case = case_of(rows);
       op_case.isa = isa;
-      EXPECT_EQ(read(testing::check_op(sample_registry(), op_case)).tokens, expected)
+      EXPECT_EQ(read(testing::check_op(testing::cpu_registry(), op_case)).tokens, expected)
           << name(isa) << " vocab " << vocab;
     }
   }
@@ -288,7 +281,7 @@ TEST(Sample, DrawsTheSameTokensOnEveryInstructionSetAndNumberOfThreads) {
   for (CpuIsa isa : testing::available_isas()) {
     OpCase op_case = case_of(rows);
     op_case.isa = isa;
-    EXPECT_EQ(read(testing::check_op(sample_registry(), op_case)).tokens, expected) << name(isa);
+    EXPECT_EQ(read(testing::check_op(testing::cpu_registry(), op_case)).tokens, expected) << name(isa);
   }
 }
 
@@ -428,7 +421,7 @@ TEST(Sample, RowsDoNotDependOnTheirNeighboursNorReadPadRows) {
   OpCase padded = case_of(rows, counts);
   padded.live_rows = 3;
   for (size_t input = 0; input + 1 < padded.inputs.size(); ++input) padded.inputs[input].poison_rows(3);
-  const auto live = read(testing::check_op(sample_registry(), padded));
+  const auto live = read(testing::check_op(testing::cpu_registry(), padded));
   for (size_t i = 0; i < 3; ++i) EXPECT_EQ(live.tokens[i], together.tokens[i]);
   for (size_t slot = 3; slot < 6; ++slot) EXPECT_EQ(live.counts[slot], counts[slot]);
 }
@@ -437,7 +430,7 @@ TEST(Sample, RefusesArgumentsThatDoNotFitTheLogits) {
   OpCase op_case = case_of({{.logits = {1.0f, 2.0f}}});
   op_case.inputs[2] = TestTensor::ints({1, 2});
   try {
-    testing::run_op(sample_registry(), op_case);
+    testing::run_op(testing::cpu_registry(), op_case);
     FAIL() << "accepted";
   } catch (const LoadError& error) {
     EXPECT_STREQ(error.what(), "musaic::sample: top_k is i32[2] cpu, expected shape [1]");

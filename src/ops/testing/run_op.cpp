@@ -2,14 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include "backends/cpu/cpu_backend.h"
 #include "base/status.h"
 #include "ir/op_sample.h"
 #include "opcheck/check_fake.h"
 #include "opcheck/check_kernel.h"
 #include "opcheck/device_call.h"
-#include "ops/kernels_cpu.h"
 #include "ops/op_list.h"
+#include "ops/testing/test_device.h"
 
 namespace musaic::testing {
 namespace {
@@ -51,13 +50,18 @@ class CaseCall {
     has_rows_.assign(outputs_.size(), live_rows_.has_value());
   }
 
+  // Names are those of the CPU's kernels: another device takes its first.
   void choose_kernel(const OpRegistry& registry, const OpCase& op_case, const Backend& backend) {
     const CallQuery query(op_, sample_, attributes_, outputs_, backend);
-    for (const Kernel& kernel : op_.kernels) {
-      const bool takes = !kernel.supports || kernel.supports(query.query());
-      if (kernel.name == op_case.kernel && takes) kernel_ = &kernel;
+    const std::string& device = backend.device().type;
+    if (op_case.kernel.empty() || device != "cpu") {
+      kernel_ = registry.find_kernel(op_, device, query.query());
+    } else {
+      for (const Kernel& kernel : op_.kernels) {
+        const bool takes = !kernel.supports || kernel.supports(query.query());
+        if (kernel.name == op_case.kernel && takes) kernel_ = &kernel;
+      }
     }
-    if (op_case.kernel.empty()) kernel_ = registry.find_kernel(op_, "cpu", query.query());
     if (kernel_ == nullptr) fail_load("{}: no kernel {} for this case", op_case.op, op_case.kernel);
   }
 
@@ -70,8 +74,8 @@ class CaseCall {
   const Kernel* kernel_ = nullptr;
 };
 
-CpuBackend backend_for(const OpCase& op_case, int num_threads) {
-  return CpuBackend({.num_threads = num_threads, .isa = op_case.isa});
+std::unique_ptr<Backend> backend_for(const OpCase& op_case, int num_threads) {
+  return make_test_backend({.num_threads = num_threads, .isa = op_case.isa});
 }
 
 }  // namespace
@@ -79,7 +83,7 @@ CpuBackend backend_for(const OpCase& op_case, int num_threads) {
 OpRegistry cpu_registry() {
   OpRegistry registry;
   define_ops(registry);
-  add_cpu_kernels(registry);
+  add_test_kernels(registry);
   return registry;
 }
 
@@ -90,17 +94,17 @@ std::vector<CpuIsa> available_isas() {
 }
 
 OpRun run_op(const OpRegistry& registry, const OpCase& op_case) {
-  CpuBackend backend = backend_for(op_case, op_case.num_threads);
-  const CaseCall call(registry, op_case, backend);
-  KernelCheck run = run_kernel(call.call(), backend);
+  const auto backend = backend_for(op_case, op_case.num_threads);
+  const CaseCall call(registry, op_case, *backend);
+  KernelCheck run = run_kernel(call.call(), *backend);
   return {call.kernel(), std::move(run.outputs), std::move(run.inputs)};
 }
 
 OpRun check_op(const OpRegistry& registry, const OpCase& op_case) {
-  CpuBackend backend = backend_for(op_case, op_case.num_threads);
-  CpuBackend one_thread = backend_for(op_case, 1);
-  const CaseCall call(registry, op_case, backend);
-  KernelCheck check = check_kernel(call.call(), backend, &one_thread);
+  const auto backend = backend_for(op_case, op_case.num_threads);
+  const auto one_thread = backend_for(op_case, 1);
+  const CaseCall call(registry, op_case, *backend);
+  KernelCheck check = check_kernel(call.call(), *backend, one_thread.get());
   for (const std::string& problem : check.problems) ADD_FAILURE() << call.kernel() << " " << problem;
   return {call.kernel(), std::move(check.outputs), std::move(check.inputs)};
 }

@@ -10,7 +10,7 @@
 
 namespace musaic::testing {
 
-// Every built-in op with its CPU kernels.
+// Every built-in op with the kernels of this build.
 OpRegistry cpu_registry();
 
 // The instruction set levels of this machine, lowest first.
@@ -34,7 +34,8 @@ struct OpRun {
 };
 
 // Runs the fake kernel (LoadError for wrong arguments), packs the weight if the kernel asks for it, and runs
-// the kernel once, eagerly, into outputs and workspace full of NaN. Throws LoadError when no kernel fits.
+// the kernel of the tests' device (test_device.h) once, eagerly, into outputs and workspace full of NaN.
+// Throws LoadError when no kernel fits.
 OpRun run_op(const OpRegistry& registry, const OpCase& op_case);
 
 // run_op, and the rules that every kernel keeps, as test expectations: the same bits on one thread and when

@@ -1,0 +1,33 @@
+#include "ops/testing/test_device.h"
+
+#include <cstdlib>
+
+#include "backends/simulated/simulated_backend.h"
+#include "base/status.h"
+#include "ops/kernels_cpu.h"
+#include "ops/kernels_simulated.h"
+#include "ops/linked_gpu.h"
+
+namespace musaic {
+
+std::string test_device_type() {
+  const char* named = std::getenv("MUSAIC_TEST_DEVICE");
+  return named == nullptr ? "cpu" : named;
+}
+
+std::unique_ptr<Backend> make_test_backend(const CpuBackendOptions& options) {
+  const std::string type = test_device_type();
+  if (type == "cpu") return std::make_unique<CpuBackend>(options);
+  if (type == "simulated") return std::make_unique<SimulatedBackend>(options);
+  const LinkedGpu gpu = linked_gpu();
+  if (type != gpu.type) fail_load("MUSAIC_TEST_DEVICE={}: this build has no such device", type);
+  return gpu.make(0);
+}
+
+void add_test_kernels(OpRegistry& registry) {
+  add_cpu_kernels(registry);
+  add_simulated_kernels(registry);
+  if (const LinkedGpu gpu = linked_gpu(); !gpu.type.empty()) gpu.add_kernels(registry);
+}
+
+}  // namespace musaic
