@@ -2,7 +2,7 @@
 PREFIX ?= /usr/local
 ARGS ?=
 
-.PHONY: all serve test test-clients check bench install dist asan tsan clean help
+.PHONY: all serve test test-clients test-gpu check bench cuda install dist asan tsan clean help
 
 all: ## configure and build
 	@scripts/install_packages.sh build test
@@ -17,6 +17,13 @@ test: ## build and run the unit tests (offline)
 test-clients: ## run the whole server with real clients and bad ones (fetches the clients once)
 	@scripts/test_clients.sh $(ARGS)
 
+cuda: ## build-cuda/musaic: with the CUDA backend (CUDA_HOME, or NVIDIA's compiler fetched once)
+	@scripts/install_packages.sh build
+	@scripts/build_cuda.sh musaic
+
+test-gpu: ## tests of the CUDA backend and its kernels on this machine's GPU; names them where there is none
+	@scripts/test_gpu.sh
+
 check: ## formatting, folder rules, warnings as errors
 	@scripts/check.sh
 
@@ -28,8 +35,8 @@ install: ## install under PREFIX (default /usr/local)
 	@scripts/build.sh cpu musaic
 	@cmake --install build --prefix "$(PREFIX)" --component musaic
 
-dist: ## dist/musaic-VERSION-linux-ARCH.tar.gz: binary, documents, licences
-	@scripts/dist.sh
+dist: ## dist/musaic-VERSION-linux-ARCH.tar.gz: binary, libraries, documents, licences (ARGS=cuda: with the CUDA backend)
+	@scripts/dist.sh $(ARGS)
 
 asan: ## unit tests and whole-server tests under the address and undefined-behaviour sanitizers
 	@scripts/sanitize.sh asan
@@ -38,7 +45,7 @@ tsan: ## the same under the thread sanitizer
 	@scripts/sanitize.sh tsan
 
 clean: ## remove what was built (the fetched model stays)
-	@rm -rf build build-asan build-tsan dist
+	@rm -rf build build-cuda build-asan build-tsan dist
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 15

@@ -1,6 +1,8 @@
 # `cmake --install BUILD --component musaic`: the program, the plugin header, documents, examples, licences and service file.
 include(GNUInstallDirs)
 if(TARGET musaic)
+  # Where scripts/dist.sh puts the libraries that it brings; elsewhere the system's are found.
+  set_target_properties(musaic PROPERTIES INSTALL_RPATH "$ORIGIN/../lib/musaic")
   install(TARGETS musaic RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT musaic)
 endif()
 install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT musaic)

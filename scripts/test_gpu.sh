@@ -1,0 +1,44 @@
+#!/bin/bash
+# usage: scripts/test_gpu.sh [--list | --binaries FOLDER]   Tests that need a GPU: backend, rules and results of every kernel, op
+# tests, goldens, replays. Without a GPU: names them and ends, with an error when MUSAIC_REQUIRE_GPU=1.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+list_tests() {
+  cat <<END
+backend gpu_backend_test
+opcheck musaic opcheck --device cuda
+against-cpu musaic opcheck --device cuda --against cpu
+ops env MUSAIC_TEST_DEVICE=cuda ops_test --gtest_filter=*/0:*.*:-*Decomposition*
+runner env MUSAIC_TEST_DEVICE=cuda runner_test --gtest_filter=-SmolLm*:GraphVerifier.*Names*:GraphVerifier.*Broken*
+END
+}
+if [ "${1:-}" = --list ]; then list_tests | cut -d' ' -f2-; exit; fi
+
+has_gpu() { compgen -G "/dev/nvidia[0-9]*" >/dev/null; }
+if ! has_gpu; then
+  list_tests | sed 's/^[^ ]* /test_gpu: SKIPPED, no GPU here: /'
+  [ "${MUSAIC_REQUIRE_GPU:-0}" = 0 ]
+  exit
+fi
+
+if [ "${1:-}" = --binaries ]; then
+  folder=$(realpath "$2")
+else
+  scripts/install_packages.sh build test
+  scripts/build_cuda.sh --tests musaic gpu_backend_test ops_test runner_test
+  folder=$PWD/build-cuda
+fi
+PATH=$(find "$folder" -type f -perm -100 \( -name musaic -o -name '*_test' \) -printf '%h\n' | sort -u | paste -sd:):$PATH
+failed=
+while read -r name command; do
+  log=$(mktemp)
+  if $command >"$log" 2>&1; then
+    echo "test_gpu: $name: passed: $(tail -1 "$log")"
+  else
+    echo "test_gpu: $name: FAILED: $command"
+    tail -30 "$log"
+    failed=1
+  fi
+done < <(list_tests)
+[ -z "$failed" ]
