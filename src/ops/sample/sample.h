@@ -51,5 +51,6 @@ SampleResult sample(const SampleArguments& arguments);
 
 void define_sample(OpRegistry& registry);
 void add_sample_cpu(OpRegistry& registry);
+void add_sample_gpu(OpRegistry& registry);
 
 }  // namespace musaic

@@ -1,0 +1,319 @@
+#include "backends/gpu/row_packs.cuh"
+#include "gpu_launch.cuh"
+#include "ops/sample/row_select_gpu.cuh"
+#include "ops/sample/sample_gpu.h"
+
+namespace musaic {
+namespace {
+
+constexpr float kGreedyTemperature = 1e-6f;          // below it, as in SGLang, the largest logit is taken
+constexpr float kHeadExponent = -8.0f;               // tokens from here up are sorted ahead
+constexpr float kSurelyHead = 3.5e-4f;               // a weight that no token below kHeadExponent has
+constexpr int kPacks = 2;                            // of four logits, a thread
+constexpr int64_t kPart = kRowThreads * kPacks * 4;  // tokens of one block
+
+// What the blocks of one row leave to the last of them.
+struct RowState {
+  Quanta mass;
+  int head_count;
+  int blocks_done;
+};
+
+// The workspace: a row's state, head, edited logits and best token of each part.
+struct SampleWorkspace {
+  RowState* states;
+  TokenOrder* heads;  // [rows, kWindow]
+  float* edited;      // [rows, edited_stride]
+  TokenOrder* parts;  // [rows, num_parts]
+  int64_t edited_stride;
+  int num_parts;
+};
+
+int64_t num_parts_of(int64_t vocab) {
+  return (vocab + kPart - 1) / kPart;
+}
+int64_t padded_vocab(int64_t vocab) {
+  return (vocab + 3) / 4 * 4;
+}
+
+SampleWorkspace workspace_of(const SampleCall& call) {
+  SampleWorkspace work = {};
+  work.edited_stride = padded_vocab(call.vocab);
+  work.num_parts = static_cast<int>(num_parts_of(call.vocab));
+  work.states = static_cast<RowState*>(call.workspace);
+  work.heads = reinterpret_cast<TokenOrder*>(work.states + call.rows);
+  work.edited = reinterpret_cast<float*>(work.heads + call.rows * kWindow);
+  work.parts = reinterpret_cast<TokenOrder*>(work.edited + call.rows * work.edited_stride);
+  return work;
+}
+
+__device__ bool is_greedy(const SampleCall& call, int64_t row) {
+  return !(call.temperature[row] >= kGreedyTemperature);
+}
+__device__ bool has_counts(const SampleCall& call, int64_t row) {
+  return call.count_slot[row] >= 0 && call.count_slot[row] < call.num_slots;
+}
+__device__ int64_t num_bias(const SampleCall& call, int64_t row) {
+  return call.bias_count[row] < call.max_bias ? call.bias_count[row] : call.max_bias;
+}
+__device__ bool has_edits(const SampleCall& call, int64_t row) {
+  return has_counts(call, row) || num_bias(call, row) > 0;
+}
+__device__ const float* logits_of(const SampleCall& call, const SampleWorkspace& work, int64_t row) {
+  return has_edits(call, row) ? work.edited + row * work.edited_stride
+                              : call.logits + row * call.logits_stride;
+}
+
+__device__ float penalized(const SampleCall& call, int64_t row, float logit, int32_t count) {
+  if (count <= 0) return logit;
+  const float repetition = call.repetition_penalty[row];
+  logit = logit > 0.0f ? __fdiv_rn(logit, repetition) : __fmul_rn(logit, repetition);
+  logit = __fadd_rn(logit, -__fmul_rn(call.frequency_penalty[row], static_cast<float>(count)));
+  return __fadd_rn(logit, -call.presence_penalty[row]);
+}
+
+// Penalties, then biases in their order, on the logits of tokens first .. first + 3.
+__device__ void edit(const SampleCall& call, int64_t row, int64_t first, float (&logits)[4]) {
+  if (has_counts(call, row)) {
+    const int32_t* counts = call.token_counts + call.count_slot[row] * call.vocab;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      if (first + i < call.vocab) logits[i] = penalized(call, row, logits[i], counts[first + i]);
+    }
+  }
+  const int64_t biases = num_bias(call, row);
+  for (int64_t j = 0; j < biases; ++j) {
+    const int64_t at = call.bias_ids[row * call.bias_ids_stride + j] - first;
+    if (at < 0 || at >= 4) continue;
+    const float value = call.bias_values[row * call.bias_values_stride + j];
+#pragma unroll
+    for (int i = 0; i < 4; ++i) logits[i] = at == i ? __fadd_rn(logits[i], value) : logits[i];
+  }
+}
+
+// The first token of the calling thread's pack.
+__device__ int64_t pack_begin(int part, int pack) {
+  return part * kPart + (static_cast<int64_t>(pack) * kRowThreads + threadIdx.x) * 4;
+}
+
+__device__ void load_logits(const float* row, int64_t first, int64_t vocab, bool aligned,
+                            float (&logits)[4]) {
+  load_pack(row + first, vocab - first, aligned && first + 4 <= vocab, logits);
+}
+
+// Edits a part of a row and finds its best token.
+__global__ void __launch_bounds__(kRowThreads)
+    edit_parts(SampleCall call, SampleWorkspace work, bool aligned) {
+  __shared__ TokenOrder scratch[kRowWarps];
+  wait_for_previous_kernel();
+  const int64_t row = blockIdx.x / static_cast<unsigned>(work.num_parts);
+  const int part = static_cast<int>(blockIdx.x % static_cast<unsigned>(work.num_parts));
+  if (row >= live_count(call.live_rows, call.rows)) return;
+  const bool edits = has_edits(call, row);
+  TokenOrder best = ~TokenOrder{0};
+  for (int pack = 0; pack < kPacks; ++pack) {
+    const int64_t first = pack_begin(part, pack);
+    if (first >= call.vocab) break;
+    float logits[4];
+    load_logits(call.logits + row * call.logits_stride, first, call.vocab, aligned, logits);
+    if (edits) {
+      edit(call, row, first, logits);
+      store_pack(logits, work.edited + row * work.edited_stride + first, call.vocab - first,
+                 first + 4 <= call.vocab);
+    }
+    for (int i = 0; i < 4 && first + i < call.vocab; ++i) {
+      const TokenOrder order = token_order(clean_logit(logits[i]), first + i);
+      if (order < best) best = order;
+    }
+  }
+  best = block_min(best, scratch);
+  if (threadIdx.x != 0) return;
+  work.parts[row * work.num_parts + part] = best;
+  if (part == 0) work.states[row] = {0, 0, 0};
+}
+
+__device__ void put_token(const SampleCall& call, int64_t row, int32_t token) {
+  if (threadIdx.x != 0) return;
+  call.token[row] = token;
+  if (has_counts(call, row)) ++call.token_counts[call.count_slot[row] * call.vocab + token];
+}
+
+// The first 53 bits of Philox4x32-10 with the seed as key and `draw` as counter.
+__device__ double uniform_draw(int64_t seed, int32_t draw) {
+  uint32_t counter[4] = {static_cast<uint32_t>(draw), 0, 0, 0};
+  uint32_t key[2] = {static_cast<uint32_t>(seed), static_cast<uint32_t>(static_cast<uint64_t>(seed) >> 32)};
+  for (int round = 0; round < 10; ++round) {
+    const uint64_t first = uint64_t{0xD2511F53} * counter[0];
+    const uint64_t second = uint64_t{0xCD9E8D57} * counter[2];
+    counter[0] = static_cast<uint32_t>(second >> 32) ^ counter[1] ^ key[0];
+    counter[1] = static_cast<uint32_t>(second);
+    counter[2] = static_cast<uint32_t>(first >> 32) ^ counter[3] ^ key[1];
+    counter[3] = static_cast<uint32_t>(first);
+    key[0] += 0x9E3779B9;
+    key[1] += 0xBB67AE85;
+  }
+  const uint64_t bits = (static_cast<uint64_t>(counter[0]) << 32 | counter[1]) >> 11;
+  return static_cast<double>(bits) * (1.0 / 9007199254740992.0);  // 2^-53
+}
+
+// A row as the block that finishes it sees it.
+struct FinishedRow {
+  RowLogits logits;
+  WeightScale weights;
+  Quanta total;
+  int head_count;  // of memory.head; 0 if the heaviest tokens are too many
+};
+
+__device__ TokenPrefix shortest_prefix(RowMemory& memory, const FinishedRow& row, const PrefixGoal& goal) {
+  const int place = place_in_window(memory.head, row.head_count, {}, goal);
+  if (place < row.head_count) return prefix_in_window(memory.head, place, {});
+  return select_prefix(memory, row.logits, row.weights, goal);
+}
+
+// Sum over the tokens with weight >= minimum.
+__device__ Quanta mass_of_weights_from(RowMemory& memory, const FinishedRow& row, float minimum) {
+  const bool in_head = row.head_count > 0 && minimum >= kSurelyHead;
+  const int64_t count = in_head ? row.head_count : row.logits.size;
+  Quanta sum = 0;
+  for (int64_t i = threadIdx.x; i < count; i += kRowThreads) {
+    const float logit = in_head ? logit_of(memory.head.orders[i]) : row.logits.clean(i);
+    const float weight = exp_weight(row.weights.exponent(logit));
+    if (weight >= minimum) sum += quanta_of(weight);
+  }
+  return block_scan(sum, memory.scratch).total;
+}
+
+// Each filter keeps a prefix of the order, so the shortest one is kept.
+__device__ Quanta kept_mass(RowMemory& memory, const SampleCall& call, int64_t index,
+                            const FinishedRow& row) {
+  Quanta kept = row.total;
+  const int32_t top_k = call.top_k[index];
+  if (top_k > 0 && top_k < call.vocab) kept = shortest_prefix(memory, row, {top_k, 0}).mass;
+  if (call.top_p[index] < 1.0f) {
+    const double wanted = __dmul_rn(static_cast<double>(call.top_p[index]), static_cast<double>(kept));
+    const Quanta reached =
+        shortest_prefix(memory, row, {1, wanted > 1.0 ? static_cast<Quanta>(ceil(wanted)) : 1}).mass;
+    if (reached < kept) kept = reached;
+  }
+  const float min_p = call.min_p[index];
+  if (min_p > 0.0f) {
+    const Quanta heavy = mass_of_weights_from(memory, row, min_p < 1.0f ? min_p : 1.0f);
+    if (heavy < kept) kept = heavy;
+  }
+  return kept;
+}
+
+__device__ int32_t draw_token(RowMemory& memory, const SampleCall& call, int64_t index,
+                              const FinishedRow& row) {
+  const Quanta kept = kept_mass(memory, call, index, row);
+  const double u = uniform_draw(call.seed[index], call.draw[index]);
+  const Quanta below = static_cast<Quanta>(floor(__dmul_rn(u, static_cast<double>(kept))));
+  return shortest_prefix(memory, row, {1, below + 1 < kept ? below + 1 : kept}).last;
+}
+
+// Adds a part's weights to the row's state, and its heavy tokens to the row's head.
+__device__ void add_part(RowMemory& memory, const float* logits, int64_t vocab, bool aligned, int part,
+                         const WeightScale& weights, RowState& state, TokenOrder* head) {
+  float values[kPacks][4];
+  Quanta mass = 0;
+  unsigned heavy = 0;  // a bit for each of the thread's tokens
+#pragma unroll
+  for (int pack = 0; pack < kPacks; ++pack) {
+    const int64_t first = pack_begin(part, pack);
+    if (first >= vocab) break;
+    load_logits(logits, first, vocab, aligned, values[pack]);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      if (first + i >= vocab) break;
+      values[pack][i] = clean_logit(values[pack][i]);
+      const float exponent = weights.exponent(values[pack][i]);
+      mass += quanta_of(exp_weight(exponent));
+      heavy |= (exponent >= kHeadExponent ? 1u : 0u) << (4 * pack + i);
+    }
+  }
+  mass = block_scan(mass, memory.scratch).total;
+  const Quanta mine = static_cast<Quanta>(__popc(heavy));
+  const BlockScan found = block_scan(mine, memory.scratch);
+  if (threadIdx.x == 0) {
+    atomicAdd(&state.mass, mass);
+    memory.collected = atomicAdd(&state.head_count, static_cast<int>(found.total));
+  }
+  __syncthreads();
+  int64_t at = memory.collected + static_cast<int64_t>(found.inclusive - mine);
+#pragma unroll
+  for (int pack = 0; pack < kPacks; ++pack) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      if ((heavy >> (4 * pack + i) & 1u) == 0) continue;
+      if (at < kWindow) head[at] = token_order(values[pack][i], pack_begin(part, pack) + i);
+      ++at;
+    }
+  }
+}
+
+// True in the block of a row that comes here last; it sees what the others wrote before.
+__device__ bool is_last_block(RowMemory& memory, RowState& state, int num_blocks) {
+  __threadfence();
+  __syncthreads();
+  if (threadIdx.x == 0) memory.collected = atomicAdd(&state.blocks_done, 1);
+  __syncthreads();
+  __threadfence();
+  return memory.collected == num_blocks - 1;
+}
+
+// Joins the parts of greedy rows; for the others every block weighs its part, and the last one draws.
+__global__ void __launch_bounds__(kRowThreads)
+    draw_rows(SampleCall call, SampleWorkspace work, bool aligned) {
+  __shared__ RowMemory memory;
+  wait_for_previous_kernel();
+  const int64_t index = blockIdx.x / static_cast<unsigned>(work.num_parts);
+  const int part = static_cast<int>(blockIdx.x % static_cast<unsigned>(work.num_parts));
+  if (index >= live_count(call.live_rows, call.rows)) return;
+  if (is_greedy(call, index) && part != 0) return;
+
+  TokenOrder best = ~TokenOrder{0};
+  for (int i = static_cast<int>(threadIdx.x); i < work.num_parts; i += kRowThreads) {
+    const TokenOrder order = work.parts[index * work.num_parts + i];
+    if (order < best) best = order;
+  }
+  best = block_min(best, memory.scratch);
+  const float max = logit_of(best);
+  if (is_greedy(call, index) || max == lowest_logit()) {
+    if (part == 0) put_token(call, index, id_of(best));
+    return;
+  }
+
+  const float* logits = logits_of(call, work, index);
+  FinishedRow row = {{logits, call.vocab}, {max, __fdiv_rn(1.0f, call.temperature[index])}, 0, 0};
+  RowState& state = work.states[index];
+  TokenOrder* head = work.heads + index * kWindow;
+  add_part(memory, logits, call.vocab, aligned, part, row.weights, state, head);
+  if (!is_last_block(memory, state, work.num_parts)) return;
+
+  const volatile RowState& joined = state;
+  row.total = joined.mass;
+  row.head_count = joined.head_count <= kWindow ? joined.head_count : 0;
+  for (int i = static_cast<int>(threadIdx.x); i < row.head_count; i += kRowThreads)
+    memory.head.orders[i] = static_cast<const volatile TokenOrder*>(head)[i];
+  if (row.head_count > 0) sort_window(memory.head, row.head_count, row.weights, memory.scratch);
+  put_token(call, index, draw_token(memory, call, index, row));
+}
+
+}  // namespace
+
+int64_t sample_workspace_bytes(int64_t vocab) {
+  return static_cast<int64_t>(sizeof(RowState)) + kWindow * static_cast<int64_t>(sizeof(TokenOrder)) +
+         padded_vocab(vocab) * static_cast<int64_t>(sizeof(float)) +
+         num_parts_of(vocab) * static_cast<int64_t>(sizeof(TokenOrder));
+}
+
+void launch_sample(const SampleCall& call, gpuStream_t stream) {
+  const SampleWorkspace work = workspace_of(call);
+  // Edited rows are always aligned.
+  const bool aligned = is_aligned(call.logits, 16) && (call.rows == 1 || call.logits_stride % 4 == 0);
+  const dim3 grid(static_cast<unsigned>(call.rows * work.num_parts));
+  launch_kernel(edit_parts, grid, dim3(kRowThreads), stream, call, work, aligned);
+  launch_kernel(draw_rows, grid, dim3(kRowThreads), stream, call, work, aligned);
+}
+
+}  // namespace musaic
