@@ -6,11 +6,13 @@
 #include "ops/index_select/index_select.h"
 #include "ops/kv_write/kv_write.h"
 #include "ops/linear/linear.h"
+#include "ops/logprobs/logprobs.h"
 #include "ops/norm_quantize/norm_quantize.h"
 #include "ops/per_token_group_quant/per_token_group_quant.h"
 #include "ops/quantize/quantize.h"
 #include "ops/rms_norm/rms_norm.h"
 #include "ops/rope/rope.h"
+#include "ops/sample/sample.h"
 #include "ops/swiglu/swiglu.h"
 #include "ops/swiglu_quantize/swiglu_quantize.h"
 
@@ -23,11 +25,13 @@ void add_gpu_kernels(OpRegistry& registry) {
   add_index_select_gpu(registry);
   add_kv_write_gpu(registry);
   add_linear_gpu(registry);
+  add_logprobs_gpu(registry);
   add_norm_quantize_gpu(registry);
   add_per_token_group_quant_gpu(registry);
   add_quantize_gpu(registry);
   add_rms_norm_gpu(registry);
   add_rope_gpu(registry);
+  add_sample_gpu(registry);
   add_swiglu_gpu(registry);
   add_swiglu_quantize_gpu(registry);
 }

@@ -29,5 +29,6 @@ LogprobResult logprobs(const LogprobArguments& arguments);
 
 void define_logprobs(OpRegistry& registry);
 void add_logprobs_cpu(OpRegistry& registry);
+void add_logprobs_gpu(OpRegistry& registry);
 
 }  // namespace musaic

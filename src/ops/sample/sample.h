@@ -22,7 +22,9 @@ class OpRegistry;
 // 4. The count of the drawn token is incremented in the row's count slot.
 //
 // u = (first 53 bits of Philox4x32-10 with key = seed and counter = {draw, 0, 0, 0}) · 2^-53 (Salmon et al.
-// 2011), so that a token depends on its row's logits and parameters only. NaN counts as -inf, +inf as the
+// 2011), so that a token depends on its row's logits and parameters only. Weights are whole multiples of
+// 2^-34 of an exp made of the same float32 operations everywhere, so that sums are exact in any order: a CPU
+// with fused multiply-add and a GPU draw the same token from the same bits. NaN counts as -inf, +inf as the
 // largest float; a row without any finite logit gives token 0. Pad rows are neither read nor written.
 struct SampleArguments {
   Value logits;              // [rows, vocab] f32, dense rows; unchanged
