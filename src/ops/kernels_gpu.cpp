@@ -1,6 +1,7 @@
 #include "ops/kernels_gpu.h"
 
 #include "ops/add/add.h"
+#include "ops/attention/attention.h"
 #include "ops/cast/cast.h"
 #include "ops/embedding/embedding.h"
 #include "ops/index_select/index_select.h"
@@ -20,6 +21,7 @@ namespace musaic {
 
 void add_gpu_kernels(OpRegistry& registry) {
   add_add_gpu(registry);
+  add_attention_gpu(registry);
   add_cast_gpu(registry);
   add_embedding_gpu(registry);
   add_index_select_gpu(registry);

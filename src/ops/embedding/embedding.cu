@@ -1,4 +1,5 @@
 #include "backends/gpu/weight_packet.cuh"
+#include "gpu_launch.cuh"
 #include "ops/embedding/embedding_gpu.h"
 
 namespace musaic {
@@ -9,6 +10,7 @@ constexpr int kThreads = 128;
 // A block a token. kWhole: rows are whole packets at aligned addresses, else a float type.
 template <DType kType, bool kWhole>
 __global__ void __launch_bounds__(kThreads) embed_rows(EmbeddingCall call) {
+  wait_for_previous_kernel();
   const int64_t token = blockIdx.x;
   if (token >= live_count(call.live_rows, call.y.outer)) return;
   const int64_t index = call.indices[token];
@@ -37,14 +39,14 @@ __global__ void __launch_bounds__(kThreads) embed_rows(EmbeddingCall call) {
 }  // namespace
 
 void launch_embedding(const EmbeddingCall& call, gpuStream_t stream) {
-  if (call.y.outer == 0) return;
   const unsigned blocks = static_cast<unsigned>(call.y.outer);
   with_weight_type(call.weight_dtype, [&](auto weight) {
     constexpr DType kType = decltype(weight)::value;
     if constexpr (kIsFloatType<kType>) {
-      if (call.y.width % kPacket != 0) return embed_rows<kType, false><<<blocks, kThreads, 0, stream>>>(call);
+      if (call.y.width % kPacket != 0)
+        return launch_kernel(embed_rows<kType, false>, blocks, kThreads, stream, call);
     }
-    embed_rows<kType, true><<<blocks, kThreads, 0, stream>>>(call);
+    launch_kernel(embed_rows<kType, true>, blocks, kThreads, stream, call);
   });
 }
 

@@ -27,14 +27,14 @@ template <DType kType, int kRows, int kBatch>
 void launch_few_rows(const LinearCall& call, gpuStream_t stream) {
   const dim3 grid(static_cast<unsigned>(ceil_div(call.y.width, kFewRowsColumns)),
                   static_cast<unsigned>(ceil_div(call.x.outer, kRows)));
-  linear_few_rows<kType, kRows, kBatch><<<grid, kFewRowsThreads, 0, stream>>>(call);
+  launch_kernel(linear_few_rows<kType, kRows, kBatch>, grid, kFewRowsThreads, stream, call);
 }
 
 template <DType kType, class Shape>
 void launch_many_rows(const LinearCall& call, gpuStream_t stream) {
   const dim3 grid(static_cast<unsigned>(ceil_div(call.y.width, kTileColumns)),
                   static_cast<unsigned>(ceil_div(call.x.outer, Shape::kTileRows)));
-  linear_many_rows<kType, Shape><<<grid, kTileThreads, 0, stream>>>(call);
+  launch_kernel(linear_many_rows<kType, Shape>, grid, kTileThreads, stream, call);
 }
 
 template <DType kType>
@@ -53,7 +53,6 @@ void launch_type(const LinearCall& call, gpuStream_t stream) {
 }  // namespace
 
 void launch_linear(const LinearCall& call, gpuStream_t stream) {
-  if (call.y.outer == 0 || call.y.width == 0) return;
   with_weight_type(call.weight_dtype,
                    [&](auto weight) { launch_type<decltype(weight)::value>(call, stream); });
 }

@@ -36,25 +36,36 @@ struct SharedX {
   }
 };
 
-// Sums of one lane's stripe. kBatch packets of the weight are under way at once; behind the end the last one
-// is read again and not added. REQUIRES: every thread of the block takes part.
+// Packets of one lane's stripe that are under way at once. Behind the end the last one is read again.
+template <DType kType, int kBatch>
+struct PacketBatch {
+  static constexpr int kSpan = kBatch * kStripes;  // packets of all stripes
+  WeightPacket<kType> packets[kBatch];
+
+  __device__ void load(const uint8_t* weight, int first, int num_packets) {
+#pragma unroll
+    for (int i = 0; i < kBatch; ++i) packets[i].load(weight, min(first + i * kStripes, num_packets - 1));
+  }
+};
+
+// Sums of one lane's stripe; `batch` has its first packets. REQUIRES: every thread of the block takes part.
 template <DType kType, int kRows, int kBatch>
 __device__ inline void sum_stripe(const uint8_t* weight, const float* const (&x)[kRows], int num_packets,
-                                  int stripe, float (&sums)[kRows]) {
-  __shared__ SharedX<kRows, kBatch * kStripes> shared_x;
-  for (int first = 0; first < num_packets; first += kBatch * kStripes) {
-    WeightPacket<kType> packets[kBatch];
-#pragma unroll
-    for (int i = 0; i < kBatch; ++i)
-      packets[i].load(weight, min(first + i * kStripes + stripe, num_packets - 1));
-    if (first > 0) __syncthreads();
+                                  int stripe, PacketBatch<kType, kBatch>& batch, float (&sums)[kRows]) {
+  constexpr int kSpan = PacketBatch<kType, kBatch>::kSpan;
+  __shared__ SharedX<kRows, kSpan> shared_x;
+  for (int first = 0; first < num_packets; first += kSpan) {
+    if (first > 0) {
+      batch.load(weight, first + stripe, num_packets);
+      __syncthreads();
+    }
     shared_x.fill(x, first, num_packets);
     __syncthreads();
 #pragma unroll
     for (int i = 0; i < kBatch; ++i) {
       const int packet = first + i * kStripes + stripe;
       float values[kPacket];
-      packets[i].values(min(packet, num_packets - 1), values);
+      batch.packets[i].values(min(packet, num_packets - 1), values);
 #pragma unroll
       for (int row = 0; row < kRows; ++row) {
         float x_values[kPacket];
@@ -91,13 +102,17 @@ __device__ inline void sum_loose_stripe(const uint8_t* weight, const float* cons
 template <DType kType, int kRows, int kBatch>
 __global__ void __launch_bounds__(kFewRowsThreads) linear_few_rows(LinearCall call) {
   static_assert(kRows <= kStripes, "a lane writes one row");
-  const int64_t rows = live_count(call.live_rows, call.x.outer);
-  const int64_t first_row = static_cast<int64_t>(blockIdx.y) * kRows;
-  if (first_row >= rows) return;
   const int stripe = static_cast<int>(threadIdx.x) % kStripes;
   const int64_t column = static_cast<int64_t>(blockIdx.x) * kFewRowsColumns + threadIdx.x / kStripes;
   const bool is_column = column < call.y.width;
   const uint8_t* weight = call.weight + (is_column ? column : call.y.width - 1) * call.weight_row_bytes;
+  const int num_packets = static_cast<int>(call.x.width / kPacket);
+  PacketBatch<kType, kBatch == 0 ? 1 : kBatch> batch;
+  if (kBatch > 0 && num_packets > 0) batch.load(weight, stripe, num_packets);
+  wait_for_previous_kernel();
+  const int64_t rows = live_count(call.live_rows, call.x.outer);
+  const int64_t first_row = static_cast<int64_t>(blockIdx.y) * kRows;
+  if (first_row >= rows) return;
   const float* x[kRows];
   float sums[kRows];
 #pragma unroll
@@ -109,7 +124,7 @@ __global__ void __launch_bounds__(kFewRowsThreads) linear_few_rows(LinearCall ca
   if constexpr (kBatch == 0) {
     sum_loose_stripe<kType>(weight, x, call.x.width, stripe, sums);
   } else {
-    sum_stripe<kType, kRows, kBatch>(weight, x, static_cast<int>(call.x.width / kPacket), stripe, sums);
+    sum_stripe<kType, kRows, kBatch>(weight, x, num_packets, stripe, batch, sums);
   }
   float mine = 0.0f;
 #pragma unroll

@@ -40,18 +40,19 @@ struct StepInput {
   int num_packets;
 
   // Behind the end of k: x is 0, the last packet of the weight is taken again.
-  __device__ void load(const float* x_row, const uint8_t* weight_row, int first) {
+  __device__ void load_weight(const uint8_t* weight_row, int first) {
     first_packet = first;
-    const int quads = Shape::kStep / 4;
+#pragma unroll
+    for (int i = 0; i < Shape::kPackets; ++i) weight[i].load(weight_row, packet(i));
+  }
+  __device__ void load_x(const float* x_row, int first) {
     const int quad = static_cast<int>(threadIdx.x) / Shape::kTileRows * Shape::kXQuads;
-    static_assert(kTileThreads / Shape::kTileRows * Shape::kXQuads == quads, "threads cover the step");
+    static_assert(kTileThreads / Shape::kTileRows * Shape::kXQuads == Shape::kStep / 4, "threads cover it");
 #pragma unroll
     for (int i = 0; i < Shape::kXQuads; ++i) {
       const int at = 2 * first + quad + i;
       x[i] = at < 2 * num_packets ? reinterpret_cast<const float4*>(x_row)[at] : make_float4(0, 0, 0, 0);
     }
-#pragma unroll
-    for (int i = 0; i < Shape::kPackets; ++i) weight[i].load(weight_row, packet(i));
   }
   __device__ int packet(int i) const {
     const int wanted = first_packet + i * kStripes + static_cast<int>(threadIdx.x) / 32;
@@ -177,27 +178,32 @@ __device__ inline void write_sums(const LinearCall& call, const float* shared, i
 template <DType kType, class Shape>
 __global__ void __launch_bounds__(kTileThreads, 2) linear_many_rows(LinearCall call) {
   __shared__ __align__(16) float shared[Shape::kSharedFloats];
+  const int64_t first_column = static_cast<int64_t>(blockIdx.x) * kTileColumns;
+  const int64_t my_column = min(first_column + static_cast<int>(threadIdx.x) % 32, call.y.width - 1);
+  const uint8_t* weight_row = call.weight + my_column * call.weight_row_bytes;
+  StepInput<kType, Shape> input;
+  input.num_packets = static_cast<int>(call.x.width / kPacket);
+  if (input.num_packets > 0) input.load_weight(weight_row, 0);
+  wait_for_previous_kernel();
   const int64_t rows = live_count(call.live_rows, call.x.outer);
   const int64_t first_row = static_cast<int64_t>(blockIdx.y) * Shape::kTileRows;
   if (first_row >= rows) return;
-  const int64_t first_column = static_cast<int64_t>(blockIdx.x) * kTileColumns;
   const int64_t my_row = min(first_row + static_cast<int>(threadIdx.x) % Shape::kTileRows, rows - 1);
-  const int64_t my_column = min(first_column + static_cast<int>(threadIdx.x) % 32, call.y.width - 1);
   const float* x_row = static_cast<const float*>(call.x.data) + my_row * call.x.outer_stride;
-  const uint8_t* weight_row = call.weight + my_column * call.weight_row_bytes;
   float* xs = shared;
   float* ws = shared + Shape::kStep * Shape::kXStride;
 
   LaneSums<Shape> lane;
   lane.clear();
-  StepInput<kType, Shape> input;
-  input.num_packets = static_cast<int>(call.x.width / kPacket);
   constexpr int kStepPackets = Shape::kStep / kPacket;
-  if (input.num_packets > 0) input.load(x_row, weight_row, 0);
+  input.load_x(x_row, 0);
   for (int first = 0; first < input.num_packets; first += kStepPackets) {
     input.store(xs, ws);
     __syncthreads();
-    if (first + kStepPackets < input.num_packets) input.load(x_row, weight_row, first + kStepPackets);
+    if (first + kStepPackets < input.num_packets) {
+      input.load_weight(weight_row, first + kStepPackets);
+      input.load_x(x_row, first + kStepPackets);
+    }
     lane.add_step(xs, ws);
     __syncthreads();
   }

@@ -92,6 +92,18 @@ TEST_P(Linear, ARowDoesNotDependOnItsNeighbours) {
   }
 }
 
+TEST_P(Linear, GapsBetweenRowsChangeNoBit) {
+  for (const Size& size : sizes()) {
+    const TestTensor weight = random_weight(GetParam().dtype, size.n, size.k, 4);
+    const auto run = [&](int64_t stride) {
+      const TestTensor x = TestTensor::random(DType::kF32, {size.rows, size.k}, 3, 1, stride);
+      return run_op(registry_, op_case(x, weight)).outputs[0];
+    };
+    for (int64_t gap : {3, 8})
+      EXPECT_TRUE(run(size.k + gap).same_bits(run(size.k))) << gap << ", " << ::testing::PrintToString(size);
+  }
+}
+
 TEST_P(Linear, IsTheSameOnAnyNumberOfThreads) {
   for (const Size& size : {Size{1, 256, 200}, Size{70, 512, 33}}) {
     OpCase threaded = op_case(TestTensor::random(DType::kF32, {size.rows, size.k}, 3),

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "backends/gpu/weight_packet.cuh"
+#include "gpu_launch.cuh"
 #include "ops/linear/linear_gpu.h"
 
 namespace musaic {

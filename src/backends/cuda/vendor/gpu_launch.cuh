@@ -5,11 +5,13 @@
 // How device sources launch kernels and follow one another.
 namespace musaic {
 
-// First statement of every kernel that launch_kernel launches, in every thread: until here the kernel may
-// have been started while the one before it in the stream still ran.
+// In every kernel that launch_kernel launches, in every thread, before it reads or writes anything but
+// weights: until here it may have been started while the one before it in the stream still ran. From here on
+// the next one may be.
 __device__ inline void wait_for_previous_kernel() {
 #if __CUDA_ARCH__ >= 900
   cudaGridDependencySynchronize();
+  cudaTriggerProgrammaticLaunchCompletion();
 #endif
 }
 
