@@ -8,7 +8,7 @@
 namespace musaic {
 
 // The frame that decoder-only models share: embedding, blocks, final norm, head. `Block` is constructed from
-// (const WeightNames&, const CacheSpec&, int layer) and has forward(x, attention_input).
+// (const WeightNames&, const CacheSpec&, int layer) and has forward(x, layer_input).
 template <class Block>
 class DecoderModel : public Model {
  public:
@@ -17,10 +17,11 @@ class DecoderModel : public Model {
 
   Value forward(GraphBuilder& builder, const StepInputs& inputs) const override {
     const WeightNames weights(builder, config_, weights_);
-    const AttentionInput attention_input{inputs, rotary_cos_sin(builder, config_, inputs.positions)};
+    const LayerInput layer_input{inputs, rotary_cos_sin(builder, config_, inputs.positions),
+                                 expert_layout(inputs.form)};
     Value x = embed_tokens(weights, inputs.token_ids);
     for (int layer = 0; layer < config_.num_hidden_layers; ++layer) {
-      x = Block(weights, cache(), layer).forward(x, attention_input);
+      x = Block(weights, cache(), layer).forward(x, layer_input);
     }
     return x;
   }
@@ -33,6 +34,11 @@ class DecoderModel : public Model {
   CacheSpec cache() const override { return attention_cache(config_, options_); }
 
  private:
+  ExpertLayout expert_layout(StepForm form) const {
+    if (!options_.deepgemm_layouts) return ExpertLayout::kCompact;
+    return form == StepForm::kExtend ? ExpertLayout::kContiguous : ExpertLayout::kMasked;
+  }
+
   const ModelConfig& config_;
   const WeightSource* weights_;
   ModelOptions options_;

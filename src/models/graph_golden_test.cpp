@@ -150,7 +150,8 @@ TEST(DefaultModelGraph, SurvivesPrintAndParse) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(TinyModels, GraphGoldenTest, testing::Values("llama", "qwen2", "qwen3"),
+INSTANTIATE_TEST_SUITE_P(TinyModels, GraphGoldenTest,
+                         testing::Values("llama", "qwen2", "qwen3", "deepseek_v2", "deepseek_v2_fp8"),
                          [](const auto& info) { return info.param; });
 
 }  // namespace

@@ -32,10 +32,22 @@ Shape constant_shape(const DimShape& dims) {
   return shape;
 }
 
+constexpr std::string_view kWeightSuffix = ".weight";
+constexpr std::string_view kScaleSuffix = ".weight_scale_inv";
+
+// Not an embedding, the head or a router.
+bool is_linear(std::string_view module) {
+  return module.ends_with("_proj") || module.ends_with("_proj_with_mqa");
+}
+
 }  // namespace
 
 DType WeightNames::dtype_of(const std::string& name, const DimShape& shape) const {
   if (source_ != nullptr) return require_weight(*source_, name, constant_shape(shape)).dtype;
+  if (name.ends_with(kScaleSuffix)) return DType::kF32;
+  const std::string module =
+      name.ends_with(kWeightSuffix) ? name.substr(0, name.size() - kWeightSuffix.size()) : "";
+  if (shape.size() == 2 && is_linear(module) && is_fp8(module)) return DType::kF8E4M3;
   const DType dtype = configured_dtype(config_);
   return shape.size() < 2 && is_block_quantized(dtype) ? DType::kF32 : dtype;
 }
@@ -45,13 +57,37 @@ Value WeightNames::tensor(const std::string& name, DimShape shape) const {
   return builder_.weight({name}, dtype, std::move(shape));
 }
 
+Value WeightNames::stack(const std::vector<std::string>& names, const DimShape& part, DimShape shape) const {
+  const DType dtype = dtype_of(names.front(), part);
+  for (const std::string& name : names) {
+    if (dtype_of(name, part) != dtype)
+      fail_load("{}: tensor `{}` is {}, expected {} as `{}` is", source_->origin(), name,
+                musaic::name(dtype_of(name, part)), musaic::name(dtype), names.front());
+  }
+  return builder_.weight(names, dtype, std::move(shape));
+}
+
+bool WeightNames::is_fp8(const std::string& module) const {
+  if (source_ == nullptr) return config_.fp8 && config_.fp8->converts(module);
+  const WeightTensor* weight = source_->find(module + ".weight");
+  return weight != nullptr && weight->dtype == DType::kF8E4M3;
+}
+
+const Fp8Rows& LinearInput::fp8() const {
+  if (!fp8_) fp8_ = quantize_fp8(rows_);
+  return *fp8_;
+}
+
 Linear::Linear(const WeightNames& weights, const std::string& prefix, int64_t out, int64_t in, bool has_bias)
     : weight(weights.tensor(prefix + ".weight", {out, in})) {
+  if (weights.is_fp8(prefix))
+    scale = weights.tensor(prefix + ".weight_scale_inv",
+                           {ceil_div(Dim(out), BlockFp8::kBlock), ceil_div(Dim(in), BlockFp8::kBlock)});
   if (has_bias) bias = weights.tensor(prefix + ".bias", {out});
 }
 
-Value Linear::operator()(Value x) const {
-  return linear(x, weight, bias);
+Value Linear::operator()(const LinearInput& x) const {
+  return scale.defined() ? linear_fp8(x.fp8(), weight, scale, bias) : linear(x.rows(), weight, bias);
 }
 
 RmsNorm::RmsNorm(const WeightNames& weights, const std::string& name, int64_t size)
@@ -61,15 +97,16 @@ Value RmsNorm::operator()(Value x) const {
   return rms_norm(x, weight, eps);
 }
 
-SwigluMlp::SwigluMlp(const WeightNames& weights, const std::string& prefix)
-    : gate(weights, prefix + "gate_proj", weights.config().intermediate_size, weights.config().hidden_size,
-           weights.config().mlp_bias),
-      up(weights, prefix + "up_proj", weights.config().intermediate_size, weights.config().hidden_size,
-         weights.config().mlp_bias),
-      down(weights, prefix + "down_proj", weights.config().hidden_size, weights.config().intermediate_size,
-           weights.config().mlp_bias) {}
+SwigluMlp::SwigluMlp(const WeightNames& weights, const std::string& prefix, int64_t intermediate_size,
+                     bool has_bias)
+    : gate(weights, prefix + "gate_proj", intermediate_size, weights.config().hidden_size, has_bias),
+      up(weights, prefix + "up_proj", intermediate_size, weights.config().hidden_size, has_bias),
+      down(weights, prefix + "down_proj", weights.config().hidden_size, intermediate_size, has_bias) {}
 
-Value SwigluMlp::operator()(Value x) const {
+SwigluMlp::SwigluMlp(const WeightNames& weights, const std::string& prefix)
+    : SwigluMlp(weights, prefix, weights.config().intermediate_size, weights.config().mlp_bias) {}
+
+Value SwigluMlp::operator()(const LinearInput& x) const {
   const Value activated = silu(gate(x));
   return down(mul(activated, up(x)));
 }
@@ -80,7 +117,7 @@ CachedAttention::CachedAttention(GraphBuilder& builder, const ModelConfig& confi
       key_cache_(cache_state(builder, cache, cache_name(layer, "key_cache"))),
       value_cache_(cache_state(builder, cache, cache_name(layer, "value_cache"))) {}
 
-Value CachedAttention::operator()(Value query, Value key, Value value, const AttentionInput& input) const {
+Value CachedAttention::operator()(Value query, Value key, Value value, const LayerInput& input) const {
   const Value rotated_query = rope_(query, input.cos_sin, config_.head_dim, config_.rope_interleaved);
   const Value rotated_key = rope_(key, input.cos_sin, config_.head_dim, config_.rope_interleaved);
   const auto [keys, values] = kv_write(rotated_key, value, input.step.slots, key_cache_, value_cache_);
@@ -123,6 +160,11 @@ Value lm_head(const WeightNames& weights, Value hidden) {
 CacheSpec attention_cache(const ModelConfig& config, const ModelOptions& options) {
   CacheSpec spec{.dtype = options.kv_dtype, .page_size = options.page_size, .states = {}};
   for (int layer = 0; layer < config.num_hidden_layers; ++layer) {
+    if (const auto& mla = config.latent_attention) {
+      spec.states.push_back(
+          {cache_name(layer, "latent_cache"), 1, mla->kv_lora_rank + mla->qk_rope_head_dim});
+      continue;
+    }
     for (const char* state : {"key_cache", "value_cache"})
       spec.states.push_back({cache_name(layer, state), config.num_key_value_heads, config.head_dim});
   }

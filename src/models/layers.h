@@ -6,6 +6,8 @@
 
 #include "ir/builder.h"
 #include "models/model.h"
+#include "ops/linear_fp8/linear_fp8.h"
+#include "ops/moe_route/moe_route.h"
 
 namespace musaic {
 
@@ -16,6 +18,10 @@ class WeightNames {
       : builder_(builder), config_(config), source_(source) {}
 
   Value tensor(const std::string& name, DimShape shape) const;
+  // Tensors of one shape and dtype, one below the other, as one weight of `shape`.
+  Value stack(const std::vector<std::string>& names, const DimShape& part, DimShape shape) const;
+  // Whether that linear's weight is in FP8 and has a `weight_scale_inv`.
+  bool is_fp8(const std::string& module) const;
 
   GraphBuilder& builder() const { return builder_; }
   const ModelConfig& config() const { return config_; }
@@ -28,13 +34,27 @@ class WeightNames {
   const WeightSource* source_;
 };
 
+// The rows that linears multiply, quantized once for all FP8 weights that they meet.
+class LinearInput {
+ public:
+  LinearInput(Value rows) : rows_(rows) {}  // NOLINT: rows are an input
+
+  Value rows() const { return rows_; }
+  const Fp8Rows& fp8() const;
+
+ private:
+  Value rows_;
+  mutable std::optional<Fp8Rows> fp8_;  // made when first asked for, by the one thread that traces
+};
+
 // y = x · Wᵀ (+ b).
 struct Linear {
   Linear(const WeightNames& weights, const std::string& prefix, int64_t out, int64_t in,
          bool has_bias = false);
-  Value operator()(Value x) const;
+  Value operator()(const LinearInput& x) const;
 
   Value weight;  // [out, in]
+  Value scale;   // [ceil(out / 128), ceil(in / 128)], FP8 only
   Value bias;    // [out], absent without bias
 };
 
@@ -48,18 +68,22 @@ struct RmsNorm {
 
 // down(silu(gate(x)) · up(x)).
 struct SwigluMlp {
+  SwigluMlp(const WeightNames& weights, const std::string& prefix, int64_t intermediate_size,
+            bool has_bias = false);
+  // As wide and with biases as configured.
   SwigluMlp(const WeightNames& weights, const std::string& prefix);
-  Value operator()(Value x) const;
+  Value operator()(const LinearInput& x) const;
 
   Linear gate;
   Linear up;
   Linear down;
 };
 
-// What every layer's attention shares in one step.
-struct AttentionInput {
+// What all layers share in one step.
+struct LayerInput {
   const StepInputs& step;
   Value cos_sin;  // [tokens, head_dim]
+  ExpertLayout expert_layout = ExpertLayout::kCompact;
 };
 
 // Rotary attention over the paged cache of one layer.
@@ -67,7 +91,7 @@ class CachedAttention {
  public:
   CachedAttention(GraphBuilder& builder, const ModelConfig& config, const CacheSpec& cache, int layer);
   // query [tokens, heads · head_dim], key and value [tokens, kv_heads · head_dim], not yet rotated.
-  Value operator()(Value query, Value key, Value value, const AttentionInput& input) const;
+  Value operator()(Value query, Value key, Value value, const LayerInput& input) const;
 
  private:
   const ModelConfig& config_;
@@ -85,7 +109,7 @@ Value embed_tokens(const WeightNames& weights, Value token_ids);
 // The output projection: `lm_head.weight`, or the embedding when tied.
 Value lm_head(const WeightNames& weights, Value hidden);
 
-// Keys and values of every layer.
+// Keys and values of every layer, or its latents.
 CacheSpec attention_cache(const ModelConfig& config, const ModelOptions& options);
 std::string cache_name(int layer, const char* state);  // "layers.3.key_cache"
 // The graph's state of that name. REQUIRES: the specification has it.

@@ -18,7 +18,7 @@ class LlamaAttention {
              query_size(weights), weights.config().attention_output_bias),
         attend_(weights.builder(), weights.config(), cache, layer) {}
 
-  Value operator()(Value x, const AttentionInput& input) const {
+  Value operator()(const LinearInput& x, const LayerInput& input) const {
     const Value query = query_(x);
     const Value key = key_(x);
     return out_(attend_(query, key, value_(x), input));
@@ -47,7 +47,7 @@ class LlamaBlock {
         post_norm_(weights, layer_prefix(layer) + "post_attention_layernorm", weights.config().hidden_size),
         mlp_(weights, layer_prefix(layer) + "mlp.") {}
 
-  Value forward(Value x, const AttentionInput& input) const {  // x: [tokens, hidden]
+  Value forward(Value x, const LayerInput& input) const {  // x: [tokens, hidden]
     const Value h = x + attention_(input_norm_(x), input);
     return h + mlp_(post_norm_(h));
   }

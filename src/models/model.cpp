@@ -12,7 +12,7 @@ struct Architecture {
 };
 
 constexpr Architecture kArchitectures[] = {
-    {"llama", make_llama}, {"qwen2", make_qwen2}, {"qwen3", make_qwen3}};
+    {"deepseek_v2", make_deepseek_v2}, {"llama", make_llama}, {"qwen2", make_qwen2}, {"qwen3", make_qwen3}};
 
 }  // namespace
 

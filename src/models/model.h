@@ -11,6 +11,9 @@
 
 namespace musaic {
 
+// Many rows a sequence, or one: a model may compute the same in two forms.
+enum class StepForm { kExtend, kDecode };
+
 // What a step feeds a model, and the sizes that its programs are made for.
 struct StepInputs {
   Value token_ids;      // [tokens]  i32
@@ -20,6 +23,7 @@ struct StepInputs {
   Value kv_lengths;     // [sequences]  i32
   Value page_table;     // [sequences, max_pages]  i32
   Value num_sequences;  // [1]  i32
+  StepForm form = StepForm::kExtend;
 };
 
 // One paged state of [pages, heads, page_size, width].
@@ -41,6 +45,7 @@ struct CacheSpec {
 struct ModelOptions {
   DType kv_dtype = DType::kF16;
   int page_size = 16;
+  bool deepgemm_layouts = false;  // experts' rows lie as DeepGEMM's kernels want them
 };
 
 // One architecture over one configuration. Its functions append to the graph that is being traced; the

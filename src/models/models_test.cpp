@@ -47,6 +47,16 @@ ModelConfig tiny_config(const std::string& model_type) {
   config.num_key_value_heads = 2;
   config.head_dim = 16;
   config.max_position_embeddings = 128;
+  if (model_type == "deepseek_v2") {
+    config.rope_interleaved = true;
+    config.latent_attention = {.q_lora_rank = 0,
+                               .kv_lora_rank = 32,
+                               .qk_nope_head_dim = 8,
+                               .qk_rope_head_dim = 16,
+                               .v_head_dim = 12};
+    config.experts = {
+        .num_experts = 4, .num_shared_experts = 2, .experts_per_token = 2, .intermediate_size = 24};
+  }
   return config;
 }
 
@@ -69,9 +79,12 @@ class ModelsTest : public testing::Test {
             .num_sequences = ints("num_sequences", {1})};
   }
 
-  Graph trace(const ModelConfig& config, const WeightSource* weights = nullptr) {
-    GraphBuilder builder(registry_, "extend", {});
-    builder.output("hidden", make_model(config, weights, {})->forward(builder, step_inputs(builder)));
+  Graph trace(const ModelConfig& config, const WeightSource* weights = nullptr,
+              const ModelOptions& options = {}, StepForm form = StepForm::kExtend) {
+    GraphBuilder builder(registry_, "step", {});
+    StepInputs inputs = step_inputs(builder);
+    inputs.form = form;
+    builder.output("hidden", make_model(config, weights, options)->forward(builder, inputs));
     EXPECT_THAT(verify(builder.graph(), registry_), testing::IsEmpty());
     return builder.take();
   }
@@ -172,12 +185,90 @@ TEST_F(ModelsTest, TheCacheSpecificationCountsKeysAndValues) {
   EXPECT_EQ(spec.bytes_per_token(), 2u * 3 * 2 * 16 * sizeof(float));
 }
 
+// Ops of layer 0 in order, without views and sums.
+std::vector<std::string> ops_of(const Graph& graph) {
+  std::vector<std::string> ops;
+  for (const Node& node : graph.nodes) {
+    if (node.op != "aten::slice" && node.op != "aten::add")
+      ops.push_back(node.op.substr(node.op.find(':') + 2));
+  }
+  return ops;
+}
+
+TEST_F(ModelsTest, DeepseekExpandsLatentsToExtendAndAbsorbsThemToDecode) {
+  const Graph extend = trace(tiny_config("deepseek_v2"));
+  const Graph decode = trace(tiny_config("deepseek_v2"), nullptr, {}, StepForm::kDecode);
+  EXPECT_THAT(ops_of(extend), testing::Contains("mla_expanded_attention"));
+  EXPECT_THAT(ops_of(extend), testing::Not(testing::Contains("mla_absorbed_attention")));
+  EXPECT_THAT(ops_of(decode),
+              testing::IsSupersetOf({"mla_absorb_query", "mla_absorbed_attention", "mla_expand_values"}));
+  EXPECT_THAT(ops_of(decode), testing::Not(testing::Contains("mla_expanded_attention")));
+  const ValueId cache = decode.find("layers.0.latent_cache");
+  ASSERT_NE(cache, kNoValue);
+  EXPECT_EQ(to_string(decode.values[cache].meta), "f16[pages, 1, 16, 48] cpu");
+}
+
+TEST_F(ModelsTest, DeepseeksQueryMayHaveALatentOfItsOwn) {
+  ModelConfig config = tiny_config("deepseek_v2");
+  config.latent_attention->q_lora_rank = 40;
+  config.attention_bias = true;
+  const std::string attention = "model.layers.0.self_attn.";
+  const std::vector<std::string> found = linears(trace(config));
+  ASSERT_GE(found.size(), 3u);
+  EXPECT_EQ(found[0], attention + "q_a_proj.weight & " + attention + "q_a_proj.bias");
+  EXPECT_EQ(found[1], attention + "q_b_proj.weight");
+  EXPECT_EQ(found[2], attention + "kv_a_proj_with_mqa.weight & " + attention + "kv_a_proj_with_mqa.bias");
+}
+
+TEST_F(ModelsTest, DeepseeksFirstLayersAreDense) {
+  ModelConfig config = tiny_config("deepseek_v2");
+  config.num_hidden_layers = 3;
+  config.experts->first_moe_layer = 2;
+  const Graph graph = trace(config);
+  EXPECT_NE(graph.find("model.layers.1.mlp.up_proj.weight"), kNoValue);
+  EXPECT_EQ(graph.find("model.layers.1.mlp.gate.weight"), kNoValue);
+  EXPECT_NE(graph.find("model.layers.2.mlp.gate.weight"), kNoValue);
+}
+
+TEST_F(ModelsTest, FollowTheConfigurationWhereItSaysFp8) {
+  ModelConfig config = tiny_config("deepseek_v2");
+  config.fp8 = BlockFp8{{"model.layers.0.self_attn.o_proj"}};
+  const Graph graph = trace(config);
+  const auto dtype = [&](const std::string& name) {
+    const ValueId id = graph.find(name);
+    return id == kNoValue ? "none" : std::string(musaic::name(graph.values[id].meta.dtype));
+  };
+  EXPECT_EQ(dtype("model.layers.0.self_attn.q_proj.weight"), "f8e4m3");
+  EXPECT_EQ(dtype("model.layers.0.self_attn.q_proj.weight_scale_inv"), "f32");
+  EXPECT_EQ(dtype("model.layers.0.self_attn.o_proj.weight"), "f32");
+  EXPECT_EQ(dtype("model.layers.0.mlp.gate.weight"), "f32");
+  EXPECT_EQ(dtype("model.embed_tokens.weight"), "f32");
+  const auto ops = ops_of(graph);
+  EXPECT_EQ(std::count(ops.begin(), ops.end(), "grouped_linear_fp8"), 2);
+  EXPECT_EQ(std::count(ops.begin(), ops.end(), "sgl_per_token_group_quant_8bit_v2"), 3)
+      << "the rows of attention, of all experts, and of the shared ones' second linear";
+}
+
+TEST_F(ModelsTest, DeepgemmsLayoutsAreContiguousToExtendAndMaskedToDecode) {
+  const auto layout = [&](bool deepgemm, StepForm form) {
+    const Graph graph = trace(tiny_config("deepseek_v2"), nullptr, {.deepgemm_layouts = deepgemm}, form);
+    const auto route = std::find_if(graph.nodes.begin(), graph.nodes.end(),
+                                    [](const Node& node) { return node.op == "musaic::moe_route"; });
+    return route->attributes.get_string("layout");
+  };
+  EXPECT_EQ(layout(true, StepForm::kExtend), "contiguous");
+  EXPECT_EQ(layout(true, StepForm::kDecode), "masked");
+  EXPECT_EQ(layout(false, StepForm::kExtend), "compact");
+  EXPECT_EQ(layout(false, StepForm::kDecode), "compact");
+}
+
 TEST_F(ModelsTest, AnUnknownModelTypeNamesTheKnownOnes) {
   try {
     make_model(tiny_config("bert"), nullptr, {});
     FAIL() << "no error";
   } catch (const LoadError& error) {
-    EXPECT_STREQ(error.what(), "model_type bert is not supported; there are: llama, qwen2, qwen3");
+    EXPECT_STREQ(error.what(),
+                 "model_type bert is not supported; there are: deepseek_v2, llama, qwen2, qwen3");
   }
 }
 

@@ -21,7 +21,7 @@ class Qwen2Block {
         post_norm_(weights, layer_prefix(layer) + "post_attention_layernorm", weights.config().hidden_size),
         mlp_(weights, layer_prefix(layer) + "mlp.") {}
 
-  Value forward(Value x, const AttentionInput& input) const {  // x: [tokens, hidden]
+  Value forward(Value x, const LayerInput& input) const {  // x: [tokens, hidden]
     const Value h = x + attention(input_norm_(x), input);
     return h + mlp_(post_norm_(h));
   }
@@ -34,7 +34,7 @@ class Qwen2Block {
     return int64_t{config.num_key_value_heads} * config.head_dim;
   }
 
-  Value attention(Value x, const AttentionInput& input) const {
+  Value attention(const LinearInput& x, const LayerInput& input) const {
     const Value query = query_(x);
     const Value key = key_(x);
     return out_(attend_(query, key, value_(x), input));

@@ -26,7 +26,7 @@ class Qwen3Block {
         post_norm_(weights, layer_prefix(layer) + "post_attention_layernorm", weights.config().hidden_size),
         mlp_(weights, layer_prefix(layer) + "mlp.") {}
 
-  Value forward(Value x, const AttentionInput& input) const {  // x: [tokens, hidden]
+  Value forward(Value x, const LayerInput& input) const {  // x: [tokens, hidden]
     const Value h = x + attention(input_norm_(x), input);
     return h + mlp_(post_norm_(h));
   }
@@ -43,7 +43,7 @@ class Qwen3Block {
     return merge_last_dims(norm(split_last_dim(x, head_dim_)));
   }
 
-  Value attention(Value x, const AttentionInput& input) const {
+  Value attention(const LinearInput& x, const LayerInput& input) const {
     const Value query = norm_heads(query_norm_, query_(x));
     const Value key = norm_heads(key_norm_, key_(x));
     return out_(attend_(query, key, value_(x), input));

@@ -20,11 +20,12 @@ Dim rows() {
   return Dim::symbol("rows");
 }
 
-StepInputs add_step_inputs(GraphBuilder& builder) {
+StepInputs add_step_inputs(GraphBuilder& builder, StepForm form) {
   const Dim tokens = Dim::symbol("tokens");
   const Dim sequences = Dim::symbol("sequences");
   builder.input("num_tokens", DType::kI32, {1});
   StepInputs inputs;
+  inputs.form = form;
   inputs.token_ids = builder.input("token_ids", DType::kI32, {tokens});
   inputs.positions = builder.input("positions", DType::kI32, {tokens});
   inputs.slots = builder.input("slots", DType::kI32, {tokens});
@@ -35,8 +36,8 @@ StepInputs add_step_inputs(GraphBuilder& builder) {
   return inputs;
 }
 
-void trace_body(const Model& model, GraphBuilder& builder) {
-  builder.output("hidden", model.forward(builder, add_step_inputs(builder)));
+void trace_body(const Model& model, GraphBuilder& builder, StepForm form) {
+  builder.output("hidden", model.forward(builder, add_step_inputs(builder, form)));
 }
 
 SampleArguments add_sample_inputs(GraphBuilder& builder, Value logits) {
@@ -132,10 +133,13 @@ ModelGraphs trace_model_graphs(const Model& model, const Target& target, const G
     return std::span(all_passes).first(wanted ? all_passes.size() : 0);
   };
   const auto passes = passes_if(options.run_decode_passes);
-  const auto body = [&](GraphBuilder& builder) { trace_body(model, builder); };
+  const auto body = [&](StepForm form) {
+    return [&model, form](GraphBuilder& builder) { trace_body(model, builder, form); };
+  };
   ModelGraphs graphs;
-  graphs.extend = trace("extend", target, options, passes_if(options.run_extend_passes), body);
-  graphs.decode = trace("decode", target, options, passes, body);
+  graphs.extend =
+      trace("extend", target, options, passes_if(options.run_extend_passes), body(StepForm::kExtend));
+  graphs.decode = trace("decode", target, options, passes, body(StepForm::kDecode));
   const int64_t hidden_size = last_dim_of_output(graphs.extend.graph, "hidden");
   graphs.head = trace("head", target, options, passes,
                       [&](GraphBuilder& builder) { trace_head(model, builder, hidden_size); });

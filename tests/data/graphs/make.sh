@@ -6,7 +6,7 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 musaic=${1:-$here/../../../build/musaic}
-for model in llama qwen2 qwen3; do
+for model in llama qwen2 qwen3 deepseek_v2 deepseek_v2_fp8; do
   for kind in extend decode; do
     for stage in trace passes; do
       after=
