@@ -5,7 +5,9 @@
 #include <cmath>
 #include <cstring>
 
+#include "backends/cpu/cpu_backend.h"
 #include "backends/cpu/cpu_stream.h"
+#include "ops/kernels_cpu.h"
 #include "runner/model_for_test.h"
 
 namespace musaic {
