@@ -6,6 +6,7 @@ namespace musaic {
 
 void add_linear_gpu(OpRegistry& registry) {
   add_linear_float_gpu(registry);
+  add_linear_q8_gpu(registry);
 }
 
 }  // namespace musaic

@@ -24,5 +24,6 @@ void launch_linear(const LinearCall& call, gpuStream_t stream);
 
 class OpRegistry;
 void add_linear_float_gpu(OpRegistry& registry);
+void add_linear_q8_gpu(OpRegistry& registry);
 
 }  // namespace musaic
