@@ -7,7 +7,8 @@ namespace musaic {
 class OpRegistry;
 
 // aten::linear. y[r][n] = Σ_k x[r][k] · weight[n][k] + bias[n], in float32.
-//   x       [rows, k]  f32, dense rows
+//   x       [rows, k]  f32, dense rows; with a 16-bit weight a kernel may leave its last bits out, from the
+//                      18th on
 //   weight  [n, k]     contiguous: f32, f16, bf16 or block-quantized (exactly the values of the format)
 //   bias    [n]        f32, f16 or bf16; may be absent
 //   y       [rows, n]  f32, contiguous. Pad rows are neither read nor written. A row's result does not depend

@@ -22,6 +22,10 @@ struct LinearCall {
 // rows.
 void launch_linear(const LinearCall& call, gpuStream_t stream);
 
+// The same by matrix units, whose sums have an order of their own. REQUIRES: a bf16 weight, k and n multiples
+// of 16.
+void launch_linear_mma(const LinearCall& call, gpuStream_t stream);
+
 class OpRegistry;
 void add_linear_float_gpu(OpRegistry& registry);
 void add_linear_q8_gpu(OpRegistry& registry);

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <mma.h>
+
+#include "backends/cuda/vendor/gpu_vendor.h"
+
+// Products of 16 × 16 matrices by a warp's matrix unit: bf16 factors, float32 sums. Every lane of the warp
+// takes part; a matrix is spread over the lanes in the vendor's order. Addresses are multiples of 32 bytes.
+namespace musaic {
+
+inline constexpr int kMatrixSize = 16;
+
+using MatrixSum = nvcuda::wmma::fragment<nvcuda::wmma::accumulator, 16, 16, 16, float>;
+using LeftMatrix =
+    nvcuda::wmma::fragment<nvcuda::wmma::matrix_a, 16, 16, 16, __nv_bfloat16, nvcuda::wmma::row_major>;
+using RightMatrix =
+    nvcuda::wmma::fragment<nvcuda::wmma::matrix_b, 16, 16, 16, __nv_bfloat16, nvcuda::wmma::col_major>;
+
+__device__ inline void clear(MatrixSum& sum) {
+  nvcuda::wmma::fill_fragment(sum, 0.0f);
+}
+// Rows of the left matrix, columns of the right one: 16 neighbouring values each, `stride` values apart.
+template <class Matrix>
+__device__ inline void load(Matrix& matrix, const __nv_bfloat16* from, unsigned stride) {
+  nvcuda::wmma::load_matrix_sync(matrix, from, stride);
+}
+// sum += left · right
+__device__ inline void add_product(MatrixSum& sum, const LeftMatrix& left, const RightMatrix& right) {
+  nvcuda::wmma::mma_sync(sum, left, right, sum);
+}
+__device__ inline void store(float* rows, unsigned stride, const MatrixSum& sum) {
+  nvcuda::wmma::store_matrix_sync(rows, sum, stride, nvcuda::wmma::mem_row_major);
+}
+
+}  // namespace musaic
