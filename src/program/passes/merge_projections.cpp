@@ -9,11 +9,19 @@
 namespace musaic {
 namespace {
 
-// Where an op that multiplies by a weight has it; its bias follows, and what comes before is its input.
+constexpr int64_t kScaleBlock = 128;  // rows of an FP8 weight that share a row of scales
+
+// Where an op that multiplies by a weight has it; its scales, if any, and its bias follow, and what comes
+// before is its input.
 int weight_argument(const Node& node) {
   if (node.op == "aten::linear") return 1;
+  if (node.op == "musaic::linear_fp8") return 2;
   if (node.op == "musaic::linear_q8") return 3;
   return -1;
+}
+
+bool has_scales(const Node& node) {
+  return node.op == "musaic::linear_fp8";
 }
 
 // Linears of one input whose weights may be stacked, in order.
@@ -56,7 +64,7 @@ class ProjectionMerger {
       const int weight = weight_argument(node);
       if (weight < 0 || !owns_weights(node, weight)) continue;
       const std::vector<ValueId> inputs(node.inputs.begin(), node.inputs.begin() + weight);
-      const ValueId bias = node.inputs[weight + 1];
+      const ValueId bias = node.inputs.back();
       const Key key{inputs, value(node.inputs[weight]).meta.dtype,
                     bias == kNoValue ? -1 : static_cast<int>(value(bias).meta.dtype)};
       candidates[key].push_back(i);
@@ -73,7 +81,8 @@ class ProjectionMerger {
 
   // Weight and bias are read by this node alone: a merged copy takes no more memory.
   bool owns_weights(const Node& node, int weight) const {
-    for (ValueId id : {node.inputs[weight], node.inputs[weight + 1]}) {
+    for (size_t i = static_cast<size_t>(weight); i < node.inputs.size(); ++i) {
+      const ValueId id = node.inputs[i];
       if (id != kNoValue && (value(id).kind != ValueKind::kWeight || uses_.of(id).size() != 1)) return false;
     }
     return true;
@@ -87,9 +96,11 @@ class ProjectionMerger {
       if (uses_.is_output(value(node.outputs[0]).storage))
         return report_.leave(i, "its result is an output of the graph");
       group.outs.push_back(value(node.outputs[0]).meta.dim(1).constant());
+      if (has_scales(node) && width % kScaleBlock != 0)
+        return report_.leave(i, "the rows of the weight before it end inside a block of scales");
       width += group.outs.back();
     }
-    if (!merged_is_supported(graph_.nodes[nodes[0]], width))
+    if (!merged_is_supported(nodes))
       return report_.leave(nodes[0],
                            missing_op(target_, graph_.nodes[nodes[0]].op) + " for the merged weight");
     for (int i : nodes) {
@@ -102,16 +113,23 @@ class ProjectionMerger {
     groups.emplace(nodes[0], std::move(group));
   }
 
-  bool merged_is_supported(const Node& node, int64_t width) const {
+  // Of what lies one below the other at one argument.
+  DimShape stacked_shape(const std::vector<int>& nodes, int argument) const {
+    DimShape shape = value(graph_.nodes[nodes[0]].inputs[argument]).meta.shape;
+    shape[0] = 0;
+    for (int i : nodes) shape[0] = shape[0] + value(graph_.nodes[i].inputs[argument]).meta.shape[0];
+    return shape;
+  }
+
+  bool merged_is_supported(const std::vector<int>& nodes) const {
+    const Node& node = graph_.nodes[nodes[0]];
     std::vector<Meta> metas;
     std::vector<const Meta*> pointers;
     const int weight = weight_argument(node);
-    for (int i = 0; i <= weight + 1; ++i) {
+    for (int i = 0; i < static_cast<int>(node.inputs.size()); ++i) {
       if (node.inputs[i] == kNoValue) break;  // the bias comes last
-      Meta meta = value(node.inputs[i]).meta;
-      if (i >= weight) meta.shape[0] = width;
-      metas.push_back(Meta{meta.dtype, meta.shape, contiguous_strides(meta.shape), meta.device});
-      if (i < weight) metas.back().strides = meta.strides;
+      const Meta& meta = value(node.inputs[i]).meta;
+      metas.push_back(i < weight ? meta : Meta::contiguous(meta.dtype, stacked_shape(nodes, i), meta.device));
     }
     for (const Meta& meta : metas) pointers.push_back(&meta);
     return supports(target_, node.op, pointers, node.attributes);
@@ -149,28 +167,25 @@ class ProjectionMerger {
     return true;
   }
 
-  // The weights or biases at one argument, stacked.
+  // The weights, scales or biases at one argument, stacked.
   Value stack(const Group& group, int argument) {
     const ValueId first = graph_.nodes[group.nodes[0]].inputs[argument];
     if (first == kNoValue) return {};
     std::vector<std::string> parts;
-    DimShape shape = value(first).meta.shape;
-    shape[0] = 0;
     for (int i : group.nodes) {
       const GraphValue& part = value(graph_.nodes[i].inputs[argument]);
       parts.insert(parts.end(), part.weight_parts.begin(), part.weight_parts.end());
-      shape[0] = shape[0] + part.meta.shape[0];
     }
-    return rewriter_.builder().weight(std::move(parts), value(first).meta.dtype, std::move(shape));
+    return rewriter_.builder().weight(std::move(parts), value(first).meta.dtype,
+                                      stacked_shape(group.nodes, argument));
   }
 
   void merge(const Group& group) {
     const Node& first = graph_.nodes[group.nodes[0]];
     const int weight = weight_argument(first);
     std::vector<Value> inputs;
-    for (int i = 0; i < weight; ++i) inputs.push_back(rewriter_.map(first.inputs[i]));
-    inputs.push_back(stack(group, weight));
-    inputs.push_back(stack(group, weight + 1));
+    for (int i = 0; i < static_cast<int>(first.inputs.size()); ++i)
+      inputs.push_back(i < weight ? rewriter_.map(first.inputs[i]) : stack(group, i));
     const Value all = rewriter_.builder().call(first.op, inputs, first.attributes)[0];
     int64_t begin = 0;
     for (size_t i = 0; i < group.nodes.size(); ++i) {

@@ -3,6 +3,7 @@
 #include "ops/add/add.h"
 #include "ops/fake_checks.h"
 #include "ops/linear/linear.h"
+#include "ops/linear_fp8/linear_fp8.h"
 #include "program/passes/pass_fixture_for_test.h"
 
 namespace musaic {
@@ -17,8 +18,9 @@ class MergeProjections : public PassesTest {
   static std::vector<std::string> linears(const Graph& graph) {
     std::vector<std::string> found;
     for (const Node& node : graph.nodes) {
-      if (node.op != "aten::linear" && node.op != "musaic::linear_q8") continue;
-      const size_t weight = node.inputs.size() - 2;
+      const bool is_fp8 = node.op == "musaic::linear_fp8";
+      if (node.op != "aten::linear" && node.op != "musaic::linear_q8" && !is_fp8) continue;
+      const size_t weight = node.inputs.size() - (is_fp8 ? 3 : 2);
       std::string text = graph.values[node.inputs[weight]].name;
       if (node.inputs.back() != kNoValue) text += " & " + graph.values[node.inputs.back()].name;
       found.push_back(text);
@@ -60,6 +62,26 @@ TEST_F(MergeProjections, LinearsOfOneInputRunAsOneAndEachKeepsItsColumns) {
   EXPECT_EQ(graph.nodes[2].attributes.get_int("start"), 32);
   EXPECT_EQ(report.rewrites, 1);
   EXPECT_THAT(reasons(report), IsEmpty());
+}
+
+TEST_F(MergeProjections, Fp8LinearsMergeWithTheirScalesWhereBlocksStayWhole) {
+  GraphBuilder builder(registry_, "g", {});
+  const auto fp8_linears = [&](const char* input, std::vector<std::pair<std::string, int64_t>> weights) {
+    const Fp8Rows x = quantize_fp8(tokens_by(builder, input, 64));
+    for (const auto& [name, out] : weights) {
+      const Value y =
+          linear_fp8(x, builder.weight({name}, DType::kF8E4M3, {out, 64}),
+                     builder.weight({name + "_scale"}, DType::kF32, {ceil_div(Dim(out), 128), 1}));
+      builder.output(name + "2", add(y, y));
+    }
+  };
+  fp8_linears("x", {{"a", 256}, {"b", 192}});
+  fp8_linears("y", {{"c", 192}, {"d", 128}});
+  PassReport report;
+  const Graph graph = merged(builder, &report);
+  EXPECT_THAT(linears(graph), ElementsAre("a+b", "c", "d"));
+  EXPECT_EQ(to_string(graph.values[graph.find("a_scale+b_scale")].meta), "f32[4, 1] cpu");
+  EXPECT_THAT(reasons(report), ElementsAre("the rows of the weight before it end inside a block of scales"));
 }
 
 TEST_F(MergeProjections, QuantizedLinearsMergeWhereTypesAgreeAndTheReportNamesTheOthers) {
