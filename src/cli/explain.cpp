@@ -8,6 +8,7 @@
 #include "cli/explain_model.h"
 #include "cli/machine_limits.h"
 #include "cli/model_session.h"
+#include "cli/moe_runner.h"
 #include "cli/verbs.h"
 #include "program/explain/printers.h"
 
@@ -45,6 +46,7 @@ void add_flags(CLI::App& app, ExplainFlags& flags) {
   app.add_option("--dtype", request.dtype)->check(CLI::IsMember({"auto", "float32"}));
   app.add_option("--page-size", request.page_size)->check(CLI::PositiveNumber);
   app.add_option("--disable-pass", request.disabled_passes);
+  add_moe_runner_flag(app, request.moe_runner_backend);
   app.add_option("--cpu-isa", request.cpu_isa);
   app.add_flag("--assume-kernels", request.assume_kernels, "as if the device had a kernel for every op");
 }

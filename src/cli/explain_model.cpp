@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cli/explain_choices.h"
+#include "cli/moe_runner.h"
 #include "cli/planned_device.h"
 #include "models/model.h"
 #include "program/buckets.h"
@@ -22,9 +23,10 @@ class ModelExplainer {
       : files_(files),
         request_(request),
         device_(platform, request.device, request.cpu_isa, request.assume_kernels),
-        model_(
-            make_model(files.config, files.weights.get(),
-                       {.kv_dtype = exact() ? DType::kF32 : DType::kF16, .page_size = request.page_size})) {}
+        model_(make_model(files.config, files.weights.get(),
+                          {.kv_dtype = exact() ? DType::kF32 : DType::kF16,
+                           .page_size = request.page_size,
+                           .deepgemm_layouts = uses_deepgemm_layouts(request.moe_runner_backend)})) {}
 
   Explanation run() {
     const ModelGraphs graphs = trace_model_graphs(*model_, device_.target(),

@@ -21,6 +21,7 @@ struct ExplainRequest {
   std::string dtype = "auto";
   int page_size = 16;
   std::vector<std::string> disabled_passes;
+  std::string moe_runner_backend = "auto";
   Roof roof;
 };
 

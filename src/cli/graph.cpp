@@ -7,6 +7,7 @@
 #include "cli/command_line.h"
 #include "cli/graph_output.h"
 #include "cli/model_session.h"
+#include "cli/moe_runner.h"
 #include "cli/verbs.h"
 #include "ir/rename_device.h"
 #include "models/model.h"
@@ -26,6 +27,7 @@ struct GraphVerbFlags {
   std::string cpu_isa;
   std::string dtype = "auto";
   std::vector<std::string> disabled_passes;
+  std::string moe_runner_backend = "auto";
   bool segments = false;
   bool passes = false;
   std::string device_name;
@@ -75,6 +77,7 @@ void add_flags(CLI::App& app, GraphVerbFlags& flags) {
   app.add_option("--cpu-isa", flags.cpu_isa);
   app.add_option("--dtype", flags.dtype)->check(CLI::IsMember({"auto", "float32"}));
   app.add_option("--disable-pass", flags.disabled_passes);
+  add_moe_runner_flag(app, flags.moe_runner_backend);
   app.add_flag("--segments", flags.segments,
                "list pieces and breaks instead; equal structures have one number");
   app.add_flag("--passes", flags.passes, "list instead what each pass did, and what it left alone and why");
@@ -111,8 +114,9 @@ ModelGraphs trace_graphs(const Platform& platform, const GraphVerbFlags& flags, 
   const auto backend = platform.make_backend({.device = flags.device, .cpu_isa = flags.cpu_isa});
   const Target target{platform.registry, backend->device(), backend->capabilities()};
   const bool exact = flags.dtype == "float32";
-  const auto model =
-      make_model(files.config, files.weights.get(), {.kv_dtype = exact ? DType::kF32 : DType::kF16});
+  const auto model = make_model(files.config, files.weights.get(),
+                                {.kv_dtype = exact ? DType::kF32 : DType::kF16,
+                                 .deepgemm_layouts = uses_deepgemm_layouts(flags.moe_runner_backend)});
   const GraphOptions options{.quantize_activations = !exact, .disabled_passes = flags.disabled_passes};
   ModelGraphs graphs = trace_model_graphs(*model, target, options, flags.after);
   rename_devices(graphs, flags.device_name);

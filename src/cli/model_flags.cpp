@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/device_flag.h"
+#include "cli/moe_runner.h"
 
 namespace musaic {
 
@@ -36,6 +37,7 @@ void add_model_flags(CLI::App& app, SessionOptions& options) {
       "larger steps run eagerly");
   app.add_option("--page-size", options.page_size);
   app.add_option("--disable-pass", options.disabled_passes, "graph passes to leave out");
+  add_moe_runner_flag(app, options.moe_runner_backend);
   app.add_option("--chat-template", options.chat_template, "a file, or the template itself");
   app.add_option("--random-seed", options.engine.random_seed);
 }

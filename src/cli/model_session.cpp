@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "cli/moe_runner.h"
 #include "cli/program_info.h"
 #include "cli/progress.h"
 #include "runner/weight_rows.h"
@@ -79,7 +80,9 @@ ModelSession::ModelSession(const Platform& platform, SessionOptions options)
   open_files();
   choose_sizes();
   model_ = make_model(files_.config, files_.weights.get(),
-                      {.kv_dtype = kv_dtype_, .page_size = options_.page_size});
+                      {.kv_dtype = kv_dtype_,
+                       .page_size = options_.page_size,
+                       .deepgemm_layouts = uses_deepgemm_layouts(options_.moe_runner_backend)});
   choose_kv_capacity();
   runner_ = std::make_unique<GraphRunner>(*model_, *target_, *backend_, runner_options());
 }

@@ -34,6 +34,7 @@ struct SessionOptions {
   int page_size = -1;
   GraphRequest graphs;
   std::vector<std::string> disabled_passes;
+  std::string moe_runner_backend = "auto";
   EngineOptions engine;  // its scheduler's chunk is set by the session
   bool show_progress = true;
   std::string chat_template;  // a file, or the template itself; empty: the model's

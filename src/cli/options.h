@@ -47,6 +47,7 @@ struct ServeOptions {
   // Programs and the processor.
   GraphRequest graphs;
   std::vector<std::string> disabled_passes;
+  std::string moe_runner_backend = "auto";
   std::vector<std::string> plugins;  // shared libraries with ops
   std::string cpu_isa;               // empty: the best that the processor has
   int threads = 0;                   // 0: the CPUs that the process may use

@@ -124,6 +124,15 @@ TEST(ServeOptions, NameTheFeatureThatIsNotSupportedYet) {
                   .notes.empty());
 }
 
+TEST(ServeOptions, TakeEveryRunnerOfExperts) {
+  for (const char* runner : {"auto", "triton", "cutlass", "deepgemm"}) {
+    const ServeOptions options = parse(std::string("--moe-runner-backend ") + runner);
+    EXPECT_EQ(options.moe_runner_backend, runner);
+    EXPECT_EQ(to_json(options)["moe_runner_backend"], runner);
+  }
+  EXPECT_THAT(refused("--moe-runner-backend abacus"), HasSubstr("abacus"));
+}
+
 TEST(ServeOptions, NeverShowTheKeys) {
   const std::string text = to_json(parse("--api-key sesame --admin-api-key opensesame")).dump();
   EXPECT_THAT(text, testing::Not(HasSubstr("sesame")));

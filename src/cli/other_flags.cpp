@@ -50,7 +50,6 @@ void note_backends(const OtherArguments& given, std::vector<std::string>& notes)
   note("--decode-attention-backend", given.decode_attention_backend,
        "Musaic's own paged attention for the device is used");
   note("--sampling-backend", given.sampling_backend, "sampling is part of Musaic's programs");
-  note("--moe-runner-backend", given.moe_runner_backend, "Musaic's own kernels for the device are used");
   note("--tokenizer-mode", given.tokenizer_mode, "Musaic's own tokenizer is used");
   note("--log-level-http", given.log_level_http, "--log-level and --log-requests decide what is logged");
   note("--grammar-backend", given.grammar_backend, "constrained decoding is not supported yet");
@@ -80,8 +79,6 @@ void add_other_flags(CLI::App& app, OtherArguments& others) {
   instead.add_option("--decode-attention-backend", others.decode_attention_backend);
   instead.add_option("--sampling-backend", others.sampling_backend);
   instead.add_option("--grammar-backend", others.grammar_backend);
-  instead.add_option("--moe-runner-backend", others.moe_runner_backend)
-      ->check(CLI::IsMember({"auto", "triton", "deepgemm", "cutlass"}));
   instead.add_option("--tokenizer-mode", others.tokenizer_mode);
   instead.add_option("--log-level-http", others.log_level_http);
   instead.add_option("--decode-log-interval", others.decode_log_interval)->check(in_range(1, kMax));

@@ -41,6 +41,7 @@ SessionOptions session_options(const ServeOptions& serve) {
   session.page_size = serve.page_size;
   session.graphs = serve.graphs;
   session.disabled_passes = serve.disabled_passes;
+  session.moe_runner_backend = serve.moe_runner_backend;
   session.chat_template = serve.chat_template;
   session.engine.random_seed = static_cast<uint64_t>(serve.random_seed.value_or(std::time(nullptr)));
   session.engine.watchdog_timeout_s = serve.watchdog_timeout_seconds;

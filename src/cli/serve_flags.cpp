@@ -4,6 +4,7 @@
 
 #include "cli/command_line.h"
 #include "cli/device_flag.h"
+#include "cli/moe_runner.h"
 
 namespace musaic {
 namespace {
@@ -93,11 +94,13 @@ void add_schedule_group(CLI::App& app, ServeOptions& options) {
 }
 
 void add_processor_group(CLI::App& app, ServeOptions& options) {
-  FlagGroup group(app, "Processor and passes");
+  const char* heading = "Processor and passes";
+  FlagGroup group(app, heading);
   group.add_option("--threads", options.threads, "default: 0, the CPUs that the process may use")
       ->check(in_range(0, 4096));
   group.add_option("--cpu-isa", options.cpu_isa, "default: the processor's best instruction set");
   group.add_option("--disable-pass", options.disabled_passes, "graph passes to leave out")->expected(1, 64);
+  add_moe_runner_flag(app, options.moe_runner_backend)->group(heading);
   group.add_option("--plugin", options.plugins, kPluginHelp)->allow_extra_args(false)->take_all();
   group.add_flag("--skip-server-warmup", options.skip_server_warmup,
                  "accepted; no request is run to warm up");

@@ -9,8 +9,7 @@ namespace musaic {
 
 // Flags of SGLang whose thing Musaic does otherwise, and flags of what it does not do yet.
 struct OtherArguments {
-  std::string attention_backend, prefill_attention_backend, decode_attention_backend, sampling_backend,
-      moe_runner_backend;
+  std::string attention_backend, prefill_attention_backend, decode_attention_backend, sampling_backend;
   std::string grammar_backend, tokenizer_mode, log_level_http, speculative_algorithm, tool_call_parser,
       reasoning_parser, disaggregation_mode = "null";
   std::vector<std::string> lora_paths;

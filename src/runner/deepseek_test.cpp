@@ -230,6 +230,21 @@ TEST_P(Deepseek, ThePassesChangeNoBit) {
   both(StepKind::kDecode, 1, {9}, 20);
 }
 
+TEST_P(Deepseek, DeepgemmsLayoutsChangeNoBit) {
+  TinyModel compact(GetParam());
+  TestDevice device;
+  device.deepgemm_layouts = true;
+  TinyModel deepgemm(GetParam(), {}, std::move(device));
+  std::vector<std::vector<float>> extended, decoded;
+  for (TinyModel* model : {&compact, &deepgemm}) {
+    extended.push_back(
+        logits_of(*model, {StepKind::kExtend, {model->sequence(0, some_tokens(50, 4), 0, true)}}));
+    decoded.push_back(logits_of(*model, {StepKind::kDecode, {model->sequence(0, {9}, 50, true)}}));
+  }
+  EXPECT_TRUE(equal_bits(extended[0], extended[1]));
+  EXPECT_TRUE(equal_bits(decoded[0], decoded[1]));
+}
+
 // Counts the experts with rows that every grouped linear meets.
 class CountingKernels {
  public:
@@ -263,7 +278,8 @@ class CountingKernels {
 TEST(DeepseekExperts, PadRowsReadNone) {
   CountingKernels counting;
   TinyModel model(kFp8, {.max_sequences = 8},
-                  {.kernels_first = [&](OpRegistry& registry) { counting.add(registry); }});
+                  {.kernels_first = [&](OpRegistry& registry) { counting.add(registry); },
+                   .backend = std::make_unique<CpuBackend>()});
   counting.touched = counting.calls = 0;
   model.run({StepKind::kExtend, {model.sequence(0, {17}, 0, true)}});
   EXPECT_EQ(counting.calls, 2) << "one layer of experts, two linears; the bucket has 4 rows";

@@ -21,6 +21,7 @@ struct TestDevice {
   std::function<void(OpRegistry&)> kernels_first;  // adds kernels that are taken before the built-in ones
   std::vector<std::string> lacks;                  // features
   std::unique_ptr<Backend> backend;                // nullptr: the tests' device
+  bool deepgemm_layouts = false;                   // of experts' rows
 };
 
 // A model on the CPU or another device, in float32 or on the integer path.
@@ -34,7 +35,9 @@ class TestModel {
     add_test_kernels(registry_);
     for (const std::string& feature : device.lacks) capabilities_.features.erase(feature);
     const DType kv_dtype = exact ? DType::kF32 : DType::kF16;
-    model_ = make_model(files_.config, files_.weights.get(), {.kv_dtype = kv_dtype, .page_size = kPageSize});
+    model_ = make_model(
+        files_.config, files_.weights.get(),
+        {.kv_dtype = kv_dtype, .page_size = kPageSize, .deepgemm_layouts = device.deepgemm_layouts});
     options.graphs.quantize_activations = !exact;
     if (options.num_pages == 0) options.num_pages = 256;
     num_pages_ = options.num_pages;
