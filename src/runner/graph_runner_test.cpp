@@ -64,7 +64,8 @@ TEST_P(Architecture, GivesTheGoldenTokensWhereverTheGapIsClear) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Tiny, Architecture, testing::Values("llama", "qwen2", "qwen3", "deepseek_v2"),
+INSTANTIATE_TEST_SUITE_P(Tiny, Architecture,
+                         testing::Values("llama", "qwen2", "qwen3", "deepseek_v2", "deepseek_v2_grouped"),
                          [](const auto& param) { return std::string(param.param); });
 
 std::vector<float> logits_of(TinyModel& model, const Batch& batch) {

@@ -91,7 +91,8 @@ TEST(WeightShapes, OfTheFullSizeKeepTheModulesThatAreNotConverted) {
 }
 
 TEST(WeightShapes, AreThoseOfTheTinyCheckpoints) {
-  for (const char* model_name : {"llama", "qwen2", "qwen3", "deepseek_v2", "deepseek_v2_fp8"}) {
+  for (const char* model_name :
+       {"llama", "qwen2", "qwen3", "deepseek_v2", "deepseek_v2_fp8", "deepseek_v2_grouped"}) {
     const ModelFiles model = open_model(std::string(MUSAIC_TEST_DATA "/tiny/") + model_name);
     const auto shapes = list_weight_shapes(model.config);
     EXPECT_EQ(shapes.size(), model.weights->names().size()) << model_name;
