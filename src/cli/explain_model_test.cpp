@@ -85,6 +85,15 @@ TEST_F(ExplainModelTest, TheTextIsAsWrittenDown) {
   }
 }
 
+TEST_F(ExplainModelTest, TheFullSizeDeepseekIsAsWrittenDown) {
+  for (const char* kind : {"extend", "decode"}) {
+    const ExplainRequest asked = request(kind, kind == std::string("extend") ? 512 : 4);
+    const std::string text = explanation_text(explained(asked, "deepseek_v2_lite_fp8_config.json"));
+    const auto golden = kData / "explain" / (std::string("deepseek_v2_lite_") + kind + ".txt");
+    EXPECT_EQ(text_of(golden), text) << "if the new one is right, run tests/data/explain/make.sh";
+  }
+}
+
 TEST_F(ExplainModelTest, ABareConfigurationIsEnough) {
   const Explanation bare = explained(request("extend", 64), bare_config().string());
   const Explanation whole = explained(request("extend", 64), "tiny/qwen3");
