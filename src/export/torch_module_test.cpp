@@ -153,7 +153,8 @@ TEST_P(ExportedModelTest, WrittenWeightsAreTheModelsInFloat32) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(TinyModels, ExportedModelTest, ::testing::Values("llama", "qwen2", "qwen3"),
+INSTANTIATE_TEST_SUITE_P(TinyModels, ExportedModelTest,
+                         ::testing::Values("llama", "qwen2", "qwen3", "deepseek_v2"),
                          [](const auto& info) { return info.param; });
 
 TEST_F(ExportTest, TheCheckerSeesWhatIsWrong) {

@@ -22,6 +22,17 @@ constexpr TorchExpression kExpressions[] = {
     {"musaic::paged_attention",
      "_causal_attention({query}, {key_cache}, {value_cache}, {num_heads}, {scale})",
      "query_start kv_lengths page_table num_sequences"},
+    {"musaic::rope_latent_write",
+     "_rope_latent_write({query}, {latent}, {rope_key}, {cos_sin}, {head_dim}, {interleaved}, {cache.dtype})",
+     "slots cache"},
+    {"musaic::mla_expanded_attention",
+     "_mla_expanded_attention({query}, {cache}, {kv_b}, {num_heads}, {scale})",
+     "query_start kv_lengths page_table num_sequences"},
+    {"musaic::moe_gate", "_moe_gate({logits}, {top_k}, {num_groups}, {top_groups}, {renormalize}, {scale})"},
+    {"musaic::moe_route", "_moe_route({experts}, {num_experts}, {layout}, {alignment})"},
+    {"musaic::grouped_linear", "_grouped_linear({x}, {row_token}, {start}, {weight})", "count"},
+    {"musaic::grouped_swiglu", "_swiglu({x})", "start count"},
+    {"musaic::moe_combine", "_moe_combine({x}, {token_row}, {weights})"},
     {"musaic::quantize_q8", "_quantize_q8({x})"},
     {"musaic::linear_q8", "_linear_q8({q}, {scale}, {weight}, {bias})", "sums"},
 };
@@ -72,6 +83,92 @@ def _causal_attention(query, key, value, num_heads, scale):
     later = torch.ones((tokens, tokens), dtype=torch.bool, device=query.device).triu(1)
     weights = torch.softmax(scores.masked_fill(later, float("-inf")), dim=-1)
     return torch.flatten(torch.matmul(weights, values).transpose(0, 1), 1).to(query.dtype)
+)py"},
+    {"_rope_latent_write", R"py(
+def _rope_latent_write(query, latent, rope_key, cos_sin, head_dim, interleaved, dtype):
+    """The query with the last r values of each head rotated, and what the cache keeps: latents and rotated keys."""
+    rotated = cos_sin.shape[-1]
+    heads = torch.unflatten(query, -1, (-1, head_dim))
+    turned = _rope(torch.flatten(heads[..., -rotated:], -2), cos_sin, rotated, interleaved)
+    heads = torch.cat((heads[..., :-rotated], torch.unflatten(turned, -1, (-1, rotated))), dim=-1)
+    key = _rope(rope_key, cos_sin, rotated, interleaved)
+    return torch.flatten(heads, -2), torch.cat((latent, key), dim=-1).to(dtype)
+)py"},
+    {"_mla_expanded_attention", R"py(
+def _mla_expanded_attention(query, cache, kv_b, num_heads, scale):
+    """Keys and values of all heads from the latents in cache [tokens, rank + rope]; then causal attention."""
+    rank = kv_b.shape[-1]
+    latents, rotated = cache.float()[:, :rank], cache.float()[:, rank:]
+    head_dim = query.shape[-1] // num_heads
+    nope = head_dim - rotated.shape[-1]
+    expanded = torch.unflatten(torch.nn.functional.linear(latents, kv_b.float()), -1, (num_heads, -1))
+    shared = rotated.unsqueeze(1).repeat_interleave(num_heads, dim=1)
+    keys = torch.cat((expanded[..., :nope], shared), dim=-1).transpose(0, 1)
+    values = expanded[..., nope:].transpose(0, 1)
+    queries = torch.unflatten(query.float(), -1, (num_heads, head_dim)).transpose(0, 1)
+    scores = torch.matmul(queries, keys.transpose(1, 2)) * scale
+    tokens = query.shape[0]
+    later = torch.ones((tokens, tokens), dtype=torch.bool, device=query.device).triu(1)
+    weights = torch.softmax(scores.masked_fill(later, float("-inf")), dim=-1)
+    return torch.flatten(torch.matmul(weights, values).transpose(0, 1), 1)
+)py"},
+    {"_moe_gate", R"py(
+def _moe_gate(logits, top_k, num_groups, top_groups, renormalize, scale):
+    """Weights and indices of each token's experts, best first."""
+    scores = torch.softmax(logits.float(), dim=-1)
+    allowed = scores
+    if top_groups < num_groups:
+        groups = torch.unflatten(scores, -1, (num_groups, -1))
+        _, best = torch.topk(groups.amax(-1), top_groups, dim=-1)
+        chosen = torch.scatter(torch.zeros_like(groups[..., 0]), 1, best, 1.0).unsqueeze(-1)
+        allowed = torch.flatten(torch.where(chosen > 0, groups, torch.full_like(groups, -1.0)), -2)
+    _, experts = torch.topk(allowed, top_k, dim=-1)
+    weights = torch.gather(scores, 1, experts)
+    if renormalize:
+        weights = weights / weights.sum(-1, keepdim=True)
+    return weights * scale, experts.to(torch.int32)
+)py"},
+    {"_moe_route", R"py(
+def _moe_route(experts, num_experts, layout, alignment):
+    """Tokens grouped by expert: the token of a row, the row of a choice, each expert's first row and its rows."""
+    tokens, top_k = experts.shape
+    choices = torch.flatten(experts).to(torch.int64)
+    numbers = torch.arange(num_experts, device=experts.device)
+    count = (choices.unsqueeze(1) == numbers).sum(0)
+    first = torch.cumsum(count, 0) - count
+    start, rows = first, tokens * top_k
+    if layout == "contiguous":
+        room = (count + alignment - 1) // alignment * alignment
+        start, rows = torch.cumsum(room, 0) - room, rows + min(rows, num_experts) * (alignment - 1)
+    elif layout == "masked":
+        start, rows = numbers * tokens, num_experts * tokens
+    order = torch.argsort(choices, stable=True)
+    grouped = choices[order]
+    row = start[grouped] + torch.arange(tokens * top_k, device=experts.device) - first[grouped]
+    row_token = torch.scatter(torch.zeros(rows, dtype=torch.int64, device=experts.device), 0, row, order // top_k)
+    token_row = torch.scatter(torch.zeros_like(row), 0, order, row)
+    return row_token, torch.unflatten(token_row, 0, (tokens, top_k)), start, count
+)py"},
+    {"_grouped_linear", R"py(
+def _grouped_linear(x, row_token, start, weight):
+    """Every row times the weight [n, k] of the expert whose rows it is among; row_token: the rows of x, or None."""
+    rows = x if row_token is None else x[row_token]
+    numbers = torch.arange(rows.shape[0], device=x.device).unsqueeze(1)
+    expert = (numbers >= start).sum(-1, keepdim=True) - 1
+    out = torch.zeros((rows.shape[0], weight.shape[1]), dtype=torch.float32, device=x.device)
+    for index in range(weight.shape[0]):
+        out = torch.where(expert == index, torch.nn.functional.linear(rows.float(), weight[index].float()), out)
+    return out
+)py"},
+    {"_swiglu", R"py(
+def _swiglu(x):
+    half = x.shape[-1] // 2
+    return torch.nn.functional.silu(x[..., :half]) * x[..., half:]
+)py"},
+    {"_moe_combine", R"py(
+def _moe_combine(x, token_row, weights):
+    """The rows of each token's choices, weighted and added."""
+    return (x[token_row] * weights.unsqueeze(-1)).sum(1)
 )py"},
     {"_quantize_q8", R"py(
 def _quantize_q8(x):

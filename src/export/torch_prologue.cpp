@@ -97,6 +97,8 @@ class Graph(torch.nn.Module):
             if missing:
                 raise KeyError(f"the weights have no tensor {missing[0]}")
             weight = torch.cat([tensors[name].to(torch.float32) for name in names])
+            if len(shape) == 3 and weight.shape[0] == shape[0] * shape[1]:  # of all experts
+                weight = weight.reshape((shape[0], shape[1]) + tuple(weight.shape[1:]))
             if tuple(weight.shape) != shape:
                 raise ValueError(f"{' + '.join(names)}: expected the shape {shape}, got {tuple(weight.shape)}")
             self.register_buffer(attribute, weight.to(device), persistent=False)

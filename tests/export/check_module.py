@@ -14,10 +14,10 @@ import sys
 BUILT_IN_DEVICES = {"cpu", "cuda", "xpu", "mps", "meta"}
 TORCH_NAMES = {
     "torch." + name
-    for name in """add arange bfloat16 bool cat cos device flatten float16 float32 float64 frombuffer index_select
-    int32 int8 library.define library.impl library.impl_abstract matmul mul nn.Module nn.functional.embedding
-    nn.functional.linear nn.functional.silu ones ops ops.aten.slice round rsqrt sin softmax stack tensor unflatten
-    version where zeros_like library""".split()
+    for name in """add arange argsort bfloat16 bool cat cos cumsum device flatten float16 float32 float64 frombuffer
+    full_like gather index_select int32 int64 int8 library.define library.impl library.impl_abstract matmul mul nn.Module
+    nn.functional.embedding nn.functional.linear nn.functional.silu ones ops ops.aten.slice round rsqrt scatter sin softmax
+    stack tensor topk unflatten version where zeros zeros_like library""".split()
 }
 METHODS = set(
     """abs amax append copy_ double float format from_bytes head extend items join load loads masked_fill mean new_empty
@@ -138,6 +138,8 @@ class Module:
                 continue
             shapes = [tuple(tensors[name]["shape"]) for name in names]
             stacked = (sum(part[0] for part in shapes),) + shapes[0][1:]
+            if len(shape) == 3 and stacked[0] == shape[0] * shape[1]:  # of all experts
+                stacked = (shape[0], shape[1]) + stacked[1:]
             if stacked != tuple(shape):
                 self.error(self.tree, f"{attribute}: shape {shape}, the model's tensors give {stacked}")
 
