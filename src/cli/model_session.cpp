@@ -98,6 +98,9 @@ void ModelSession::open_files() {
   if (options_.load_format == "safetensors" && files_.format != ModelFormat::kSafetensors) {
     fail_load("{}: has no safetensors (--load-format safetensors)", files_.path.string());
   }
+  if (options_.quantization == "fp8" && !files_.config.fp8)
+    fail_load("{}: is not in FP8, and quantizing while loading is not supported yet (--quantization fp8)",
+              files_.path.string());
   if (options_.load_format == "dummy") {
     files_.weights = make_random_weights(files_.config, DType::kBF16, options_.engine.random_seed);
     spdlog::warn("--load-format dummy: the weights are random, so the text means nothing");

@@ -25,6 +25,7 @@ struct SessionOptions {
   std::string load_format = "auto";
   std::string dtype = "auto";
   std::string kv_cache_dtype = "auto";
+  std::string quantization;  // "fp8": the checkpoint must be in FP8; otherwise as it is
   BackendRequest backend;
   int context_length = -1;
   double mem_fraction_static = -1.0;  // share of a GPU's memory for weights and KV cache

@@ -30,7 +30,7 @@ Status check_extras(const CLI::App& app) {
 }
 
 Status check_quantization(const std::string& name) {
-  constexpr std::string_view kAsStored[] = {"", "none", "auto", "gguf"};
+  constexpr std::string_view kAsStored[] = {"", "none", "auto", "gguf", "fp8"};
   if (std::find(std::begin(kAsStored), std::end(kAsStored), name) != std::end(kAsStored)) return {};
   return invalid_argument(
       "--quantization {}: quantizing while loading is not supported yet; weights are used as they are stored",

@@ -118,7 +118,8 @@ TEST(ServeOptions, SayWhatWasExpectedForAWrongValue) {
 TEST(ServeOptions, NameTheFeatureThatIsNotSupportedYet) {
   EXPECT_EQ(refused("--tp-size 2"), "--tp-size 2: tensor parallelism is not supported yet");
   EXPECT_EQ(refused("--enable-lora"), "--enable-lora: serving adapters is not supported yet");
-  EXPECT_THAT(refused("--quantization fp8"), HasSubstr("--quantization fp8"));
+  EXPECT_THAT(refused("--quantization awq"), HasSubstr("--quantization awq"));
+  EXPECT_EQ(parse("--quantization fp8").quantization, "fp8");
   EXPECT_THAT(refused("--speculative-algorithm EAGLE"), HasSubstr("speculative decoding"));
   EXPECT_TRUE(parse("--tp-size 1 --dp 1 --ep-size=1 --disaggregation-mode null --moe-runner-backend auto")
                   .notes.empty());

@@ -32,6 +32,7 @@ SessionOptions session_options(const ServeOptions& serve) {
   session.load_format = serve.load_format;
   session.dtype = serve.dtype;
   session.kv_cache_dtype = serve.kv_cache_dtype;
+  session.quantization = serve.quantization;
   session.backend = {.device = serve.device, .num_threads = serve.threads, .cpu_isa = serve.cpu_isa};
   session.context_length = serve.context_length;
   session.mem_fraction_static = serve.mem_fraction_static;

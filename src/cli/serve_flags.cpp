@@ -28,7 +28,8 @@ void add_model_group(CLI::App& app, ServeOptions& options) {
       .add_option("--dtype", options.dtype,
                   "default: auto, quantized weights meet quantized activations; float32: exact")
       ->check(CLI::IsMember({"auto", "half", "float16", "bfloat16", "float", "float32"}));
-  group.add_option("--quantization", options.quantization, "none: weights are used as they are stored");
+  group.add_option("--quantization", options.quantization,
+                   "none, or fp8 for a checkpoint in FP8: weights are used as they are stored");
   group
       .add_option("--kv-cache-dtype", options.kv_cache_dtype,
                   "default: float16 on the CPU, bfloat16 on a GPU")

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from running_server import PULL_REQUEST_FLAGS, ROOT, RunningServer
+from running_server import PULL_REQUEST_FLAGS, ROOT, RunningServer, run_musaic
 
 TINY = ROOT / "tests" / "data" / "tiny"
 
@@ -44,10 +44,16 @@ def test_gives_the_golden_tokens_wherever_the_gap_is_clear(serve, model, runner)
 
 @pytest.mark.parametrize("runner", ["auto", "triton", "cutlass", "deepgemm"])
 def test_fp8_answers_with_the_golden_first_token(serve, runner):
-    server = serve("deepseek_v2_fp8", "--moe-runner-backend", runner)
+    server = serve("deepseek_v2_fp8", "--moe-runner-backend", runner, "--quantization", "fp8")
     for golden in goldens("deepseek_v2_fp8"):
         tokens = generate(server, golden["input_ids"], 24)
         assert len(tokens) == 24
         if golden["top2_gap"][0] > 0.5:
             assert tokens[0] == golden["greedy"][0]
     assert server.get_json("/server_info")["moe_runner_backend"] == runner
+
+
+def test_fp8_is_refused_for_a_checkpoint_that_is_not():
+    ended = run_musaic("serve", "--model-path", str(TINY / "deepseek_v2"), "--quantization", "fp8")
+    assert ended.returncode == 1
+    assert "is not in FP8" in ended.stderr + ended.stdout
