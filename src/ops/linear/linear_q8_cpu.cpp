@@ -12,7 +12,7 @@ namespace musaic {
 namespace {
 
 constexpr int64_t kCachedRowBytes = 256 << 10;  // of q: stays in L2 while the panels stream
-constexpr int64_t kRowStep = 8;                 // what the widest tiles take at once
+constexpr int64_t kRowStep = 12;                // what the widest tiles take at once
 constexpr int64_t kUnitsPerWorker = 16;         // enough to even out
 constexpr int64_t kPrefetchBytes = 8 << 10;     // covers the latency of memory
 

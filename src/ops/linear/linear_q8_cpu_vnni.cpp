@@ -12,7 +12,7 @@
 namespace musaic {
 namespace {
 
-constexpr int kMaxRows = 8;  // 8 integer and 8 float accumulators, and the weights, in 32 registers
+constexpr int kMaxRows = 12;  // 12 integer and 12 float accumulators, and the weights, in 32 registers
 
 struct Scales {
   __m512 d, m;
@@ -118,10 +118,10 @@ struct Accumulators {
 template <DType kType, int kRows, int kL>
 inline void dot_step(const uint8_t* quants, const int8_t* q, int64_t stride, __m512i (&dot)[kRows]) {
   const WeightPair weights = load_weights<kType, kL>(quants);
-#pragma GCC unroll 8
+#pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r)
     dot[r] = _mm512_dpbusd_epi32(dot[r], weights.low, broadcast4(q + r * stride + 4 * kL));
-#pragma GCC unroll 8
+#pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r)
     dot[r] = _mm512_dpbusd_epi32(dot[r], weights.high, broadcast4(q + r * stride + 16 + 4 * kL));
 }
@@ -142,7 +142,7 @@ inline void add_block(const Q8Tile& tile, int64_t row, int64_t block, Accumulato
   const uint8_t* quants = tile.quants + block * panel_format(kType).quant_bytes;
   const int8_t* q = tile.q + row * tile.q_stride + block * kBlockValues;
   __m512i dot[kRows];
-#pragma GCC unroll 8
+#pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) dot[r] = _mm512_setzero_si512();
   dot_step<kType, kRows, 0>(quants, q, tile.q_stride, dot);
   dot_step<kType, kRows, 1>(quants, q, tile.q_stride, dot);
@@ -152,7 +152,7 @@ inline void add_block(const Q8Tile& tile, int64_t row, int64_t block, Accumulato
   const Scales scales = load_scales<kType>(tile.scales, block);
   const float* scale = tile.scale + row * tile.scale_stride + block;
   const float* sums = tile.sums + row * tile.sums_stride + block;
-#pragma GCC unroll 8
+#pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
     const __m512 scaled =
         _mm512_mul_ps(_mm512_cvtepi32_ps(dot[r]), _mm512_set1_ps(scale[r * tile.scale_stride]));
@@ -175,7 +175,7 @@ inline void half_dot_step(const uint8_t* quants, const int8_t* q, int64_t stride
   const __m512i offset = _mm512_set1_epi8(static_cast<char>(0x80));
   dots.low_sum = _mm512_dpbusd_epi32(dots.low_sum, offset, weights.low);
   dots.high_sum = _mm512_dpbusd_epi32(dots.high_sum, offset, weights.high);
-#pragma GCC unroll 8
+#pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
     const int8_t* values = q + r * stride + 4 * kL;
     dots.low[r] = _mm512_dpbusd_epi32(dots.low[r], _mm512_xor_si512(offset, broadcast4(values)), weights.low);
@@ -190,7 +190,7 @@ inline void add_block_q6_k(const Q8Tile& tile, int64_t row, int64_t block, Accum
   const int8_t* q = tile.q + row * tile.q_stride + block * kBlockValues;
   HalfDots<kRows> dots;
   dots.low_sum = dots.high_sum = _mm512_setzero_si512();
-#pragma GCC unroll 8
+#pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) dots.low[r] = dots.high[r] = _mm512_setzero_si512();
   half_dot_step<kRows, 0>(quants, q, tile.q_stride, dots);
   half_dot_step<kRows, 1>(quants, q, tile.q_stride, dots);
@@ -203,7 +203,7 @@ inline void add_block_q6_k(const Q8Tile& tile, int64_t row, int64_t block, Accum
   const __m512 low_d = _mm512_mul_ps(d, load_i8(packed));
   const __m512 high_d = _mm512_mul_ps(d, load_i8(packed + 16));
   const float* scale = tile.scale + row * tile.scale_stride + block;
-#pragma GCC unroll 8
+#pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
     const __m512 s = _mm512_set1_ps(scale[r * tile.scale_stride]);
     const __m512 low = _mm512_cvtepi32_ps(_mm512_sub_epi32(dots.low[r], dots.low_sum));
@@ -216,7 +216,7 @@ inline void add_block_q6_k(const Q8Tile& tile, int64_t row, int64_t block, Accum
 template <DType kType, int kRows>
 void compute_rows(const Q8Tile& tile, int64_t row) {
   Accumulators<kRows> sum;
-#pragma GCC unroll 8
+#pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) sum.y[r] = _mm512_setzero_ps();
   const bool prefetches = row == 0 && tile.prefetch != 0;
   for (int64_t block = 0; block < tile.blocks; ++block) {
@@ -228,7 +228,7 @@ void compute_rows(const Q8Tile& tile, int64_t row) {
     }
   }
   const __mmask16 columns = static_cast<__mmask16>((1u << tile.columns) - 1);
-#pragma GCC unroll 8
+#pragma GCC unroll 12
   for (int r = 0; r < kRows; ++r) {
     if (tile.bias != nullptr) sum.y[r] = _mm512_add_ps(sum.y[r], _mm512_maskz_loadu_ps(columns, tile.bias));
     _mm512_mask_storeu_ps(tile.out + (row + r) * tile.out_stride, columns, sum.y[r]);

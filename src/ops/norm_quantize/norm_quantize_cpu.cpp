@@ -37,16 +37,19 @@ namespace musaic {
 namespace HWY_NAMESPACE {
 namespace {
 
-// The normed row lives a block at a time, in registers and the first cache.
+// The normed row lives a block at a time, in registers.
 template <class W>
 void quantize_normed(const float* x, const W* weight, float factor, const QuantizedRowsOut& out,
                      int64_t row) {
-  HWY_ALIGN float normed[kQuantizedBlock];
+  BlockVectors normed;
   const FloatVector scale = hn::Set(FloatTag(), factor);
   for (int64_t block = 0; block < out.blocks; ++block) {
     const int64_t first = block * kQuantizedBlock;
-    for (size_t i = 0; i < kQuantizedBlock; i += lanes())
-      store(hn::Mul(hn::Mul(load(x + first + i), scale), load(weight + first + i)), normed + i);
+    HWY_UNROLL(8)
+    for (size_t i = 0; i < kBlockVectors; ++i) {
+      const int64_t at = first + static_cast<int64_t>(i * lanes());
+      normed.at[i] = hn::Mul(hn::Mul(load(x + at), scale), load(weight + at));
+    }
     quantize_block(normed, out, row * out.blocks + block);
   }
 }

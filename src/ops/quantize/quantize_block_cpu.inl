@@ -9,6 +9,7 @@
 
 #include <cstdint>
 
+#include "backends/cpu/simd.inl"
 #include "hwy/highway.h"
 #include "ops/quantize/quantized_rows_cpu.h"
 
@@ -16,30 +17,41 @@ HWY_BEFORE_NAMESPACE();
 namespace musaic {
 namespace HWY_NAMESPACE {
 
-namespace hn = hwy::HWY_NAMESPACE;
+// One block's values.
+struct BlockVectors {
+  FloatVector at[kQuantizedBlock / lanes()];
+};
+inline constexpr size_t kBlockVectors = kQuantizedBlock / lanes();
 
-// Block number `block` of all rows' blocks: 32 values of `x` into q, scale and sums.
-HWY_INLINE void quantize_block(const float* x, const QuantizedRowsOut& out, int64_t block) {
-  constexpr size_t kLanes = 8;
-  constexpr size_t kVectors = kQuantizedBlock / kLanes;
+// Block number `block` of all rows' blocks: 32 values into q, scale and sums.
+HWY_INLINE void quantize_block(const BlockVectors& x, const QuantizedRowsOut& out, int64_t block) {
   constexpr float kLargest = 127;
-  const hn::FixedTag<float, kLanes> d;
-  const hn::RebindToSigned<decltype(d)> di;
-  const hn::Rebind<int16_t, decltype(d)> d16;
-  const hn::Rebind<int8_t, decltype(d)> d8;
-  auto largest = hn::Abs(hn::LoadU(d, x));
-  for (size_t i = 1; i < kVectors; ++i) largest = hn::Max(largest, hn::Abs(hn::LoadU(d, x + i * kLanes)));
+  const FloatTag d;
+  const hn::RebindToSigned<FloatTag> di;
+  const hn::Rebind<int8_t, FloatTag> d8;
+  auto largest = hn::Abs(x.at[0]);
+  HWY_UNROLL(8)
+  for (size_t i = 1; i < kBlockVectors; ++i) largest = hn::Max(largest, hn::Abs(x.at[i]));
   const float absmax = hn::GetLane(hn::MaxOfLanes(d, largest));
   const auto inverse = hn::Set(d, absmax > 0 ? kLargest / absmax : 0.0f);
   auto total = hn::Zero(di);
   int8_t* q = out.q + block * kQuantizedBlock;
-  for (size_t i = 0; i < kVectors; ++i) {
-    const auto rounded = hn::NearestInt(hn::Mul(hn::LoadU(d, x + i * kLanes), inverse));
+  HWY_UNROLL(8)
+  for (size_t i = 0; i < kBlockVectors; ++i) {
+    const auto rounded = hn::NearestInt(hn::Mul(x.at[i], inverse));
     total = hn::Add(total, rounded);
-    hn::StoreU(hn::DemoteTo(d8, hn::DemoteTo(d16, rounded)), d8, q + i * kLanes);
+    hn::StoreU(hn::DemoteTo(d8, rounded), d8, q + i * lanes());
   }
-  out.scale[block] = absmax / kLargest;
-  out.sums[block] = out.scale[block] * static_cast<float>(hn::GetLane(hn::SumOfLanes(di, total)));
+  const float scale = absmax / kLargest;
+  out.scale[block] = scale;
+  out.sums[block] = scale * static_cast<float>(hn::GetLane(hn::SumOfLanes(di, total)));
+}
+
+HWY_INLINE void quantize_block(const float* x, const QuantizedRowsOut& out, int64_t block) {
+  BlockVectors values;
+  HWY_UNROLL(8)
+  for (size_t i = 0; i < kBlockVectors; ++i) values.at[i] = load(x + i * lanes());
+  quantize_block(values, out, block);
 }
 
 }  // namespace HWY_NAMESPACE

@@ -18,12 +18,13 @@ namespace musaic {
 namespace HWY_NAMESPACE {
 
 void SwigluQuantizeBlocks(const FloatRows& x, const QuantizedRowsOut& out, IndexRange range) {
-  HWY_ALIGN float product[kQuantizedBlock];
+  BlockVectors product;
   for (int64_t block = range.begin; block < range.end; ++block) {
     const float* gate = x.row(block / out.blocks) + block % out.blocks * kQuantizedBlock;
     const float* up = gate + x.width / 2;
-    for (size_t i = 0; i < kQuantizedBlock; i += lanes())
-      store(hn::Mul(silu_of(load(gate + i)), load(up + i)), product + i);
+    HWY_UNROLL(8)
+    for (size_t i = 0; i < kBlockVectors; ++i)
+      product.at[i] = hn::Mul(silu_of(load(gate + i * lanes())), load(up + i * lanes()));
     quantize_block(product, out, block);
   }
 }
