@@ -43,6 +43,7 @@ std::span<const std::byte> map_read_only(const std::filesystem::path& path) {
   if (size == 0) return {};  // an empty mapping is an error to the kernel, an empty file is none to us
   void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.get(), 0);
   if (address == MAP_FAILED) fail_load("{}: cannot be mapped: {}", path.string(), system_message());
+  ::madvise(address, size, MADV_NOHUGEPAGE);  // else reading one row makes 2 MiB around it resident
   return {static_cast<const std::byte*>(address), size};
 }
 

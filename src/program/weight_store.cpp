@@ -11,6 +11,7 @@
 namespace musaic {
 namespace {
 
+constexpr size_t kLeastMappedBytes = 64 << 10;  // what the system maps around one read: less is copied
 constexpr int64_t kRowsPerTask =
     256;  // small enough to balance two threads, a multiple of every row alignment
 
@@ -40,8 +41,8 @@ void copy_rows(const WeightRows& rows, int64_t begin, int64_t end, std::byte* de
     std::memcpy(destination + row * row_bytes, rows.row(row), row_bytes);
 }
 
-// Packs weights on several threads and gives back the mapped pages of those that nobody reads any more. A
-// device that does not share the host's memory gets each weight by a copy once it is packed.
+// Packs weights on several threads and gives back their mapped pages: who also reads one in place brings back
+// what it reads. A device that does not share the host's memory gets each weight by a copy once it is packed.
 class Packer {
  public:
   Packer(Backend& backend, const WeightReader& reader, const LoadProgress& progress)
@@ -63,9 +64,6 @@ class Packer {
     }
     ++readers_[value.name];
   }
-  // The weight's mapped pages stay in use.
-  void read_in_place(const GraphValue& value) { ++readers_[value.name]; }
-
   void run(int num_threads) {
     std::vector<std::jthread> threads;
     for (int i = 1; i < num_threads; ++i) threads.emplace_back([this] { work(); });
@@ -121,7 +119,7 @@ class Packer {
   std::atomic<size_t> next_{0};
   std::atomic<size_t> done_bytes_{0};
   std::mutex mutex_;  // guards what follows, and the calls of release, progress and the backend
-  std::map<std::string, int> readers_;  // by weight: layouts still to be packed, and readers in place
+  std::map<std::string, int> readers_;  // by weight: layouts still to be packed
 };
 
 }  // namespace
@@ -151,10 +149,10 @@ void WeightStore::load(const WeightReader& reader, int num_threads, const LoadPr
   for (auto& [key, entry] : entries_) {
     WeightRows rows = reader.read(entry.weight);
     const size_t file_bytes = rows.row_bytes() * static_cast<size_t>(rows.rows);
-    if (entry.packing == nullptr && rows.parts.size() == 1 && backend_.reads_host_memory()) {
+    const bool may_stay = backend_.reads_host_memory() && file_bytes >= kLeastMappedBytes;
+    if (entry.packing == nullptr && rows.parts.size() == 1 && may_stay) {
       entry.address = rows.parts[0].data;
       mapped_bytes_ += file_bytes;
-      packer.read_in_place(entry.weight);
       continue;
     }
     const size_t bytes = entry.packing ? entry.packing->bytes(rows.rows, rows.columns) : file_bytes;

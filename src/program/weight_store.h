@@ -15,7 +15,8 @@ namespace musaic {
 // Where weights come from; the runner wires it to the model's files.
 struct WeightReader {
   std::function<WeightRows(const GraphValue& weight)> read;
-  // Its mapped pages are not needed any more. Called once a weight, by one thread at a time.
+  // All copies of it are made: its mapped pages may go, and come back where it is read in place. Called once
+  // a weight, by one thread at a time.
   std::function<void(const GraphValue& weight)> release;
 };
 
@@ -23,7 +24,7 @@ struct WeightReader {
 using LoadProgress = std::function<void(size_t done_bytes, size_t total_bytes)>;
 
 // Weights on the device, each in the layouts that the planned kernels ask for; packed in parallel. Where the
-// device reads host memory and the kernel the file's layout, nothing is copied.
+// device reads host memory and the kernel the file's layout, only small ones are copied.
 class WeightStore {
  public:
   explicit WeightStore(Backend& backend) : backend_(backend) {}
