@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "ops/op_samples.h"
 #include "ops/quantize/quantize.h"
@@ -52,16 +53,30 @@ OpSample linear_sample(DType dtype, const LinearSize& size) {
           .outputs = {{DType::kF32, {size.rows, size.columns}}}};
 }
 
+// scale · sum of q of each block, as quantize_q8 gives them: kernels may use them for what offsets add.
+HostTensor block_sums(const HostTensor& q, const HostTensor& scale, int64_t stride) {
+  const Shape& blocks = scale.tensor().shape;
+  HostTensor sums(DType::kF32, blocks, stride);
+  for (int64_t row = 0; row < blocks[0]; ++row) {
+    const int8_t* values = q.tensor().row<int8_t>(row);
+    for (int64_t block = 0; block < blocks[1]; ++block, values += QuantizedRows::kBlock) {
+      const int total = std::accumulate(values, values + QuantizedRows::kBlock, 0);
+      sums.tensor().row<float>(row)[block] =
+          scale.tensor().row<float>(row)[block] * static_cast<float>(total);
+    }
+  }
+  return sums;
+}
+
 OpSample linear_q8_sample(DType dtype, const LinearSize& size) {
   const int64_t k = depth_of(dtype);
   const int64_t blocks = k / QuantizedRows::kBlock;
+  const int64_t stride = stride_of(size, blocks);
   const auto q = HostTensor::random_ints(DType::kI8, {size.rows, k}, 1, -127, 127, stride_of(size, k));
-  const auto per_block = [&](uint32_t seed) {
-    return sample_rows_of(
-        HostTensor::random(DType::kF32, {size.rows, blocks}, seed, 0.01f, stride_of(size, blocks)));
-  };
+  const auto scale = HostTensor::random(DType::kF32, {size.rows, blocks}, 4, 0.01f, stride);
   return {.name = fmt::format("{}, weight {}", size.what, name(dtype)),
-          .inputs = {sample_rows_of(q), per_block(4), per_block(5), weight_of(dtype, size, k), bias_of(size)},
+          .inputs = {sample_rows_of(q), sample_rows_of(scale), sample_rows_of(block_sums(q, scale, stride)),
+                     weight_of(dtype, size, k), bias_of(size)},
           .outputs = {{DType::kF32, {size.rows, size.columns}}}};
 }
 
