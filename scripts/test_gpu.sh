@@ -4,13 +4,16 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# Left out: tests of ops without a GPU kernel (latent attention, experts, FP8 linears), tests whose faulty kernel runs on the
+# host, and those that compare bits with the CPU's decomposition.
+no_kernel='*Moe*:*Mla*:*Grouped*:*LinearFp8*:*LatentWrite*:EmptyRows*'
 list_tests() {
   cat <<END
 backend gpu_backend_test
 opcheck musaic opcheck --device cuda
 against-cpu musaic opcheck --device cuda --against cpu
-ops env MUSAIC_TEST_DEVICE=cuda ops_test --gtest_filter=*/0:*.*:-*Decomposition*
-runner env MUSAIC_TEST_DEVICE=cuda runner_test --gtest_filter=-SmolLm*:GraphVerifier.*Names*:GraphVerifier.*Broken*
+ops env MUSAIC_TEST_DEVICE=cuda ops_test --gtest_filter=*/0:*.*:-*Decomposition*:*NormQuantize.*:*TakesTheKernelOf*:$no_kernel
+runner env MUSAIC_TEST_DEVICE=cuda runner_test --gtest_filter=-*SmolLm*:*/deepseek*:GraphVerifier.Names*:GraphVerifier.PutsBack*:GraphVerifier.Finds*
 END
 }
 if [ "${1:-}" = --list ]; then list_tests | cut -d' ' -f2-; exit; fi
@@ -33,7 +36,8 @@ PATH=$(find "$folder" -type f -perm -100 \( -name musaic -o -name '*_test' \) -p
 failed=
 while read -r name command; do
   log=$(mktemp)
-  if $command >"$log" 2>&1; then
+  read -r program arguments <<<"$command"
+  if "$(command -v "$program")" $arguments >"$log" 2>&1; then  # by its whole path: death tests start themselves
     echo "test_gpu: $name: passed: $(tail -1 "$log")"
   else
     echo "test_gpu: $name: FAILED: $command"

@@ -16,14 +16,11 @@ class GpuGraph : public CapturedGraph {
 
   void replay(Stream& stream) override;
   int num_launches() const override { return num_launches_; }
-  // By how much the device's free memory shrank: the driver takes blocks that several executables share, so
-  // that only sums over many mean much.
-  size_t bytes() const override { return bytes_; }
+  size_t bytes() const override;  // a mean: see gpu_graph.cpp
 
  private:
   std::string name_;  // "a piece of 7 launches, aten::rms_norm to aten::linear"
   int num_launches_ = 0;
-  size_t bytes_ = 0;
   gpuGraphExec_t executable_ = nullptr;
 };
 
