@@ -91,6 +91,7 @@ Result<std::vector<RequestId>> Engine::submit(std::vector<Request> requests, Out
       ids.push_back(request.id);
       commands_.requests.push_back({std::move(request), shared_sink, Clock::now()});
     }
+    unfinished_requests_ += static_cast<int>(ids.size());
     live_requests_ += static_cast<int>(ids.size());
     stats_.waiting_requests += static_cast<int>(ids.size());
   }
@@ -115,10 +116,10 @@ Status Engine::check_room(size_t num_requests) const {
   if (draining_ || stopping_) return Status(StatusCode::kUnavailable, "the server is shutting down");
   const size_t limit = static_cast<size_t>(scheduler_.max_running_requests()) +
                        static_cast<size_t>(options_.max_queued_requests);
-  if (static_cast<size_t>(live_requests_) + num_requests <= limit) return {};
+  if (static_cast<size_t>(unfinished_requests_) + num_requests <= limit) return {};
   return Status(StatusCode::kOverloaded,
                 fmt::format("the queue is full: {} requests run or wait, {} more came, the limit is {}",
-                            live_requests_, num_requests, limit));
+                            unfinished_requests_, num_requests, limit));
 }
 
 void Engine::abort(RequestId request, bool quiet) {

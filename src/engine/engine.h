@@ -120,7 +120,8 @@ class Engine final : public EngineClient {
   Commands commands_;
   std::mt19937_64 seeds_;
   RequestId last_id_ = 0;
-  int live_requests_ = 0;
+  int unfinished_requests_ = 0;  // what run or wait: their number is limited
+  int live_requests_ = 0;        // those whose last event is not handed over
   bool has_thread_ = false;
   bool draining_ = false;
   bool stopping_ = false;

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "base/log.h"
@@ -152,15 +153,18 @@ void Engine::answer_flushes(std::vector<std::promise<bool>> flushes, bool has_re
 
 void Engine::deliver(std::vector<OutputEvent> events) {
   publish_stats();
-  int finished = 0;
+  const auto finished = static_cast<int>(std::count_if(
+      events.begin(), events.end(), [](const OutputEvent& event) { return event.finish.has_value(); }));
+  if (finished > 0) {
+    // Whoever has the last event of a request finds its place in the queue free.
+    const std::lock_guard lock(mutex_);
+    unfinished_requests_ -= finished;
+  }
   for (OutputEvent& event : events) {
     const auto entry = sinks_.find(event.request);
     CHECK(entry != sinks_.end(), "no sink for request {}", event.request);
     const auto sink = entry->second;
-    if (event.finish) {
-      sinks_.erase(entry);
-      ++finished;
-    }
+    if (event.finish) sinks_.erase(entry);
     (*sink)(std::move(event));
   }
   if (finished == 0) return;

@@ -221,6 +221,23 @@ TEST(Engine, RefusesMoreRequestsThanTheQueueHoldsAllOrNone) {
   EXPECT_TRUE(engine.submit({5, request}, [](OutputEvent&&) {}).ok());
 }
 
+TEST(Engine, APlaceInTheQueueIsFreeWhenTheLastEventIsHandedOver) {
+  FakeRunner runner(small_limits(50));
+  EngineOptions options;
+  options.scheduler.max_running_requests = 1;
+  options.max_queued_requests = 0;
+  Engine engine(runner, options);
+  std::optional<bool> next_is_taken;
+  const Request request = request_of({1, 2}, 1);
+  const auto sink = [&](OutputEvent&& event) {
+    if (event.finish) next_is_taken = engine.submit({request}, [](OutputEvent&&) {}).ok();
+  };
+  ASSERT_TRUE(engine.submit({request}, sink).ok());
+  EXPECT_FALSE(engine.submit({request}, [](OutputEvent&&) {}).ok());
+  run_to_end(engine);
+  EXPECT_EQ(next_is_taken, true);
+}
+
 TEST(Engine, RefusesWhatCanNeverBeServed) {
   FakeRunner runner(small_limits(50));
   Engine engine(runner, {});
