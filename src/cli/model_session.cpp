@@ -24,6 +24,7 @@ constexpr int kDefaultMaxRunning = 64;
 constexpr int kDefaultChunk = 512;
 constexpr int kUnchunkedStepTokens = 2048;  // with chunking off and no --piecewise-cuda-graph-max-tokens
 constexpr int kDefaultPageSize = 16;
+constexpr int kLatentPageSize = 64;  // of latents on a device with memory of its own
 constexpr double kDefaultMemFraction = 0.88;  // the rest is for activations, captures and the driver
 constexpr int kContextsOfKv = 64;             // default KV: at most so many full contexts
 
@@ -113,8 +114,11 @@ void ModelSession::open_files() {
 
 void ModelSession::choose_sizes() {
   const ModelConfig& config = files_.config;
-  kv_dtype_ = parse_kv_dtype(options_.kv_cache_dtype, exact());
-  if (options_.page_size < 0) options_.page_size = kDefaultPageSize;
+  const bool latents_on_gpu = config.latent_attention && !backend_->reads_host_memory();
+  kv_dtype_ = options_.kv_cache_dtype == "auto" && latents_on_gpu && !exact()
+                  ? DType::kBF16
+                  : parse_kv_dtype(options_.kv_cache_dtype, exact());
+  if (options_.page_size < 0) options_.page_size = latents_on_gpu ? kLatentPageSize : kDefaultPageSize;
   if (options_.page_size % 8 != 0) fail_load("--page-size: {} is no multiple of 8", options_.page_size);
   context_length_ = options_.context_length > 0 ? options_.context_length : config.max_position_embeddings;
   if (context_length_ > config.max_position_embeddings) {
@@ -225,13 +229,7 @@ void ModelSession::load() {
       tokenizer_error = std::current_exception();
     }
   });
-  const WeightReader reader{
-      .read = [&](const GraphValue& weight) { return read_weight_rows(*files_.weights, weight); },
-      .release =
-          [&](const GraphValue& weight) {
-            for (const std::string& part : weight.weight_parts)
-              files_.weights->drop_pages(*files_.weights->find(part));
-          }};
+  const WeightReader reader = read_weights(*files_.weights, *target_, *backend_);
   LoadBar bar("loading weights", options_.show_progress);
   const int threads = options_.backend.num_threads > 0
                           ? options_.backend.num_threads
