@@ -12,7 +12,9 @@
 #include "ops/logprobs/logprobs.h"
 #include "ops/moe_combine/moe_combine.h"
 #include "ops/moe_gate/moe_gate.h"
+#include "ops/moe_gate_route/moe_gate_route.h"
 #include "ops/moe_route/moe_route.h"
+#include "ops/norm_quant_fp8/norm_quant_fp8.h"
 #include "ops/norm_quantize/norm_quantize.h"
 #include "ops/per_token_group_quant/per_token_group_quant.h"
 #include "ops/quantize/quantize.h"
@@ -38,7 +40,9 @@ void add_gpu_kernels(OpRegistry& registry) {
   add_logprobs_gpu(registry);
   add_moe_combine_gpu(registry);
   add_moe_gate_gpu(registry);
+  add_moe_gate_route_gpu(registry);
   add_moe_route_gpu(registry);
+  add_norm_quant_fp8_gpu(registry);
   add_norm_quantize_gpu(registry);
   add_per_token_group_quant_gpu(registry);
   add_quantize_gpu(registry);

@@ -17,7 +17,9 @@
 #include "ops/mla_project/mla_project.h"
 #include "ops/moe_combine/moe_combine.h"
 #include "ops/moe_gate/moe_gate.h"
+#include "ops/moe_gate_route/moe_gate_route.h"
 #include "ops/moe_route/moe_route.h"
+#include "ops/norm_quant_fp8/norm_quant_fp8.h"
 #include "ops/norm_quantize/norm_quantize.h"
 #include "ops/per_token_group_quant/per_token_group_quant.h"
 #include "ops/quantize/quantize.h"
@@ -49,7 +51,9 @@ void define_ops(OpRegistry& registry) {
   define_mla_project(registry);
   define_moe_combine(registry);
   define_moe_gate(registry);
+  define_moe_gate_route(registry);
   define_moe_route(registry);
+  define_norm_quant_fp8(registry);
   define_norm_quantize(registry);
   define_per_token_group_quant(registry);
   define_quantize(registry);

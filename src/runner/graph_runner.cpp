@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/status.h"
 #include "program/buckets.h"
 
 namespace musaic {
@@ -165,6 +166,24 @@ StepChoice GraphRunner::choose(StepKind kind, int tokens) const {
 void GraphRunner::observe_nodes(const Program::NodeObserver& observer) {
   force_eager_ = observer != nullptr;
   for (Program* program : {&extend_, &decode_, &head_}) program->observe_nodes(observer);
+}
+
+std::vector<int> GraphRunner::count_experts(const Batch& batch) {
+  const int bucket = choose(StepKind::kDecode, static_cast<int>(batch.sequences.size())).bucket;
+  std::vector<int> layers;
+  observe_nodes([&](const Graph& graph, const Plan&, const PlannedNode& planned, double) {
+    const Node& node = graph.nodes[planned.node];
+    if (node.op != "musaic::moe_route" && node.op != "musaic::moe_gate_route") return;
+    const GraphValue& rows = graph.values[node.outputs.back()];
+    std::vector<int32_t> counts(static_cast<size_t>(elements(rows.meta.shape).constant()));
+    backend_.copy_to_host(counts.data(), decode_.address(bucket, rows.storage),
+                          counts.size() * sizeof(int32_t), backend_.stream());
+    layers.push_back(static_cast<int>(counts.size() - std::count(counts.begin(), counts.end(), 0)));
+  });
+  const auto output = collect(launch(batch));
+  observe_nodes(nullptr);
+  if (!output.ok()) fail_load("a step failed: {}", output.status().message());
+  return layers;
 }
 
 std::vector<float> GraphRunner::last_logits(int rows) const {
