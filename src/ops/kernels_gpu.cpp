@@ -4,9 +4,11 @@
 #include "ops/attention/attention.h"
 #include "ops/cast/cast.h"
 #include "ops/embedding/embedding.h"
+#include "ops/grouped_linear/grouped_linear.h"
 #include "ops/index_select/index_select.h"
 #include "ops/kv_write/kv_write.h"
 #include "ops/linear/linear.h"
+#include "ops/linear_fp8/linear_fp8.h"
 #include "ops/logprobs/logprobs.h"
 #include "ops/norm_quantize/norm_quantize.h"
 #include "ops/per_token_group_quant/per_token_group_quant.h"
@@ -24,9 +26,11 @@ void add_gpu_kernels(OpRegistry& registry) {
   add_attention_gpu(registry);
   add_cast_gpu(registry);
   add_embedding_gpu(registry);
+  add_grouped_linear_gpu(registry);
   add_index_select_gpu(registry);
   add_kv_write_gpu(registry);
   add_linear_gpu(registry);
+  add_linear_fp8_gpu(registry);
   add_logprobs_gpu(registry);
   add_norm_quantize_gpu(registry);
   add_per_token_group_quant_gpu(registry);

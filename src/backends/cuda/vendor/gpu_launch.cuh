@@ -38,4 +38,13 @@ void launch_kernel(void (*kernel)(Parameters...), dim3 grid, dim3 block, gpuStre
   cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
 }
 
+// Of the current device.
+inline int num_multiprocessors() {
+  int device = 0;
+  int count = 0;
+  cudaGetDevice(&device);
+  cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device);
+  return count;
+}
+
 }  // namespace musaic
