@@ -1,5 +1,6 @@
 #include "ops/kernels_gpu.h"
 
+#include "gpu_vendor.h"
 #include "ops/add/add.h"
 #include "ops/attention/attention.h"
 #include "ops/cast/cast.h"
@@ -40,6 +41,7 @@ void add_gpu_kernels(OpRegistry& registry) {
   add_sample_gpu(registry);
   add_swiglu_gpu(registry);
   add_swiglu_quantize_gpu(registry);
+  if constexpr (kHasSm90Kernels) add_sm90_kernels(registry);
 }
 
 }  // namespace musaic

@@ -4,6 +4,7 @@
 #include "backends/gpu/kernel_call.h"
 #include "ir/registry.h"
 #include "ops/grouped_linear/grouped_linear.h"
+#include "ops/grouped_linear/grouped_linear_fp8_call_gpu.h"
 
 namespace musaic {
 namespace {
@@ -29,23 +30,8 @@ void run_grouped_linear(const KernelCall& call) {
 }
 
 void run_grouped_linear_fp8(const KernelCall& call) {
-  const auto in = call.inputs;
   GpuStream& stream = gpu_stream(call.stream);
-  launch_grouped_linear_fp8({.q = in[0].as<const uint8_t>(),
-                             .scale = in[1].as<const float>(),
-                             .row_token = in[2].as<const int32_t>(),
-                             .start = in[3].as<const int32_t>(),
-                             .count = in[4].as<const int32_t>(),
-                             .num_experts = in[4].shape[0],
-                             .weight = in[5].as<const uint8_t>(),
-                             .weight_scale = in[6].as<const float>(),
-                             .parts = call.attributes.get_int("parts"),
-                             .y = call.outputs[0].as<float>(),
-                             .rows = call.outputs[0].shape[0],
-                             .tokens = in[0].shape[0],
-                             .n = in[5].shape[1],
-                             .k = in[5].shape[2]},
-                            stream.handle());
+  launch_grouped_linear_fp8(grouped_linear_fp8_call(call), stream.handle());
   stream.check_launch();
 }
 
