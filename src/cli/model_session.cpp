@@ -1,5 +1,6 @@
 #include "cli/model_session.h"
 
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,6 +25,7 @@ constexpr int kDefaultMaxRunning = 64;
 constexpr int kDefaultChunk = 512;
 constexpr int kUnchunkedStepTokens = 2048;  // with chunking off and no --piecewise-cuda-graph-max-tokens
 constexpr int kDefaultPageSize = 16;
+constexpr int kLatentPageSize = 64;  // of latents on a device with memory of its own
 constexpr double kDefaultMemFraction = 0.88;  // the rest is for activations, captures and the driver
 constexpr int kContextsOfKv = 64;             // default KV: at most so many full contexts
 
@@ -40,11 +42,11 @@ int64_t free_memory_bytes() {
 
 DType parse_kv_dtype(const std::string& name, bool exact) {
   if (name == "auto") return exact ? DType::kF32 : DType::kF16;
-  if (name == "float32" || name == "f32") return DType::kF32;
-  if (name == "float16" || name == "half" || name == "f16") return DType::kF16;
+  if (name == "float32") return DType::kF32;
+  if (name == "float16" || name == "fp16") return DType::kF16;
   if (name == "bfloat16" || name == "bf16") return DType::kBF16;
-  fail_load("--kv-cache-dtype: {} is not available on the cpu; there are: auto, float32, float16, bfloat16",
-            name);
+  if (name == "fp8_e4m3") return DType::kF8E4M3;
+  fail_load("--kv-cache-dtype: expected one of {}, got {}", fmt::join(kv_cache_dtypes(), ", "), name);
 }
 
 std::string read_template(const std::string& file_or_source) {
@@ -58,6 +60,10 @@ std::string read_template(const std::string& file_or_source) {
 
 }  // namespace
 
+std::vector<std::string> kv_cache_dtypes() {
+  return {"auto", "float32", "float16", "fp16", "bfloat16", "bf16", "fp8_e4m3"};
+}
+
 std::string default_model_path() {
   const char* cache = std::getenv("XDG_CACHE_HOME");
   const char* home = std::getenv("HOME");
@@ -66,7 +72,7 @@ std::string default_model_path() {
                                          : std::filesystem::path(home != nullptr ? home : ".") / ".cache";
   const auto path = root / "musaic" / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf";
   if (!std::filesystem::exists(path)) {
-    fail_load("{}: the default model is not there; `make model` fetches it, or name one with --model-path",
+    fail_load("{}: the default model is not there; `make serve` fetches it, or name one with --model-path",
               path.string());
   }
   return path.string();
@@ -113,8 +119,11 @@ void ModelSession::open_files() {
 
 void ModelSession::choose_sizes() {
   const ModelConfig& config = files_.config;
-  kv_dtype_ = parse_kv_dtype(options_.kv_cache_dtype, exact());
-  if (options_.page_size < 0) options_.page_size = kDefaultPageSize;
+  const bool latents_on_gpu = config.latent_attention && !backend_->reads_host_memory();
+  kv_dtype_ = options_.kv_cache_dtype == "auto" && latents_on_gpu && !exact()
+                  ? DType::kBF16
+                  : parse_kv_dtype(options_.kv_cache_dtype, exact());
+  if (options_.page_size < 0) options_.page_size = latents_on_gpu ? kLatentPageSize : kDefaultPageSize;
   if (options_.page_size % 8 != 0) fail_load("--page-size: {} is no multiple of 8", options_.page_size);
   context_length_ = options_.context_length > 0 ? options_.context_length : config.max_position_embeddings;
   if (context_length_ > config.max_position_embeddings) {
@@ -225,13 +234,7 @@ void ModelSession::load() {
       tokenizer_error = std::current_exception();
     }
   });
-  const WeightReader reader{
-      .read = [&](const GraphValue& weight) { return read_weight_rows(*files_.weights, weight); },
-      .release =
-          [&](const GraphValue& weight) {
-            for (const std::string& part : weight.weight_parts)
-              files_.weights->drop_pages(*files_.weights->find(part));
-          }};
+  const WeightReader reader = read_weights(*files_.weights, *target_, *backend_);
   LoadBar bar("loading weights", options_.show_progress);
   const int threads = options_.backend.num_threads > 0
                           ? options_.backend.num_threads

@@ -21,6 +21,7 @@
 #include "ops/norm_quantize/norm_quantize.h"
 #include "ops/per_token_group_quant/per_token_group_quant.h"
 #include "ops/quantize/quantize.h"
+#include "ops/random_values/random_values.h"
 #include "ops/rms_norm/rms_norm.h"
 #include "ops/rope/rope.h"
 #include "ops/sample/sample.h"
@@ -51,6 +52,7 @@ void add_cpu_kernels(OpRegistry& registry) {
   add_norm_quantize_cpu(registry);
   add_per_token_group_quant_cpu(registry);
   add_quantize_cpu(registry);
+  add_random_values_cpu(registry);
   add_rms_norm_cpu(registry);
   add_rope_cpu(registry);
   add_sample_cpu(registry);

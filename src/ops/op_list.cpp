@@ -21,6 +21,7 @@
 #include "ops/norm_quantize/norm_quantize.h"
 #include "ops/per_token_group_quant/per_token_group_quant.h"
 #include "ops/quantize/quantize.h"
+#include "ops/random_values/random_values.h"
 #include "ops/rms_norm/rms_norm.h"
 #include "ops/rope/rope.h"
 #include "ops/sample/sample.h"
@@ -52,6 +53,7 @@ void define_ops(OpRegistry& registry) {
   define_norm_quantize(registry);
   define_per_token_group_quant(registry);
   define_quantize(registry);
+  define_random_values(registry);
   define_rms_norm(registry);
   define_rope(registry);
   define_sample(registry);

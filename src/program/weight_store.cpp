@@ -144,9 +144,22 @@ void WeightStore::request(const Graph& graph, const Plan& plan) {
   }
 }
 
+bool WeightStore::make_on_device(Entry& entry, const WeightReader& reader) {
+  if (!reader.make || entry.packing != nullptr || backend_.reads_host_memory()) return false;
+  const Meta& meta = entry.weight.meta;
+  auto memory = backend_.allocate(byte_size(meta.dtype, elements(meta.shape).constant()),
+                                  "weights " + entry.weight.name);
+  if (!reader.make(entry.weight, memory->data())) return false;
+  entry.memory = std::move(memory);
+  entry.address = entry.memory->data();
+  bytes_ += entry.memory->bytes();
+  return true;
+}
+
 void WeightStore::load(const WeightReader& reader, int num_threads, const LoadProgress& progress) {
   Packer packer(backend_, reader, progress);
   for (auto& [key, entry] : entries_) {
+    if (make_on_device(entry, reader)) continue;
     WeightRows rows = reader.read(entry.weight);
     const size_t file_bytes = rows.row_bytes() * static_cast<size_t>(rows.rows);
     const bool may_stay = backend_.reads_host_memory() && file_bytes >= kLeastMappedBytes;
@@ -162,6 +175,7 @@ void WeightStore::load(const WeightReader& reader, int num_threads, const LoadPr
     packer.add(entry.weight, std::move(rows), entry.packing, *entry.memory);
   }
   packer.run(num_threads);
+  backend_.stream().synchronize();
 }
 
 const void* WeightStore::address(const GraphValue& weight, const Kernel& kernel, int input) const {

@@ -15,6 +15,9 @@ namespace musaic {
 // Where weights come from; the runner wires it to the model's files.
 struct WeightReader {
   std::function<WeightRows(const GraphValue& weight)> read;
+  // Has the device make the weight at `destination`, in the layout of a file; false: it has to be read. Where
+  // it is missing, all are read.
+  std::function<bool(const GraphValue& weight, void* destination)> make = {};
   // All copies of it are made: its mapped pages may go, and come back where it is read in place. Called once
   // a weight, by one thread at a time.
   std::function<void(const GraphValue& weight)> release;
@@ -48,6 +51,7 @@ class WeightStore {
   };
   using Key = std::pair<std::string, std::string>;  // weight, layout
 
+  bool make_on_device(Entry& entry, const WeightReader& reader);
   static Key key(const GraphValue& weight, const Kernel& kernel, int input);
 
   Backend& backend_;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "ir/graph.h"
+#include "program/weight_store.h"
 #include "weights/weight_source.h"
 
 namespace musaic {
@@ -8,5 +8,9 @@ namespace musaic {
 // The rows of a graph's weight where the model's files hold them, its parts stacked along dimension 0. A
 // vector counts as a column. REQUIRES: the parts were there when the graph was traced.
 WeightRows read_weight_rows(const WeightSource& source, const GraphValue& weight);
+
+// A reader of these weights: a source that makes its values has the target make them where it can. All
+// outlive it.
+WeightReader read_weights(const WeightSource& source, const Target& target, Backend& backend);
 
 }  // namespace musaic

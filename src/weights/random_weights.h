@@ -9,7 +9,8 @@
 
 namespace musaic {
 
-// Weights for runs without a checkpoint (`--load-format dummy`), made in memory: matrices near normal with
+// Weights for runs without a checkpoint (`--load-format dummy`), made by a device or, with make_values, in
+// memory: matrices near normal with
 // standard deviation 1/sqrt(inputs), norms near 1, biases near 0, so that activations stay finite and varied
 // and routers spread; linears that the configuration says are in FP8 with their scales. The same seed gives
 // the same bytes on every machine, tensor by tensor. REQUIRES: dtype is f32 or bf16.

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "tensor/dequantize.h"
+#include "tensor/random_values.h"
 #include "weights/model_files.h"
 #include "weights/weight_shapes.h"
 
@@ -32,10 +33,16 @@ Moments moments_of(const WeightTensor& tensor) {
   return moments;
 }
 
+std::unique_ptr<WeightSource> made_weights(const ModelConfig& config, DType dtype, uint64_t seed) {
+  auto weights = make_random_weights(config, dtype, seed);
+  weights->make_values();
+  return weights;
+}
+
 TEST(RandomWeights, HaveTheScaleThatKeepsActivationsAlive) {
   const ModelConfig config = open_model(MUSAIC_TEST_DATA "/tiny/qwen2").config;
   for (DType dtype : {DType::kF32, DType::kBF16}) {
-    const auto weights = make_random_weights(config, dtype, 1);
+    const auto weights = made_weights(config, dtype, 1);
     const Moments matrix =
         moments_of(require_weight(*weights, "model.layers.1.mlp.gate_proj.weight", {384, 256}));
     EXPECT_NEAR(matrix.mean, 0, 0.001);  // 98,304 values of deviation 1/16
@@ -50,10 +57,10 @@ TEST(RandomWeights, HaveTheScaleThatKeepsActivationsAlive) {
 TEST(RandomWeights, DependOnSeedAndNameOnly) {
   ModelConfig config = open_model(MUSAIC_TEST_DATA "/tiny/llama").config;
   const Shape shape{256, 256};
-  const auto first = make_random_weights(config, DType::kBF16, 7);
-  const auto other_seed = make_random_weights(config, DType::kBF16, 8);
+  const auto first = made_weights(config, DType::kBF16, 7);
+  const auto other_seed = made_weights(config, DType::kBF16, 8);
   config.num_hidden_layers = 1;
-  const auto shorter = make_random_weights(config, DType::kBF16, 7);
+  const auto shorter = made_weights(config, DType::kBF16, 7);
   const std::string name = "model.layers.0.self_attn.q_proj.weight";
   const WeightTensor& tensor = require_weight(*first, name, shape);
   EXPECT_EQ(std::memcmp(tensor.data, require_weight(*shorter, name, shape).data, tensor.bytes), 0);
@@ -64,7 +71,7 @@ TEST(RandomWeights, DependOnSeedAndNameOnly) {
 
 TEST(RandomWeights, InFp8HaveTheSameScaleOnceTheyAreScaled) {
   const ModelConfig config = open_model(MUSAIC_TEST_DATA "/tiny/deepseek_v2_fp8").config;
-  const auto weights = make_random_weights(config, DType::kBF16, 1);
+  const auto weights = made_weights(config, DType::kBF16, 1);
   const std::string module = "model.layers.1.mlp.experts.3.down_proj";
   const WeightTensor& matrix = require_weight(*weights, module + ".weight", {256, 192});
   const WeightTensor& scales = require_weight(*weights, module + ".weight_scale_inv", {2, 2});
@@ -74,6 +81,19 @@ TEST(RandomWeights, InFp8HaveTheSameScaleOnceTheyAreScaled) {
   EXPECT_NEAR(moments.deviation * scale.mean, 1 / std::sqrt(192.0), 0.002);
   EXPECT_NEAR(scale.deviation, 0, 1e-9);
   EXPECT_EQ(require_weight(*weights, "model.layers.1.mlp.gate.weight", {8, 256}).dtype, DType::kBF16);
+}
+
+TEST(RandomWeights, AreMadeAsTheirRecipesSay) {
+  const ModelConfig config = open_model(MUSAIC_TEST_DATA "/tiny/deepseek_v2_fp8").config;
+  const auto weights = make_random_weights(config, DType::kBF16, 3);
+  EXPECT_EQ(weights->find("lm_head.weight")->data, nullptr) << "nobody has asked for values yet";
+  weights->make_values();
+  for (const std::string& name : weights->names()) {
+    const WeightTensor& tensor = *weights->find(name);
+    std::vector<std::byte> expected(tensor.bytes);
+    weights->recipe(tensor)->fill(tensor.dtype, 0, tensor.shape.elements(), expected.data());
+    EXPECT_EQ(std::memcmp(tensor.data, expected.data(), tensor.bytes), 0) << name;
+  }
 }
 
 TEST(WeightShapes, OfTheFullSizeKeepTheModulesThatAreNotConverted) {

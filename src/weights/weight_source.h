@@ -11,13 +11,15 @@
 
 namespace musaic {
 
+struct RandomValues;
+
 // A tensor as it lies in the mapped file.
 struct WeightTensor {
   std::string name;         // Hugging Face's: "model.layers.0.self_attn.q_proj.weight"
   std::string source_name;  // in the file, for messages
   DType dtype = DType::kF32;
   Shape shape;  // row-major: [out, in]
-  const std::byte* data = nullptr;
+  const std::byte* data = nullptr;  // nullptr before make_values of a source that makes its values
   size_t bytes = 0;
 };
 
@@ -29,6 +31,10 @@ class WeightSource {
   virtual std::vector<std::string> names() const = 0;
   // After a tensor was repacked: drop its mapped pages from this process.
   virtual void drop_pages(const WeightTensor& tensor) const = 0;
+  // How the tensor's values are made, of a source that makes them instead of reading them; nullptr: read.
+  virtual const RandomValues* recipe(const WeightTensor& /*tensor*/) const { return nullptr; }
+  // Such a source makes all values now, in parallel, if it has not yet.
+  virtual void make_values() const {}
   // The file or folder, for messages.
   virtual std::string origin() const { return "the weights"; }
   // What a tensor of that Hugging Face name is or would be called in the file, for messages.

@@ -17,5 +17,6 @@ Value empty_rows_of(Value x, int64_t width, DType dtype);
 
 void define_empty(OpRegistry& registry);
 void add_empty_cpu(OpRegistry& registry);
+void add_empty_gpu(OpRegistry& registry);
 
 }  // namespace musaic

@@ -16,5 +16,6 @@ Fp8Rows grouped_swiglu_quant_fp8(Value x, const ExpertRows& groups);
 
 void define_grouped_swiglu(OpRegistry& registry);
 void add_grouped_swiglu_cpu(OpRegistry& registry);
+void add_grouped_swiglu_gpu(OpRegistry& registry);
 
 }  // namespace musaic

@@ -15,5 +15,6 @@ Value moe_combine(Value x, Value token_row, Value weights);
 
 void define_moe_combine(OpRegistry& registry);
 void add_moe_combine_cpu(OpRegistry& registry);
+void add_moe_combine_gpu(OpRegistry& registry);
 
 }  // namespace musaic

@@ -26,5 +26,6 @@ ExpertChoice moe_gate(const MoeGateArguments& arguments);
 
 void define_moe_gate(OpRegistry& registry);
 void add_moe_gate_cpu(OpRegistry& registry);
+void add_moe_gate_gpu(OpRegistry& registry);
 
 }  // namespace musaic

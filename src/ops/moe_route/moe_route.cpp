@@ -64,6 +64,12 @@ ExpertRows moe_route(Value experts, int num_experts, ExpertLayout layout) {
   return {out[0], out[1], out[2], out[3]};
 }
 
+int64_t start_alignment(const Attributes& attributes) {
+  const std::string& layout = attributes.get_string("layout");
+  if (layout == "masked") return 0;
+  return layout == "contiguous" ? attributes.get_int("alignment") : 1;
+}
+
 void define_moe_route(OpRegistry& registry) {
   registry.define(
       "musaic::moe_route(Tensor experts, int num_experts, str layout=\"compact\", int alignment=128) -> "

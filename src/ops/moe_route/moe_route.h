@@ -4,6 +4,7 @@
 
 namespace musaic {
 
+class Attributes;
 class OpRegistry;
 
 // How the rows of one expert lie: close together; beginning at multiples of 128 (DeepGEMM's contiguous
@@ -25,7 +26,11 @@ struct ExpertRows {
 // 0. REQUIRES: no token chooses an expert twice.
 ExpertRows moe_route(Value experts, int num_experts, ExpertLayout layout = ExpertLayout::kCompact);
 
+// Multiples of what an expert's first row is; 0: expert e's is e · tokens. Of a call's attributes.
+int64_t start_alignment(const Attributes& attributes);
+
 void define_moe_route(OpRegistry& registry);
 void add_moe_route_cpu(OpRegistry& registry);
+void add_moe_route_gpu(OpRegistry& registry);
 
 }  // namespace musaic

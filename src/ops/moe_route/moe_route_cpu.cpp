@@ -52,12 +52,6 @@ void route(const MoeRouteWork& work) {
   }
 }
 
-int64_t start_alignment(const Attributes& attributes) {
-  const std::string& layout = attributes.get_string("layout");
-  if (layout == "masked") return 0;
-  return layout == "contiguous" ? attributes.get_int("alignment") : 1;
-}
-
 void run_moe_route(const KernelCall& call) {
   const Tensor& experts = call.inputs[0];
   const MoeRouteWork work = {.experts = experts.as<const int32_t>(),

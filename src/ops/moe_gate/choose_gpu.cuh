@@ -1,0 +1,153 @@
+#pragma once
+
+#include <climits>
+#include <cmath>
+
+#include "backends/gpu/device_math.cuh"
+#include "ops/moe_gate/moe_gate_gpu.h"
+
+// The choice of one token's experts by one warp: lane l holds the logits of experts l, l + 32, ...
+namespace musaic {
+
+inline constexpr int kMaxLaneExperts = 32;  // 1,024 experts
+
+struct Candidate {
+  float value;
+  int index;  // INT_MAX: nobody
+};
+
+__device__ inline Candidate better(const Candidate& a, const Candidate& b) {
+  const bool takes_b = b.index != INT_MAX && (a.index == INT_MAX || b.value > a.value ||
+                                              (b.value == a.value && b.index < a.index));
+  return takes_b ? b : a;
+}
+
+// The best of all lanes' candidates, in every lane.
+__device__ inline Candidate warp_best(Candidate mine) {
+  for (int distance = kWarpSize / 2; distance > 0; distance /= 2) {
+    const Candidate other = {__shfl_xor_sync(0xffffffffu, mine.value, distance),
+                             __shfl_xor_sync(0xffffffffu, mine.index, distance)};
+    mine = better(mine, other);
+  }
+  return mine;
+}
+
+// Takes the largest value that is open, the first of equals, and closes it. Value j of the lane is number
+// lane + 32 · j; bit j of `open` says that it may be taken.
+template <int N>
+__device__ Candidate take_best(const float (&values)[N], unsigned& open) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
+  Candidate mine = {0.0f, INT_MAX};
+#pragma unroll
+  for (int j = 0; j < N; ++j) {
+    const Candidate next = {values[j], lane + kWarpSize * j};
+    if (open >> j & 1) mine = better(mine, next);
+  }
+  const Candidate best = warp_best(mine);
+  if (best.index % kWarpSize == lane) open &= ~(1u << best.index / kWarpSize);
+  return best;
+}
+
+// The bits of the lane's numbers below `count`.
+template <int N>
+__device__ unsigned lane_bits(int count) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
+  unsigned bits = 0;
+#pragma unroll
+  for (int j = 0; j < N; ++j) {
+    if (lane + kWarpSize * j < count) bits |= 1u << j;
+  }
+  return bits;
+}
+
+// Closes the experts outside the groups whose best expert is best.
+template <int N>
+__device__ void close_groups(const MoeGateCall& call, const float (&logits)[N], unsigned& open) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
+  const int size = static_cast<int>(call.logits.width) / call.num_groups;
+  float best[N] = {};  // of groups, which lie over the lanes as experts do
+  for (int group = 0; group < call.num_groups; ++group) {
+    Candidate mine = {0.0f, INT_MAX};
+#pragma unroll
+    for (int j = 0; j < N; ++j) {
+      const Candidate next = {logits[j], lane + kWarpSize * j};
+      if ((open >> j & 1) && next.index / size == group) mine = better(mine, next);
+    }
+    const float value = warp_best(mine).value;
+#pragma unroll
+    for (int j = 0; j < N; ++j) {
+      if (lane + kWarpSize * j == group) best[j] = value;
+    }
+  }
+  const unsigned all = lane_bits<N>(call.num_groups);
+  unsigned left = all;
+  for (int i = 0; i < call.top_groups; ++i) take_best(best, left);
+  const unsigned chosen = all & ~left;
+#pragma unroll
+  for (int j = 0; j < N; ++j) {
+    const int index = lane + kWarpSize * j;
+    const int group = index < call.logits.width ? index / size : 0;
+    const unsigned bits = __shfl_sync(0xffffffffu, chosen, group % kWarpSize);
+    if (!(bits >> group / kWarpSize & 1)) open &= ~(1u << j);
+  }
+}
+
+// The sum of exp(logit - largest) over the experts `all`, in every lane.
+template <int N>
+__device__ float softmax_sum(const float (&logits)[N], unsigned all, float& largest) {
+  largest = all & 1 ? logits[0] : -INFINITY;
+#pragma unroll
+  for (int j = 1; j < N; ++j) {
+    if (all >> j & 1) largest = fmaxf(largest, logits[j]);
+  }
+  for (int distance = kWarpSize / 2; distance > 0; distance /= 2)
+    largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, distance));
+  float sum = 0.0f;
+#pragma unroll
+  for (int j = 0; j < N; ++j) {
+    if (all >> j & 1) sum += expf(logits[j] - largest);
+  }
+  return warp_sum(sum);
+}
+
+// Chooses for `token`, stores weights and experts, and returns the k-th choice in lane k. REQUIRES: whole
+// warps; experts <= 32 · N; top_k <= 32.
+template <int N>
+__device__ int choose_experts(const MoeGateCall& call, int64_t token) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
+  const float* row = row_of<const float>(call.logits, token);
+  const unsigned all = lane_bits<N>(static_cast<int>(call.logits.width));
+  float logits[N] = {};
+#pragma unroll
+  for (int j = 0; j < N; ++j) {
+    if (all >> j & 1) logits[j] = row[lane + kWarpSize * j];
+  }
+  unsigned open = all;
+  if (call.top_groups < call.num_groups) close_groups(call, logits, open);
+  float largest;
+  const float sum = softmax_sum(logits, all, largest);
+
+  Candidate mine = {0.0f, 0};
+  float chosen = 0.0f;
+  for (int k = 0; k < call.top_k; ++k) {
+    const Candidate best = take_best(logits, open);
+    const float score = __fdiv_rn(expf(best.value - largest), sum);
+    chosen += score;
+    if (k == lane) mine = {score, best.index};
+  }
+  if (lane >= call.top_k) return 0;
+  const float factor = call.renormalize ? __fdiv_rn(call.scale, chosen) : call.scale;
+  call.weights[token * call.top_k + lane] = mine.value * factor;
+  call.experts[token * call.top_k + lane] = mine.index;
+  return mine.index;
+}
+
+// Calls use with an integral_constant of the values that a lane holds of `experts`.
+template <class Use>
+void with_lane_experts(int64_t experts, Use use) {
+  if (experts <= 2 * kWarpSize) return use(std::integral_constant<int, 2>());
+  if (experts <= 8 * kWarpSize) return use(std::integral_constant<int, 8>());
+  use(std::integral_constant<int, kMaxLaneExperts>());
+}
+
+}  // namespace musaic
