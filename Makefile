@@ -31,9 +31,7 @@ bench: ## speed of this build: musaic bench and a 16-client load
 	@scripts/bench.sh $(ARGS)
 
 install: ## install under PREFIX (default /usr/local)
-	@scripts/install_packages.sh build
-	@scripts/build.sh cpu musaic
-	@cmake --install build --prefix "$(PREFIX)" --component musaic
+	@scripts/install.sh "$(PREFIX)"
 
 dist: ## dist/musaic-VERSION-linux-ARCH.tar.gz: binary, libraries, documents, licences (ARGS=cuda: with the CUDA backend)
 	@scripts/dist.sh $(ARGS)

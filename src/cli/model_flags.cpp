@@ -17,8 +17,7 @@ void add_model_flags(CLI::App& app, SessionOptions& options) {
   app.add_option("--dtype", options.dtype,
                  "auto: quantized weights meet quantized activations; float32: exact")
       ->check(CLI::IsMember({"auto", "half", "float16", "bfloat16", "float", "float32"}));
-  app.add_option("--kv-cache-dtype", options.kv_cache_dtype)
-      ->check(CLI::IsMember({"auto", "float32", "float16", "bfloat16"}));
+  app.add_option("--kv-cache-dtype", options.kv_cache_dtype)->check(CLI::IsMember(kv_cache_dtypes()));
   app.add_option("--device", options.backend.device)->check(is_device());
   app.add_option("--threads", options.backend.num_threads, "0: the CPUs that the process may use");
   app.add_option("--cpu-isa", options.backend.cpu_isa, "a lower instruction set than the processor's");

@@ -1,5 +1,6 @@
 #include "cli/model_session.h"
 
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -41,11 +42,11 @@ int64_t free_memory_bytes() {
 
 DType parse_kv_dtype(const std::string& name, bool exact) {
   if (name == "auto") return exact ? DType::kF32 : DType::kF16;
-  if (name == "float32" || name == "f32") return DType::kF32;
-  if (name == "float16" || name == "half" || name == "f16") return DType::kF16;
+  if (name == "float32") return DType::kF32;
+  if (name == "float16" || name == "fp16") return DType::kF16;
   if (name == "bfloat16" || name == "bf16") return DType::kBF16;
-  fail_load("--kv-cache-dtype: {} is not available on the cpu; there are: auto, float32, float16, bfloat16",
-            name);
+  if (name == "fp8_e4m3") return DType::kF8E4M3;
+  fail_load("--kv-cache-dtype: expected one of {}, got {}", fmt::join(kv_cache_dtypes(), ", "), name);
 }
 
 std::string read_template(const std::string& file_or_source) {
@@ -59,6 +60,10 @@ std::string read_template(const std::string& file_or_source) {
 
 }  // namespace
 
+std::vector<std::string> kv_cache_dtypes() {
+  return {"auto", "float32", "float16", "fp16", "bfloat16", "bf16", "fp8_e4m3"};
+}
+
 std::string default_model_path() {
   const char* cache = std::getenv("XDG_CACHE_HOME");
   const char* home = std::getenv("HOME");
@@ -67,7 +72,7 @@ std::string default_model_path() {
                                          : std::filesystem::path(home != nullptr ? home : ".") / ".cache";
   const auto path = root / "musaic" / "models" / "SmolLM2-135M-Instruct.Q4_1.gguf";
   if (!std::filesystem::exists(path)) {
-    fail_load("{}: the default model is not there; `make model` fetches it, or name one with --model-path",
+    fail_load("{}: the default model is not there; `make serve` fetches it, or name one with --model-path",
               path.string());
   }
   return path.string();

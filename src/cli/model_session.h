@@ -110,6 +110,9 @@ class ModelSession {
   Json description_;  // of the programs, made once they are loaded
 };
 
+// The values of --kv-cache-dtype.
+std::vector<std::string> kv_cache_dtypes();
+
 // The GGUF that `make serve` fetches: $XDG_CACHE_HOME or ~/.cache, musaic/models/. Throws LoadError with the
 // command when it is not there.
 std::string default_model_path();

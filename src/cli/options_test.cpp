@@ -125,6 +125,12 @@ TEST(ServeOptions, NameTheFeatureThatIsNotSupportedYet) {
                   .notes.empty());
 }
 
+TEST(ServeOptions, TakeCachesInSglangsSpelling) {
+  for (const char* dtype : {"auto", "float16", "bf16", "bfloat16", "fp8_e4m3"})
+    EXPECT_EQ(parse(std::string("--kv-cache-dtype ") + dtype).kv_cache_dtype, dtype);
+  EXPECT_THAT(refused("--kv-cache-dtype fp8_e5m2"), HasSubstr("fp8_e4m3"));
+}
+
 TEST(ServeOptions, TakeEveryRunnerOfExperts) {
   for (const char* runner : {"auto", "triton", "cutlass", "deepgemm"}) {
     const ServeOptions options = parse(std::string("--moe-runner-backend ") + runner);

@@ -4,6 +4,7 @@
 
 #include "cli/command_line.h"
 #include "cli/device_flag.h"
+#include "cli/model_session.h"
 #include "cli/moe_runner.h"
 
 namespace musaic {
@@ -32,8 +33,8 @@ void add_model_group(CLI::App& app, ServeOptions& options) {
                    "none, or fp8 for a checkpoint in FP8: weights are used as they are stored");
   group
       .add_option("--kv-cache-dtype", options.kv_cache_dtype,
-                  "default: float16 on the CPU, bfloat16 on a GPU")
-      ->check(CLI::IsMember({"auto", "float32", "float16", "bfloat16"}));
+                  "default: float16; fp8_e4m3: half of its memory and less exact, on the CPU")
+      ->check(CLI::IsMember(kv_cache_dtypes()));
   group.add_option("--device", options.device, "default: auto, the best one there is")->check(is_device());
   group.add_option("--context-length", options.context_length, "default: the model's")
       ->check(in_range(1, kMax));

@@ -25,6 +25,10 @@ void expect_float(const FakeCall& call, int input) {
     fail_argument(call, input, "f32, f16 or bf16");
 }
 
+void expect_cached(const FakeCall& call, int input) {
+  if (call.input(input).dtype != DType::kF8E4M3) expect_float(call, input);
+}
+
 void expect_dtype(const FakeCall& call, int input, DType dtype) {
   if (call.input(input).dtype != dtype) fail_argument(call, input, std::string(name(dtype)));
 }

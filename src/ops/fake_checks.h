@@ -5,7 +5,8 @@
 namespace musaic {
 
 // Checks of a fake kernel's arguments; each throws LoadError as "op: argument has ..., expected ...".
-void expect_float(const FakeCall& call, int input);  // f32, f16 or bf16
+void expect_float(const FakeCall& call, int input);   // f32, f16 or bf16
+void expect_cached(const FakeCall& call, int input);  // a float, or f8e4m3
 void expect_dtype(const FakeCall& call, int input, DType dtype);
 void expect_rank(const FakeCall& call, int input, int rank);
 void expect_shape(const FakeCall& call, int input, const DimShape& shape);

@@ -1,14 +1,17 @@
 #include "ops/kernels_gpu.h"
 
+#include "gpu_vendor.h"
 #include "ops/add/add.h"
 #include "ops/attention/attention.h"
 #include "ops/cast/cast.h"
 #include "ops/embedding/embedding.h"
 #include "ops/empty/empty.h"
+#include "ops/grouped_linear/grouped_linear.h"
 #include "ops/grouped_swiglu/grouped_swiglu.h"
 #include "ops/index_select/index_select.h"
 #include "ops/kv_write/kv_write.h"
 #include "ops/linear/linear.h"
+#include "ops/linear_fp8/linear_fp8.h"
 #include "ops/logprobs/logprobs.h"
 #include "ops/moe_combine/moe_combine.h"
 #include "ops/moe_gate/moe_gate.h"
@@ -33,10 +36,12 @@ void add_gpu_kernels(OpRegistry& registry) {
   add_cast_gpu(registry);
   add_embedding_gpu(registry);
   add_empty_gpu(registry);
+  add_grouped_linear_gpu(registry);
   add_grouped_swiglu_gpu(registry);
   add_index_select_gpu(registry);
   add_kv_write_gpu(registry);
   add_linear_gpu(registry);
+  add_linear_fp8_gpu(registry);
   add_logprobs_gpu(registry);
   add_moe_combine_gpu(registry);
   add_moe_gate_gpu(registry);
@@ -52,6 +57,7 @@ void add_gpu_kernels(OpRegistry& registry) {
   add_sample_gpu(registry);
   add_swiglu_gpu(registry);
   add_swiglu_quantize_gpu(registry);
+  if constexpr (kHasSm90Kernels) add_sm90_kernels(registry);
 }
 
 }  // namespace musaic

@@ -8,4 +8,7 @@ class OpRegistry;
 // for.
 void add_gpu_kernels(OpRegistry& registry);
 
+// Adds those that only compute capability 9.0 runs, before the others. Linked where kHasSm90Kernels.
+void add_sm90_kernels(OpRegistry& registry);
+
 }  // namespace musaic

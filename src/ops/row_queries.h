@@ -18,6 +18,11 @@ inline bool have_one_dtype(const KernelQuery& query, int count) {
   return true;
 }
 
+// The cache, argument `index`, is one that GPUs have kernels for.
+inline bool has_wide_cache(const KernelQuery& query, int index) {
+  return query.inputs[index]->dtype != DType::kF8E4M3;
+}
+
 inline bool is_binary_of_rows(const KernelQuery& query) {
   return first_is_rows(query) && have_one_dtype(query, 2);
 }

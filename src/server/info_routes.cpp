@@ -186,7 +186,7 @@ void page(Services&, HttpRequest&&, ReplyPtr reply) {
 }  // namespace
 
 void add_info_routes(std::vector<Route>& routes) {
-  routes.push_back({"/", {"GET"}, Access::kKey, page});
+  routes.push_back({"/", {"GET"}, Access::kOpen, page});  // tells nothing; it asks for the key
   for (const char* path : {"/model_info", "/get_model_info"})
     routes.push_back({path, {"GET"}, Access::kKey, model_info});
   for (const char* path : {"/server_info", "/get_server_info"})

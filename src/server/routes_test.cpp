@@ -173,11 +173,11 @@ TEST(Routes, ServeAPageWithoutOutsideResources) {
             std::to_string(answer.body.size()));
 }
 
-TEST(Keys, GuardEveryRouteButHealthAndMetrics) {
+TEST(Keys, GuardEveryRouteButThePageHealthAndMetrics) {
   ServedEngine served({.server = {.api_key = "secret"}});
-  for (const char* path : {"/health", "/ready", "/ping", "/metrics"})
+  for (const char* path : {"/", "/health", "/ready", "/ping", "/metrics"})
     EXPECT_EQ(served.ask("GET", path).status, 200) << path;
-  for (const char* path : {"/", "/v1/models", "/model_info", "/server_info", "/get_load", "/v1/loads",
+  for (const char* path : {"/v1/models", "/model_info", "/server_info", "/get_load", "/v1/loads",
                            "/musaic/program", "/flush_cache", "/health_generate"}) {
     EXPECT_EQ(served.ask("GET", path).status, 401) << path;
     EXPECT_EQ(served.ask("GET", path, "", "Authorization: Bearer secret\r\n").status, 200) << path;

@@ -42,8 +42,10 @@ def test_server_info(server, path):
 def test_loads(server):
     load = server.load()
     for key in ("dp_rank num_running_reqs num_waiting_reqs num_used_tokens num_total_tokens max_total_num_tokens "
-                "max_running_requests token_usage gen_throughput cache_hit_rate memory").split():
+                "max_running_requests token_usage gen_throughput cache_hit_rate utilization memory").split():
         assert key in load, key
+    assert set(load["memory"]) >= {"weight_gb", "kv_cache_gb", "graph_gb", "token_capacity"}
+    assert set(server.get_json("/v1/loads")) >= {"timestamp", "version", "accelerator", "num_accelerators", "loads"}
     assert set(server.get_json("/get_load")[0]) >= {"dp_rank", "num_reqs", "num_waiting_reqs", "num_tokens"}
 
 

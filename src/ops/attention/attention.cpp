@@ -15,7 +15,7 @@ enum Input { kQuery, kKeyCache, kValueCache, kQueryStart, kKvLengths, kPageTable
 
 void expect_cache(const FakeCall& call) {
   expect_rank(call, kKeyCache, 4);
-  expect_float(call, kKeyCache);
+  expect_cached(call, kKeyCache);
   expect_contiguous(call, kKeyCache);
   const int64_t page_size = constant_dim(call, kKeyCache, 2);
   const int64_t head_dim = constant_dim(call, kKeyCache, 3);

@@ -6,7 +6,7 @@ namespace musaic {
 
 struct PagedAttentionArguments {
   Value query;          // [tokens, num_heads · head_dim]  f32, dense rows
-  Value key_cache;      // [pages, kv_heads, page_size, head_dim]  f32, f16 or bf16
+  Value key_cache;      // [pages, kv_heads, page_size, head_dim]  f32, f16, bf16 or (on a CPU) f8e4m3
   Value value_cache;    // like key_cache
   Value query_start;    // [sequences + 1]  i32: sequence s has the rows [query_start[s], query_start[s + 1])
   Value kv_lengths;     // [sequences]  i32: tokens in the cache, this step's included

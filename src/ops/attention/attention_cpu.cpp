@@ -12,6 +12,7 @@
 // after foreach_target.h
 #include "hwy/highway.h"
 #include "ops/attention/attention_tile_cpu.inl"
+#include "ops/per_token_group_quant/f8_cpu.inl"
 
 HWY_BEFORE_NAMESPACE();
 namespace musaic {
@@ -78,6 +79,8 @@ void dispatch(const AttentionWork& work, const Worker& worker, Phase phase) {
     run_phase<hwy::float16_t>(work, worker, phase);
   } else if (work.cache_dtype == DType::kBF16) {
     run_phase<hwy::bfloat16_t>(work, worker, phase);
+  } else if (work.cache_dtype == DType::kF8E4M3) {
+    run_phase<F8E4M3>(work, worker, phase);
   } else {
     run_phase<float>(work, worker, phase);
   }

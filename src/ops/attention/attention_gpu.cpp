@@ -3,6 +3,7 @@
 #include "backends/gpu/gpu_stream.h"
 #include "ir/registry.h"
 #include "ops/attention/attention.h"
+#include "ops/row_queries.h"
 
 namespace musaic {
 namespace {
@@ -10,7 +11,7 @@ namespace {
 constexpr double kLog2E = 1.4426950408889634;
 
 bool supports_paged_attention(const KernelQuery& query) {
-  return query.inputs[0]->dtype == DType::kF32;
+  return query.inputs[0]->dtype == DType::kF32 && has_wide_cache(query, 1);
 }
 
 // What steps of few rows keep of each row: a number of spans, and of each span a maximum, a weight and the

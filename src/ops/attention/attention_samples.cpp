@@ -98,7 +98,7 @@ OpSample attention_sample(const char* what, const AttentionLayout& layout,
 
 std::vector<OpSample> paged_attention_samples() {
   std::vector<OpSample> samples;
-  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kF8E4M3}) {
     const AttentionLayout grouped{6, 2, 16, 8, dtype}, single{2, 2, 40, 16, dtype};
     for (const AttentionLayout& layout : {grouped, single}) {
       samples.push_back(attention_sample("no sequence", layout, {}, 2, 0));

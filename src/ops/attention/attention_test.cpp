@@ -10,6 +10,7 @@
 
 #include "base/status.h"
 #include "ops/testing/run_op.h"
+#include "ops/testing/test_device.h"
 #include "tensor/half.h"
 
 namespace musaic::testing {
@@ -30,6 +31,7 @@ struct Model {
 
 float rounded(DType dtype, float value) {
   if (dtype == DType::kF16) return f16_to_float(float_to_f16(value));
+  if (dtype == DType::kF8E4M3) return f8e4m3_to_float(float_to_f8e4m3(value));
   return dtype == DType::kBF16 ? bf16_to_float(float_to_bf16(value)) : value;
 }
 
@@ -157,6 +159,10 @@ void expect_naive(const Model& model, const std::vector<Chunk>& chunks, const Op
 
 class Attention : public ::testing::TestWithParam<std::tuple<CpuIsa, DType>> {
  protected:
+  void SetUp() override {
+    const bool is_host = test_device_type() == "cpu" || test_device_type() == "simulated";
+    if (dtype() == DType::kF8E4M3 && !is_host) GTEST_SKIP() << "only the CPU has kernels for this cache";
+  }
   OpRun run(OpCase step, int num_threads = 3) const {
     step.isa = std::get<0>(GetParam());
     step.num_threads = num_threads;
@@ -251,7 +257,8 @@ TEST_P(Attention, AStepWithoutSequencesWritesNothing) {
 
 INSTANTIATE_TEST_SUITE_P(IsasAndDtypes, Attention,
                          ::testing::Combine(::testing::Values(CpuIsa::kAvx2, detect_cpu_isa()),
-                                            ::testing::Values(DType::kF32, DType::kF16, DType::kBF16)),
+                                            ::testing::Values(DType::kF32, DType::kF16, DType::kBF16,
+                                                              DType::kF8E4M3)),
                          [](const auto& param) {
                            return "Isa" + std::to_string(param.index) +
                                   std::string(name(std::get<0>(param.param))) + "_" +

@@ -24,5 +24,6 @@ Value grouped_linear_fp8(const Fp8Rows& x, const ExpertRows& groups, bool by_tok
 
 void define_grouped_linear(OpRegistry& registry);
 void add_grouped_linear_cpu(OpRegistry& registry);
+void add_grouped_linear_gpu(OpRegistry& registry);
 
 }  // namespace musaic

@@ -10,7 +10,7 @@ namespace {
 
 void expect_caches(const FakeCall& call, int key_cache, int value_cache) {
   expect_rank(call, key_cache, 4);
-  expect_float(call, key_cache);
+  expect_cached(call, key_cache);
   expect_contiguous(call, key_cache);
   expect_dtype(call, value_cache, call.input(key_cache).dtype);
   expect_shape(call, value_cache, call.input(key_cache).shape);

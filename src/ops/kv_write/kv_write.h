@@ -10,8 +10,9 @@ namespace musaic {
 // value_cache}.
 //   key, value              [tokens, kv_heads · head_dim]  f32 (a GPU: f16 and bf16 too), dense rows
 //   slots                   [tokens]  i32, page · page_size + offset; no two real rows share one
-//   key_cache, value_cache  [pages, kv_heads, page_size, head_dim]  f32, f16 or bf16, contiguous
-// Rounds to nearest even. Pad rows are neither read nor stored.
+//   key_cache, value_cache  [pages, kv_heads, page_size, head_dim]  f32, f16, bf16 or (on a CPU) f8e4m3,
+//   contiguous
+// Rounds to nearest even; f8e4m3 saturates at ±448. Pad rows are neither read nor stored.
 std::pair<Value, Value> kv_write(Value key, Value value, Value slots, Value key_cache, Value value_cache);
 
 struct RopeKvWriteArguments {

@@ -10,6 +10,7 @@
 // after foreach_target.h
 #include "backends/cpu/simd.inl"
 #include "hwy/highway.h"
+#include "ops/per_token_group_quant/f8_cpu.inl"
 #include "ops/rope/rotate_cpu.inl"
 
 #ifndef MUSAIC_OPS_KV_WRITE_CPU
@@ -85,6 +86,8 @@ void WriteTokens(const KvWriteWork& work, IndexRange range) {
       write_token<hwy::float16_t>(work, token);
     } else if (work.cache_dtype == DType::kBF16) {
       write_token<hwy::bfloat16_t>(work, token);
+    } else if (work.cache_dtype == DType::kF8E4M3) {
+      write_token<F8E4M3>(work, token);
     } else {
       write_token<float>(work, token);
     }

@@ -10,11 +10,11 @@ namespace musaic {
 namespace {
 
 bool supports_kv_write(const KernelQuery& query) {
-  return have_one_dtype(query, 2);
+  return have_one_dtype(query, 2) && has_wide_cache(query, 3);
 }
 
 bool supports_rope_kv_write(const KernelQuery& query) {
-  return have_one_dtype(query, 3);
+  return have_one_dtype(query, 3) && has_wide_cache(query, 5);
 }
 
 KvWriteCall call_of(const Tensor& key, const Tensor& value, const Tensor& slots, const Tensor& key_cache,

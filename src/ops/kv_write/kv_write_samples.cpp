@@ -36,7 +36,7 @@ SampleInput cache_of(DType dtype, uint32_t seed) {
 
 std::vector<OpSample> kv_write_samples() {
   std::vector<OpSample> samples;
-  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kF8E4M3}) {
     for (int64_t gap : {0, 5}) {
       for (int64_t tokens : kSampleRows) {
         samples.push_back({.name = fmt::format("{} tokens, gap {}, cache {}", tokens, gap, name(dtype)),
@@ -51,7 +51,7 @@ std::vector<OpSample> kv_write_samples() {
 
 std::vector<OpSample> rope_kv_write_samples() {
   std::vector<OpSample> samples;
-  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kF8E4M3}) {
     for (bool interleaved : {false, true}) {
       for (int64_t tokens : kSampleRows) {
         const int64_t gap = tokens == 7 ? 5 : 0;

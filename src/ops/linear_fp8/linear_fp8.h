@@ -29,5 +29,6 @@ Value linear_fp8(const Fp8Rows& x, Value weight, Value weight_scale, Value bias 
 
 void define_linear_fp8(OpRegistry& registry);
 void add_linear_fp8_cpu(OpRegistry& registry);
+void add_linear_fp8_gpu(OpRegistry& registry);
 
 }  // namespace musaic

@@ -17,7 +17,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace musaic {
 namespace HWY_NAMESPACE {
-namespace {
 
 using IntTag = hn::RebindToSigned<FloatTag>;
 using IntVector = hn::Vec<IntTag>;
@@ -51,6 +50,34 @@ HWY_INLINE FloatVector from_f8e4m3(IntVector bits) {
   return hn::BitCast(FloatTag(), hn::Or(sign, value));
 }
 
+// A value in memory. Loads and stores are overloads of simd.inl's.
+struct F8E4M3 {
+  uint8_t bits;
+};
+
+// Finite values only. By way of f16, whose exponents are larger by 8.
+HWY_INLINE FloatVector load(const F8E4M3* from) {
+  const hn::Rebind<uint8_t, FloatTag> d8;
+  const hn::Rebind<int16_t, FloatTag> d16;
+  const auto bytes = hn::PromoteTo(d16, hn::LoadU(d8, reinterpret_cast<const uint8_t*>(from)));
+  const auto shifted = hn::ShiftRight<1>(hn::ShiftLeft<8>(bytes));  // the sign is at bits 14 and 15
+  const auto bits = hn::And(shifted, hn::Set(d16, static_cast<int16_t>(0xBFFF)));
+  const hn::Rebind<hwy::float16_t, FloatTag> df16;
+  return hn::Mul(hn::PromoteTo(FloatTag(), hn::BitCast(df16, bits)), hn::Set(FloatTag(), 256.0f));
+}
+
+// Rounds to nearest even and saturates at ±448.
+HWY_INLINE void store(FloatVector value, F8E4M3* to) {
+  const FloatTag d;
+  const hn::Rebind<uint8_t, FloatTag> d8;
+  const auto largest = hn::Set(d, 448.0f);
+  const auto held = hn::Max(hn::Neg(largest), hn::Min(value, largest));
+  const auto nan = hn::Or(hn::And(hn::ShiftRight<24>(hn::BitCast(IntTag(), value)), hn::Set(IntTag(), 0x80)),
+                          hn::Set(IntTag(), 0x7F));
+  const auto bits = hn::IfThenElse(hn::RebindMask(IntTag(), hn::IsNaN(value)), nan, to_f8e4m3(held));
+  hn::StoreU(hn::DemoteTo(d8, bits), d8, reinterpret_cast<uint8_t*>(to));
+}
+
 // out[i] = value of bits[i], times scale.
 HWY_INLINE void expand_f8(const uint8_t* bits, int64_t count, float scale, float* out) {
   const hn::Rebind<uint8_t, FloatTag> d8;
@@ -66,7 +93,6 @@ HWY_INLINE void expand_f8(const uint8_t* bits, int64_t count, float scale, float
   store_first(values_at(last), out + i, static_cast<size_t>(count - i));
 }
 
-}  // namespace
 }  // namespace HWY_NAMESPACE
 }  // namespace musaic
 HWY_AFTER_NAMESPACE();

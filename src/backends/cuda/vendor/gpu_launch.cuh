@@ -15,27 +15,56 @@ __device__ inline void wait_for_previous_kernel() {
 #endif
 }
 
-// kernel<<<grid, block, 0, stream>>>(arguments...), set up while the kernel before it finishes where the
-// device can. Errors are left to gpuGetLastError. Nothing is launched for an empty grid.
+// Asked of the driver once: a process uses GPUs of one kind.
+inline bool has_dependent_launch() {
+  constexpr int kFirstMajor = 9;  // compute capability
+  static const bool has = [] {
+    int device = 0;
+    int major = 0;
+    cudaGetDevice(&device);
+    cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+    return major >= kFirstMajor;
+  }();
+  return has;
+}
+
+// kernel<<<grid, block, shared_bytes, stream>>>(arguments...), set up while the kernel before it finishes
+// where the device can. Errors are left to gpuGetLastError. Nothing is launched for an empty grid. REQUIRES:
+// one size of shared memory a kernel.
 template <class... Parameters, class... Arguments>
-void launch_kernel(void (*kernel)(Parameters...), dim3 grid, dim3 block, gpuStream_t stream,
-                   const Arguments&... arguments) {
+void launch_kernel_with_shared(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes,
+                               gpuStream_t stream, const Arguments&... arguments) {
+  constexpr size_t kAlwaysAllowed = 48 << 10;
+  if (shared_bytes > kAlwaysAllowed)
+    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes));
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
-  constexpr int kFirstWithDependentLaunch = 9;  // compute capability
-  int device = 0;
-  int major = 0;
-  cudaGetDevice(&device);
-  cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
   cudaLaunchAttribute dependent = {};
   dependent.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   dependent.val.programmaticStreamSerializationAllowed = 1;
   cudaLaunchConfig_t config = {};
   config.gridDim = grid;
   config.blockDim = block;
+  config.dynamicSmemBytes = shared_bytes;
   config.stream = stream;
   config.attrs = &dependent;
-  config.numAttrs = major >= kFirstWithDependentLaunch ? 1 : 0;
+  config.numAttrs = has_dependent_launch() ? 1 : 0;
   cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
+}
+
+// The same without such memory.
+template <class... Parameters, class... Arguments>
+void launch_kernel(void (*kernel)(Parameters...), dim3 grid, dim3 block, gpuStream_t stream,
+                   const Arguments&... arguments) {
+  launch_kernel_with_shared(kernel, grid, block, 0, stream, arguments...);
+}
+
+// Of the current device.
+inline int num_multiprocessors() {
+  int device = 0;
+  int count = 0;
+  cudaGetDevice(&device);
+  cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device);
+  return count;
 }
 
 }  // namespace musaic

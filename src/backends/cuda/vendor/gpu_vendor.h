@@ -11,6 +11,7 @@ namespace musaic {
 
 inline constexpr const char* kGpuDeviceType = "cuda";
 inline constexpr int kWarpSize = 32;
+inline constexpr bool kHasSm90Kernels = true;  // sources *_sm90.cu
 
 using gpuError_t = cudaError_t;
 using gpuStream_t = cudaStream_t;

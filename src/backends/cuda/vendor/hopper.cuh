@@ -1,0 +1,249 @@
+#pragma once
+
+#include <cstdint>
+
+#include "backends/cuda/vendor/tensor_map.h"
+
+// What compute capability 9.0 has of its own: copies of tensor tiles, barriers that count them, products by
+// four warps at once. A kernel that uses it has its body inside `#if defined(__CUDA_ARCH_FEAT_SM90_ALL)`, so
+// that it compiles for every architecture.
+namespace musaic {
+
+inline constexpr int kWarpgroupSize = 128;
+
+__device__ inline uint32_t shared_address(const void* shared) {
+  return static_cast<uint32_t>(__cvta_generic_to_shared(shared));
+}
+
+// A barrier in shared memory. A phase ends when all arrivals that it was made for and all bytes that they
+// announced are there; phases alternate in parity, the first is 0.
+struct Barrier {
+  uint64_t state;
+
+  __device__ void init(uint32_t arrivals) {
+    asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(this)), "r"(arrivals)
+                 : "memory");
+  }
+  __device__ void arrive() {
+    asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(this)) : "memory");
+  }
+  __device__ void arrive_and_expect(uint32_t bytes) {
+    asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(this)),
+                 "r"(bytes)
+                 : "memory");
+  }
+  // Until the phase of this parity has ended.
+  __device__ void wait(uint32_t parity) const {
+    uint32_t is_done;
+    do {
+      asm volatile(
+          "{.reg .pred done;\n"
+          "mbarrier.try_wait.parity.shared::cta.b64 done, [%1], %2;\n"
+          "selp.u32 %0, 1, 0, done;}"
+          : "=r"(is_done)
+          : "r"(shared_address(this)), "r"(parity)
+          : "memory");
+    } while (is_done == 0);
+  }
+};
+
+// After the barriers' init, before the block's threads meet.
+__device__ inline void publish_barriers() {
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+}
+
+// Makes what was written to shared memory before, by the thread or by others that it has waited for, visible
+// to the products that it starts.
+__device__ inline void publish_to_matrix_units() {
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
+// Copies of the calling thread into shared memory; zeros where `is_there` is false. REQUIRES: addresses are
+// multiples of the size.
+__device__ inline void copy_16_bytes(uint32_t to, const void* from, bool is_there) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(is_there ? 16 : 0)
+               : "memory");
+}
+__device__ inline void copy_4_bytes(uint32_t to, const void* from, bool is_there) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(from), "r"(is_there ? 4 : 0)
+               : "memory");
+}
+// The barrier counts the thread's arrival when all its copies so far are there.
+__device__ inline void arrive_after_copies(Barrier& barrier) {
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(shared_address(&barrier))
+               : "memory");
+}
+
+// The tile at these coordinates, innermost first, into shared memory (128-byte aligned, 1024 with swizzle);
+// `barrier` counts its bytes. Called by one thread. What lies outside the tensor is 0.
+__device__ inline void copy_tile(uint32_t to, const TensorMap& map, int32_t x, int32_t y, int32_t z,
+                                 Barrier& barrier) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], "
+      "[%5];" ::"r"(to),
+      "l"(&map), "r"(x), "r"(y), "r"(z), "r"(shared_address(&barrier))
+      : "memory");
+}
+__device__ inline void prefetch_map(const TensorMap& map) {
+  asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");
+}
+
+// Registers a thread of the warpgroup from here on. REQUIRES: a multiple of 8; __launch_bounds__(threads, 1).
+template <int kRegisters>
+__device__ inline void shrink_registers() {
+  asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kRegisters));
+}
+template <int kRegisters>
+__device__ inline void grow_registers() {
+  asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kRegisters));
+}
+
+// Rows of 128 bytes in shared memory whose 16-byte pieces are permuted: piece p of row r lies at p XOR r % 8.
+inline constexpr int kSwizzledRow = 128;
+__device__ inline uint32_t swizzled_offset(int row, int piece) {
+  return static_cast<uint32_t>(row * kSwizzledRow + ((piece ^ (row & 7)) << 4));
+}
+
+// How a product finds swizzled rows. REQUIRES: a multiple of 1024; `+ 2` moves 32 bytes along the rows.
+__device__ inline uint64_t swizzled_rows(uint32_t address) {
+  constexpr uint64_t kEightRows = 8 * kSwizzledRow >> 4, kSwizzle128 = 1;
+  return uint64_t{(address & 0x3FFFFu) >> 4} | uint64_t{1} << 16 | kEightRows << 32 | kSwizzle128 << 62;
+}
+
+__device__ inline void begin_products() {
+  asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+}
+// The thread's products since begin_products are a batch.
+__device__ inline void end_products() {
+  asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+}
+// Until all batches but the last kUnderWay are done. `sum` is of one that is.
+template <int kUnderWay, int N>
+__device__ void wait_for_products(float (&sum)[N]) {
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kUnderWay) : "memory");
+#pragma unroll
+  for (int i = 0; i < N; ++i) asm volatile("" : "+f"(sum[i])::"memory");
+}
+
+// sum = left · rightᵀ, plus `sum` with `keep`, by a warpgroup: 64 rows and kColumns rows, of 32 bytes each.
+// Value 4j + i of lane l of warp w is of row 16w + l / 4 + 8(i / 2), column 8j + 2(l % 4) + i % 2.
+template <int kColumns>
+struct Fp8Product;
+template <>
+struct Fp8Product<32> {
+  static __device__ void add(float (&s)[16], uint64_t left, uint64_t right, bool keep) {
+    asm volatile(
+        "{.reg .pred keep;\n"
+        "setp.ne.b32 keep, %18, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n32k32.f32.e4m3.e4m3 {"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15}, "
+        "%16, %17, keep, 1, 1;}"
+        : "+f"(s[0]), "+f"(s[1]), "+f"(s[2]), "+f"(s[3]), "+f"(s[4]), "+f"(s[5]), "+f"(s[6]), "+f"(s[7]),
+          "+f"(s[8]), "+f"(s[9]), "+f"(s[10]), "+f"(s[11]), "+f"(s[12]), "+f"(s[13]), "+f"(s[14]), "+f"(s[15])
+        : "l"(left), "l"(right), "r"(static_cast<int>(keep)));
+  }
+};
+template <>
+struct Fp8Product<64> {
+  static __device__ void add(float (&s)[32], uint64_t left, uint64_t right, bool keep) {
+    asm volatile(
+        "{.reg .pred keep;\n"
+        "setp.ne.b32 keep, %34, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n64k32.f32.e4m3.e4m3 {"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, "
+        "%20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
+        "%32, %33, keep, 1, 1;}"
+        : "+f"(s[0]), "+f"(s[1]), "+f"(s[2]), "+f"(s[3]), "+f"(s[4]), "+f"(s[5]), "+f"(s[6]), "+f"(s[7]),
+          "+f"(s[8]), "+f"(s[9]), "+f"(s[10]), "+f"(s[11]), "+f"(s[12]), "+f"(s[13]), "+f"(s[14]),
+          "+f"(s[15]), "+f"(s[16]), "+f"(s[17]), "+f"(s[18]), "+f"(s[19]), "+f"(s[20]), "+f"(s[21]),
+          "+f"(s[22]), "+f"(s[23]), "+f"(s[24]), "+f"(s[25]), "+f"(s[26]), "+f"(s[27]), "+f"(s[28]),
+          "+f"(s[29]), "+f"(s[30]), "+f"(s[31])
+        : "l"(left), "l"(right), "r"(static_cast<int>(keep)));
+  }
+};
+template <>
+struct Fp8Product<128> {
+  static __device__ void add(float (&s)[64], uint64_t left, uint64_t right, bool keep) {
+    asm volatile(
+        "{.reg .pred keep;\n"
+        "setp.ne.b32 keep, %66, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n128k32.f32.e4m3.e4m3 {"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, "
+        "%20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, "
+        "%38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, "
+        "%56, %57, %58, %59, %60, %61, %62, %63}, "
+        "%64, %65, keep, 1, 1;}"
+        : "+f"(s[0]), "+f"(s[1]), "+f"(s[2]), "+f"(s[3]), "+f"(s[4]), "+f"(s[5]), "+f"(s[6]), "+f"(s[7]),
+          "+f"(s[8]), "+f"(s[9]), "+f"(s[10]), "+f"(s[11]), "+f"(s[12]), "+f"(s[13]), "+f"(s[14]),
+          "+f"(s[15]), "+f"(s[16]), "+f"(s[17]), "+f"(s[18]), "+f"(s[19]), "+f"(s[20]), "+f"(s[21]),
+          "+f"(s[22]), "+f"(s[23]), "+f"(s[24]), "+f"(s[25]), "+f"(s[26]), "+f"(s[27]), "+f"(s[28]),
+          "+f"(s[29]), "+f"(s[30]), "+f"(s[31]), "+f"(s[32]), "+f"(s[33]), "+f"(s[34]), "+f"(s[35]),
+          "+f"(s[36]), "+f"(s[37]), "+f"(s[38]), "+f"(s[39]), "+f"(s[40]), "+f"(s[41]), "+f"(s[42]),
+          "+f"(s[43]), "+f"(s[44]), "+f"(s[45]), "+f"(s[46]), "+f"(s[47]), "+f"(s[48]), "+f"(s[49]),
+          "+f"(s[50]), "+f"(s[51]), "+f"(s[52]), "+f"(s[53]), "+f"(s[54]), "+f"(s[55]), "+f"(s[56]),
+          "+f"(s[57]), "+f"(s[58]), "+f"(s[59]), "+f"(s[60]), "+f"(s[61]), "+f"(s[62]), "+f"(s[63])
+        : "l"(left), "l"(right), "r"(static_cast<int>(keep)));
+  }
+};
+
+// The same of 16 bf16 values.
+template <int kColumns>
+struct Bf16Product;
+template <>
+struct Bf16Product<32> {
+  static __device__ void add(float (&s)[16], uint64_t left, uint64_t right, bool keep) {
+    asm volatile(
+        "{.reg .pred keep;\n"
+        "setp.ne.b32 keep, %18, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 {"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15}, "
+        "%16, %17, keep, 1, 1, 0, 0;}"
+        : "+f"(s[0]), "+f"(s[1]), "+f"(s[2]), "+f"(s[3]), "+f"(s[4]), "+f"(s[5]), "+f"(s[6]), "+f"(s[7]),
+          "+f"(s[8]), "+f"(s[9]), "+f"(s[10]), "+f"(s[11]), "+f"(s[12]), "+f"(s[13]), "+f"(s[14]), "+f"(s[15])
+        : "l"(left), "l"(right), "r"(static_cast<int>(keep)));
+  }
+};
+template <>
+struct Bf16Product<64> {
+  static __device__ void add(float (&s)[32], uint64_t left, uint64_t right, bool keep) {
+    asm volatile(
+        "{.reg .pred keep;\n"
+        "setp.ne.b32 keep, %34, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, "
+        "%20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
+        "%32, %33, keep, 1, 1, 0, 0;}"
+        : "+f"(s[0]), "+f"(s[1]), "+f"(s[2]), "+f"(s[3]), "+f"(s[4]), "+f"(s[5]), "+f"(s[6]), "+f"(s[7]),
+          "+f"(s[8]), "+f"(s[9]), "+f"(s[10]), "+f"(s[11]), "+f"(s[12]), "+f"(s[13]), "+f"(s[14]),
+          "+f"(s[15]), "+f"(s[16]), "+f"(s[17]), "+f"(s[18]), "+f"(s[19]), "+f"(s[20]), "+f"(s[21]),
+          "+f"(s[22]), "+f"(s[23]), "+f"(s[24]), "+f"(s[25]), "+f"(s[26]), "+f"(s[27]), "+f"(s[28]),
+          "+f"(s[29]), "+f"(s[30]), "+f"(s[31])
+        : "l"(left), "l"(right), "r"(static_cast<int>(keep)));
+  }
+};
+template <>
+struct Bf16Product<128> {
+  static __device__ void add(float (&s)[64], uint64_t left, uint64_t right, bool keep) {
+    asm volatile(
+        "{.reg .pred keep;\n"
+        "setp.ne.b32 keep, %66, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, "
+        "%20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, "
+        "%38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, "
+        "%56, %57, %58, %59, %60, %61, %62, %63}, "
+        "%64, %65, keep, 1, 1, 0, 0;}"
+        : "+f"(s[0]), "+f"(s[1]), "+f"(s[2]), "+f"(s[3]), "+f"(s[4]), "+f"(s[5]), "+f"(s[6]), "+f"(s[7]),
+          "+f"(s[8]), "+f"(s[9]), "+f"(s[10]), "+f"(s[11]), "+f"(s[12]), "+f"(s[13]), "+f"(s[14]),
+          "+f"(s[15]), "+f"(s[16]), "+f"(s[17]), "+f"(s[18]), "+f"(s[19]), "+f"(s[20]), "+f"(s[21]),
+          "+f"(s[22]), "+f"(s[23]), "+f"(s[24]), "+f"(s[25]), "+f"(s[26]), "+f"(s[27]), "+f"(s[28]),
+          "+f"(s[29]), "+f"(s[30]), "+f"(s[31]), "+f"(s[32]), "+f"(s[33]), "+f"(s[34]), "+f"(s[35]),
+          "+f"(s[36]), "+f"(s[37]), "+f"(s[38]), "+f"(s[39]), "+f"(s[40]), "+f"(s[41]), "+f"(s[42]),
+          "+f"(s[43]), "+f"(s[44]), "+f"(s[45]), "+f"(s[46]), "+f"(s[47]), "+f"(s[48]), "+f"(s[49]),
+          "+f"(s[50]), "+f"(s[51]), "+f"(s[52]), "+f"(s[53]), "+f"(s[54]), "+f"(s[55]), "+f"(s[56]),
+          "+f"(s[57]), "+f"(s[58]), "+f"(s[59]), "+f"(s[60]), "+f"(s[61]), "+f"(s[62]), "+f"(s[63])
+        : "l"(left), "l"(right), "r"(static_cast<int>(keep)));
+  }
+};
+
+}  // namespace musaic

@@ -1,0 +1,12 @@
+#include "ops/grouped_linear/grouped_linear_fp8_sm90.h"
+#include "ops/kernels_gpu.h"
+#include "ops/linear_fp8/linear_fp8_sm90.h"
+
+namespace musaic {
+
+void add_sm90_kernels(OpRegistry& registry) {
+  add_grouped_linear_fp8_sm90(registry);
+  add_linear_fp8_sm90(registry);
+}
+
+}  // namespace musaic

@@ -1,0 +1,80 @@
+#pragma once
+
+#include "hopper.cuh"
+#include "ops/linear/stripes_gpu.cuh"
+
+// What the kernels share in which some warpgroups copy tiles into a ring of stages and others multiply.
+namespace musaic {
+
+inline constexpr int kWarpgroupRows = 64;
+
+// A place in the ring of stages.
+template <int kStages>
+struct RingPlace {
+  int stage = 0;
+  uint32_t parity = 0;
+
+  __device__ void advance(int stages = 1) {
+    stage += stages;
+    if (stage >= kStages) {
+      stage -= kStages;
+      parity ^= 1;
+    }
+  }
+};
+
+// A thread's own rows of a warpgroup's 64 (see Fp8Product): this one and the eighth behind.
+__device__ inline int first_row_of_thread() {
+  return static_cast<int>(threadIdx.x) % kWarpgroupSize / kWarpSize * 16 +
+         static_cast<int>(threadIdx.x) % kWarpSize / 4;
+}
+
+// Of two neighbouring lanes' pairs of columns, the even lane gets both first ones, the odd one both second
+// ones.
+__device__ inline float4 four_columns(float a, float b, float c, float d, bool is_odd) {
+  const float x = __shfl_xor_sync(0xffffffffu, is_odd ? a : c, 1);
+  const float y = __shfl_xor_sync(0xffffffffu, is_odd ? b : d, 1);
+  return is_odd ? make_float4(x, y, c, d) : make_float4(a, b, x, y);
+}
+
+// Where a warpgroup's sums go. Of the 64 rows those below `rows` are there, of the columns those below
+// `columns`.
+struct TileOutput {
+  float* y;  // the warpgroup's first row, its first column; a multiple of 16 bytes, as is the stride
+  int64_t stride;
+  int rows;
+  int columns;       // a multiple of 4
+  const void* bias;  // null: none
+  DType bias_dtype;
+  int64_t first_column;  // in the bias
+
+  template <int kSums>
+  __device__ void write(const float (&sum)[kSums]) const {
+    const int lane = static_cast<int>(threadIdx.x) % kWarpSize, row = first_row_of_thread();
+    const bool is_odd = lane % 2 != 0, has_upper = row < rows, has_lower = row + 8 < rows;
+    float* upper_row = y + row * stride;
+    float* lower_row = upper_row + 8 * stride;
+#pragma unroll
+    for (int j = 0; j < kSums; j += 8) {
+      const float4 upper = four_columns(sum[j], sum[j + 1], sum[j + 4], sum[j + 5], is_odd);
+      const float4 lower = four_columns(sum[j + 2], sum[j + 3], sum[j + 6], sum[j + 7], is_odd);
+      const int column = 2 * j + lane % 4 / 2 * 4 + (is_odd ? 8 : 0);
+      if (column >= columns) continue;
+      const float4 added = bias_of(column);
+      if (has_upper) *reinterpret_cast<float4*>(upper_row + column) = sum_of(upper, added);
+      if (has_lower) *reinterpret_cast<float4*>(lower_row + column) = sum_of(lower, added);
+    }
+  }
+
+ private:
+  static __device__ float4 sum_of(const float4& a, const float4& b) {
+    return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w);
+  }
+  __device__ float4 bias_of(int column) const {
+    if (bias == nullptr) return make_float4(0, 0, 0, 0);
+    const auto value = [&](int i) { return bias_value(bias, bias_dtype, first_column + column + i); };
+    return make_float4(value(0), value(1), value(2), value(3));
+  }
+};
+
+}  // namespace musaic
