@@ -1,7 +1,7 @@
 #pragma once
 
 #include "gpu_async.cuh"
-#include "gpu_shared_launch.cuh"
+#include "gpu_launch.cuh"
 #include "ops/linear/linear_tile.cuh"
 
 // Many rows: tiles of the product, chunks of the weight and of x streamed through shared memory.
