@@ -10,9 +10,12 @@
 #include "ops/grouped_swiglu/grouped_swiglu.h"
 #include "ops/index_select/index_select.h"
 #include "ops/kv_write/kv_write.h"
+#include "ops/latent_write/latent_write.h"
 #include "ops/linear/linear.h"
 #include "ops/linear_fp8/linear_fp8.h"
 #include "ops/logprobs/logprobs.h"
+#include "ops/mla_attention/mla_attention.h"
+#include "ops/mla_project/mla_project.h"
 #include "ops/moe_combine/moe_combine.h"
 #include "ops/moe_gate/moe_gate.h"
 #include "ops/moe_gate_route/moe_gate_route.h"
@@ -40,9 +43,12 @@ void add_gpu_kernels(OpRegistry& registry) {
   add_grouped_swiglu_gpu(registry);
   add_index_select_gpu(registry);
   add_kv_write_gpu(registry);
+  add_latent_write_gpu(registry);
   add_linear_gpu(registry);
   add_linear_fp8_gpu(registry);
   add_logprobs_gpu(registry);
+  add_mla_attention_gpu(registry);
+  add_mla_project_gpu(registry);
   add_moe_combine_gpu(registry);
   add_moe_gate_gpu(registry);
   add_moe_gate_route_gpu(registry);
