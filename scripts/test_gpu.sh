@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 # Left out: tests of ops without a GPU kernel (latent attention, experts, FP8 linears), tests whose faulty kernel runs on the
 # host, and those that compare bits with the CPU's decomposition.
-no_kernel='*Moe*:*Mla*:*Grouped*:*LinearFp8*:*LatentWrite*:EmptyRows*'
+no_kernel='*Moe*:*Grouped*:*LinearFp8*:EmptyRows*'
 list_tests() {
   cat <<END
 backend gpu_backend_test

@@ -75,6 +75,8 @@ Json bench_decode(ModelSession& session, const BenchFlags& flags,
     cost.bytes += cache_bytes_per_token(session) * batch * (flags.context + 0.5 * flags.steps);
     rows.push_back(measured_row("batch", batch, batch, median(seconds[i])));
     add_share(rows.back(), cost, batch, median(seconds[i]), limits);
+    const double experts = steps.experts_read(batch, flags.context);
+    if (experts > 0) rows.back()["experts_a_layer"] = experts;
   }
   return rows;
 }

@@ -61,7 +61,7 @@ double TimedSteps::prefill(int index, int tokens) {
   return seconds;
 }
 
-double TimedSteps::decode(int batch_size, int past) {
+Batch TimedSteps::decode_step(int batch_size, int past) {
   Batch batch{.kind = StepKind::kDecode, .sequences = {}};
   for (int index = 0; index < batch_size; ++index) {
     BatchSequence sequence{.request = static_cast<RequestId>(index + 1), .slot = index};
@@ -72,7 +72,24 @@ double TimedSteps::decode(int batch_size, int past) {
     sequence.sampling = greedy();
     batch.sequences.push_back(std::move(sequence));
   }
-  return run(batch);
+  return batch;
+}
+
+double TimedSteps::decode(int batch, int past) {
+  return run(decode_step(batch, past));
+}
+
+double TimedSteps::experts_read(int batch, int past) {
+  constexpr int kSteps = 4;
+  double sum = 0.0;
+  size_t layers = 0;
+  for (int step = 0; step < kSteps; ++step) {
+    for (int experts : runner_.count_experts(decode_step(batch, past))) {
+      sum += experts;
+      ++layers;
+    }
+  }
+  return layers == 0 ? 0.0 : sum / static_cast<double>(layers);
 }
 
 }  // namespace musaic

@@ -19,9 +19,12 @@ class TimedSteps {
   double prefill(int index, int tokens);
   // One decode step of the first `batch` sequences with `past` tokens behind them.
   double decode(int batch, int past);
+  // The mean number of experts that a layer reads in such a step, over some; 0: the model has none.
+  double experts_read(int batch, int past);
 
  private:
   double run(const Batch& batch);
+  Batch decode_step(int batch, int past);
   std::vector<int32_t> pages(int index, int tokens) const;
   TokenId random_token();
 

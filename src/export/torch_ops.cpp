@@ -32,7 +32,7 @@ constexpr TorchExpression kExpressions[] = {
     {"musaic::moe_route", "_moe_route({experts}, {num_experts}, {layout}, {alignment})"},
     {"musaic::grouped_linear", "_grouped_linear({x}, {row_token}, {start}, {weight})", "count"},
     {"musaic::grouped_swiglu", "_swiglu({x})", "start count"},
-    {"musaic::moe_combine", "_moe_combine({x}, {token_row}, {weights})"},
+    {"musaic::moe_combine", "_moe_combine({x}, {token_row}, {weights}, {addend})"},
     {"musaic::quantize_q8", "_quantize_q8({x})"},
     {"musaic::linear_q8", "_linear_q8({q}, {scale}, {weight}, {bias})", "sums"},
 };
@@ -166,9 +166,10 @@ def _swiglu(x):
     return torch.nn.functional.silu(x[..., :half]) * x[..., half:]
 )py"},
     {"_moe_combine", R"py(
-def _moe_combine(x, token_row, weights):
-    """The rows of each token's choices, weighted and added."""
-    return (x[token_row] * weights.unsqueeze(-1)).sum(1)
+def _moe_combine(x, token_row, weights, addend=None):
+    """The rows of each token's choices, weighted and added, and the addend if there is one."""
+    routed = (x[token_row] * weights.unsqueeze(-1)).sum(1)
+    return routed if addend is None else routed + addend
 )py"},
     {"_quantize_q8", R"py(
 def _quantize_q8(x):

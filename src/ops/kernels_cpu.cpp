@@ -17,7 +17,9 @@
 #include "ops/mla_project/mla_project.h"
 #include "ops/moe_combine/moe_combine.h"
 #include "ops/moe_gate/moe_gate.h"
+#include "ops/moe_gate_route/moe_gate_route.h"
 #include "ops/moe_route/moe_route.h"
+#include "ops/norm_quant_fp8/norm_quant_fp8.h"
 #include "ops/norm_quantize/norm_quantize.h"
 #include "ops/per_token_group_quant/per_token_group_quant.h"
 #include "ops/quantize/quantize.h"
@@ -48,7 +50,9 @@ void add_cpu_kernels(OpRegistry& registry) {
   add_mla_project_cpu(registry);
   add_moe_combine_cpu(registry);
   add_moe_gate_cpu(registry);
+  add_moe_gate_route_cpu(registry);
   add_moe_route_cpu(registry);
+  add_norm_quant_fp8_cpu(registry);
   add_norm_quantize_cpu(registry);
   add_per_token_group_quant_cpu(registry);
   add_quantize_cpu(registry);

@@ -2,6 +2,7 @@
 
 #include "ops/add/add.h"
 #include "ops/attention/attention.h"
+#include "ops/attention/rope_attention.h"
 #include "ops/cast/cast.h"
 #include "ops/embedding/embedding.h"
 #include "ops/empty/empty.h"
@@ -10,6 +11,7 @@
 #include "ops/index_select/index_select.h"
 #include "ops/kv_write/kv_write.h"
 #include "ops/latent_write/latent_write.h"
+#include "ops/linear/fused_linear.h"
 #include "ops/linear/linear.h"
 #include "ops/linear_fp8/linear_fp8.h"
 #include "ops/logprobs/logprobs.h"
@@ -17,7 +19,9 @@
 #include "ops/mla_project/mla_project.h"
 #include "ops/moe_combine/moe_combine.h"
 #include "ops/moe_gate/moe_gate.h"
+#include "ops/moe_gate_route/moe_gate_route.h"
 #include "ops/moe_route/moe_route.h"
+#include "ops/norm_quant_fp8/norm_quant_fp8.h"
 #include "ops/norm_quantize/norm_quantize.h"
 #include "ops/per_token_group_quant/per_token_group_quant.h"
 #include "ops/quantize/quantize.h"
@@ -49,7 +53,9 @@ void define_ops(OpRegistry& registry) {
   define_mla_project(registry);
   define_moe_combine(registry);
   define_moe_gate(registry);
+  define_moe_gate_route(registry);
   define_moe_route(registry);
+  define_norm_quant_fp8(registry);
   define_norm_quantize(registry);
   define_per_token_group_quant(registry);
   define_quantize(registry);
@@ -60,6 +66,11 @@ void define_ops(OpRegistry& registry) {
   define_swiglu(registry);
   define_swiglu_quantize(registry);
   define_view(registry);
+}
+
+void define_gpu_ops(OpRegistry& registry) {
+  define_fused_linear(registry);
+  define_rope_attention(registry);
 }
 
 }  // namespace musaic

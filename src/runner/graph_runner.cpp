@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/status.h"
 #include "program/buckets.h"
 
 namespace musaic {
@@ -105,9 +106,10 @@ void GraphRunner::load(const WeightReader& reader, int num_threads, const LoadPr
   const int max_tokens = std::max(extend_sizes_.planned.back(), decode_sizes_.planned.back());
   DimBindings largest = extend_bindings(sizes_, max_tokens);
   largest["rows"] = kMaxHeadRows;
-  for (const ModelGraph* graph : {&graphs_.extend, &graphs_.decode, &graphs_.head, &graphs_.logprobs}) {
+  for (const ModelGraph* graph : {&graphs_.extend, &graphs_.head, &graphs_.logprobs})
     buffers_.add(graph->graph, largest);
-  }
+  const DimBindings largest_decode = decode_bindings(sizes_, decode_sizes_.planned.back());
+  buffers_.add(graphs_.decode.graph, largest_decode);
   buffers_.allocate();
   const size_t arena_bytes =
       std::max({extend_.arena_bytes(), decode_.arena_bytes(), head_.arena_bytes(), logprobs_.arena_bytes()});
@@ -165,6 +167,24 @@ StepChoice GraphRunner::choose(StepKind kind, int tokens) const {
 void GraphRunner::observe_nodes(const Program::NodeObserver& observer) {
   force_eager_ = observer != nullptr;
   for (Program* program : {&extend_, &decode_, &head_}) program->observe_nodes(observer);
+}
+
+std::vector<int> GraphRunner::count_experts(const Batch& batch) {
+  const int bucket = choose(StepKind::kDecode, static_cast<int>(batch.sequences.size())).bucket;
+  std::vector<int> layers;
+  observe_nodes([&](const Graph& graph, const Plan&, const PlannedNode& planned, double) {
+    const Node& node = graph.nodes[planned.node];
+    if (node.op != "musaic::moe_route" && node.op != "musaic::moe_gate_route") return;
+    const GraphValue& rows = graph.values[node.outputs.back()];
+    std::vector<int32_t> counts(static_cast<size_t>(elements(rows.meta.shape).constant()));
+    backend_.copy_to_host(counts.data(), decode_.address(bucket, rows.storage),
+                          counts.size() * sizeof(int32_t), backend_.stream());
+    layers.push_back(static_cast<int>(counts.size() - std::count(counts.begin(), counts.end(), 0)));
+  });
+  const auto output = collect(launch(batch));
+  observe_nodes(nullptr);
+  if (!output.ok()) fail_load("a step failed: {}", output.status().message());
+  return layers;
 }
 
 std::vector<float> GraphRunner::last_logits(int rows) const {

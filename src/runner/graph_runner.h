@@ -69,6 +69,8 @@ class GraphRunner : public Runner {
   // Runs every step eagerly and reports each node of body and head (Program::observe_nodes); nullptr: no
   // more.
   void observe_nodes(const Program::NodeObserver& observer);
+  // Runs a decode step eagerly and tells how many experts had rows, layer by layer; empty: there are none.
+  std::vector<int> count_experts(const Batch& batch);
   // Fills the arena with NaN, so that a read of what no node of a step has written shows.
   void poison_arena();
 

@@ -26,5 +26,6 @@ std::pair<Value, Value> rope_latent_write(const RopeLatentWriteArguments& argume
 
 void define_latent_write(OpRegistry& registry);
 void add_latent_write_cpu(OpRegistry& registry);
+void add_latent_write_gpu(OpRegistry& registry);
 
 }  // namespace musaic

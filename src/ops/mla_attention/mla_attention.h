@@ -42,5 +42,6 @@ Value mla_absorbed_attention(const MlaArguments& arguments, int rank);
 
 void define_mla_attention(OpRegistry& registry);
 void add_mla_attention_cpu(OpRegistry& registry);
+void add_mla_attention_gpu(OpRegistry& registry);
 
 }  // namespace musaic

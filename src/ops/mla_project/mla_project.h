@@ -19,5 +19,6 @@ Value mla_expand_values(Value attended, Value kv_b, Value kv_b_scale, int num_he
 
 void define_mla_project(OpRegistry& registry);
 void add_mla_project_cpu(OpRegistry& registry);
+void add_mla_project_gpu(OpRegistry& registry);
 
 }  // namespace musaic

@@ -5,7 +5,7 @@
 
 namespace musaic {
 
-// The token's experts' results at `column`, weighted and added in the order of its choices.
+// The token's experts' results at `column`, weighted and added in the order of its choices, and the addend.
 template <int N>
 __device__ void combine_pack(const MoeCombineCall& call, int64_t token, int64_t column, bool whole,
                              float (&sum)[N]) {
@@ -30,6 +30,11 @@ __device__ void combine_pack(const MoeCombineCall& call, int64_t token, int64_t 
       for (int i = 0; i < N; ++i) sum[i] = __fadd_rn(sum[i], __fmul_rn(weight, values[j][i]));
     }
   }
+  if (call.addend.data == nullptr) return;
+  float more[N];
+  load_pack(row_of<const float>(call.addend, token) + column, call.x.width - column, whole, more);
+#pragma unroll
+  for (int i = 0; i < N; ++i) sum[i] = __fadd_rn(sum[i], more[i]);
 }
 
 }  // namespace musaic

@@ -16,6 +16,11 @@ std::vector<FakeOutput> fake_moe_combine(const FakeCall& call) {
   expect_dtype(call, 2, DType::kF32);
   expect_shape(call, 2, call.input(1).shape);
   const Meta& x = call.input(0);
+  if (call.has(3)) {
+    expect_dtype(call, 3, DType::kF32);
+    expect_dense_rows(call, 3);
+    expect_shape(call, 3, {call.input(1).dim(0), x.dim(1)});
+  }
   return {{Meta::contiguous(DType::kF32, {call.input(1).dim(0), x.dim(1)}, x.device)}};
 }
 
@@ -28,13 +33,13 @@ void cost_moe_combine(const CostQuery& query, CallCost& cost) {
 
 }  // namespace
 
-Value moe_combine(Value x, Value token_row, Value weights) {
-  return x.builder().call("musaic::moe_combine", {x, token_row, weights})[0];
+Value moe_combine(Value x, Value token_row, Value weights, Value addend) {
+  return x.builder().call("musaic::moe_combine", {x, token_row, weights, addend})[0];
 }
 
 void define_moe_combine(OpRegistry& registry) {
   registry.define(
-      "musaic::moe_combine(Tensor x, Tensor token_row, Tensor weights) -> Tensor",
+      "musaic::moe_combine(Tensor x, Tensor token_row, Tensor weights, Tensor? addend=None) -> Tensor",
       {.schema = {}, .fake = fake_moe_combine, .samples = moe_combine_samples, .cost = cost_moe_combine});
 }
 

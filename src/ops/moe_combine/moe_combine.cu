@@ -19,7 +19,8 @@ __global__ void combine_tokens(MoeCombineCall call, unsigned blocks_a_row, bool 
 
 void launch_moe_combine(const MoeCombineCall& call, gpuStream_t stream) {
   constexpr int N = kPackWidth<float>;
-  const bool whole = has_whole_packs<float, N>(call.x) && has_whole_packs<float, N>(call.y);
+  const bool whole = has_whole_packs<float, N>(call.x) && has_whole_packs<float, N>(call.addend) &&
+                     has_whole_packs<float, N>(call.y);
   const RowGrid shape = RowGrid::of(call.y.outer, (call.y.width + N - 1) / N);
   launch_kernel(combine_tokens, shape.grid, shape.block, stream, call, shape.blocks_a_row, whole);
 }

@@ -10,8 +10,9 @@ class OpRegistry;
 //   x          [rows, n]  f32, contiguous: grouped rows
 //   token_row  [tokens, top_k]  i32: of moe_route
 //   weights    [tokens, top_k]  f32
+//   addend     [tokens, n]  f32, dense rows: added in the end; may be absent
 //   result     [tokens, n]  f32. Pad rows are neither read nor written.
-Value moe_combine(Value x, Value token_row, Value weights);
+Value moe_combine(Value x, Value token_row, Value weights, Value addend = {});
 
 void define_moe_combine(OpRegistry& registry);
 void add_moe_combine_cpu(OpRegistry& registry);

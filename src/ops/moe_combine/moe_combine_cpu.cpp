@@ -12,6 +12,7 @@ namespace {
 struct MoeCombineWork {
   FloatRows x;
   FloatRows out;
+  FloatRows addend;  // data null: absent
   const int32_t* token_row;
   const float* weights;
   int64_t top_k;
@@ -25,11 +26,15 @@ void combine(const MoeCombineWork& work, int64_t token) {
     const float* x = work.x.row(work.token_row[k]);
     for (int64_t i = 0; i < work.out.width; ++i) out[i] += work.weights[k] * x[i];
   }
+  if (work.addend.data == nullptr) return;
+  const float* addend = work.addend.row(token);
+  for (int64_t i = 0; i < work.out.width; ++i) out[i] += addend[i];
 }
 
 void run_moe_combine(const KernelCall& call) {
   const MoeCombineWork work = {.x = FloatRows::of(call.inputs[0]),
                                .out = FloatRows::of(call.outputs[0]),
+                               .addend = call.inputs[3].defined() ? FloatRows::of(call.inputs[3]) : FloatRows{},
                                .token_row = call.inputs[1].as<const int32_t>(),
                                .weights = call.inputs[2].as<const float>(),
                                .top_k = call.inputs[1].shape[1],

@@ -11,6 +11,7 @@ namespace {
 void run_moe_combine(const KernelCall& call) {
   GpuStream& stream = gpu_stream(call.stream);
   launch_moe_combine({.x = device_rows(call.inputs[0]),
+                      .addend = device_rows(call.inputs[3]),
                       .y = device_rows(call.outputs[0]),
                       .token_row = call.inputs[1].as<const int32_t>(),
                       .weights = call.inputs[2].as<const float>(),

@@ -8,7 +8,8 @@ namespace musaic {
 // One call of musaic::moe_combine.
 struct MoeCombineCall {
   DeviceRows x;  // [rows, n]
-  DeviceRows y;  // [tokens, n]
+  DeviceRows addend;  // [tokens, n] or absent
+  DeviceRows y;       // [tokens, n]
   const int32_t* token_row = nullptr;
   const float* weights = nullptr;
   int top_k = 0;

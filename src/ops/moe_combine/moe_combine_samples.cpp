@@ -15,6 +15,11 @@ std::vector<OpSample> moe_combine_samples() {
                                     sample_rows_of(token_row),
                                     sample_rows_of(HostTensor::random(DType::kF32, {tokens, kTopK}, 3))},
                          .outputs = {{DType::kF32, {tokens, width}}}});
+      if (tokens != 2 && tokens != 7) continue;
+      samples.push_back(samples.back());
+      samples.back().name += ", an addend with gaps";
+      samples.back().inputs.push_back(
+          sample_rows_of(HostTensor::random(DType::kF32, {tokens, width}, 4, 1, width + 3)));
     }
   }
   return samples;

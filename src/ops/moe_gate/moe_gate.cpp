@@ -9,7 +9,9 @@ namespace {
 
 constexpr int64_t kMaxExperts = 1024;  // lie on a worker's stack
 
-std::vector<FakeOutput> fake_moe_gate(const FakeCall& call) {
+}  // namespace
+
+DimShape expect_moe_gate(const FakeCall& call) {
   expect_rank(call, 0, 2);
   expect_dtype(call, 0, DType::kF32);
   expect_dense_rows(call, 0);
@@ -22,10 +24,17 @@ std::vector<FakeOutput> fake_moe_gate(const FakeCall& call) {
     fail_argument(
         call, 0, fmt::format("whole groups of experts, {} of them, {} experts at most", groups, kMaxExperts));
   if (top_groups <= 0 || top_groups > groups)
-    fail_load("musaic::moe_gate: top_groups is {}, expected 1 to {}", top_groups, groups);
+    fail_load("moe_gate: top_groups is {}, expected 1 to {}", top_groups, groups);
   if (top_k <= 0 || top_k > experts / groups * top_groups)
-    fail_load("musaic::moe_gate: top_k is {}, expected 1 to {}", top_k, experts / groups * top_groups);
-  const DimShape shape = {logits.dim(0), top_k};
+    fail_load("moe_gate: top_k is {}, expected 1 to {}", top_k, experts / groups * top_groups);
+  return {logits.dim(0), top_k};
+}
+
+namespace {
+
+std::vector<FakeOutput> fake_moe_gate(const FakeCall& call) {
+  const DimShape shape = expect_moe_gate(call);
+  const Meta& logits = call.input(0);
   return {{Meta::contiguous(DType::kF32, shape, logits.device)},
           {Meta::contiguous(DType::kI32, shape, logits.device)}};
 }

@@ -5,6 +5,8 @@
 namespace musaic {
 
 class OpRegistry;
+struct FakeCall;
+struct KernelCall;
 
 struct MoeGateArguments {
   Value logits;  // [tokens, experts]  f32, dense rows: the router's
@@ -24,7 +26,11 @@ struct ExpertChoice {
 // equals the first. Pad rows are neither read nor written. REQUIRES: finite values.
 ExpertChoice moe_gate(const MoeGateArguments& arguments);
 
+// The arguments of a call that chooses experts, logits first; the shape of the choice, [tokens, top_k].
+DimShape expect_moe_gate(const FakeCall& call);
+
 void define_moe_gate(OpRegistry& registry);
+void run_moe_gate_cpu(const KernelCall& call);
 void add_moe_gate_cpu(OpRegistry& registry);
 void add_moe_gate_gpu(OpRegistry& registry);
 

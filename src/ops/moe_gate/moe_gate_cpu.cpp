@@ -71,7 +71,9 @@ void choose(const MoeGateWork& work, int64_t token) {
   for (int64_t k = 0; k < work.top_k; ++k) weights[k] *= factor;
 }
 
-void run_moe_gate(const KernelCall& call) {
+}  // namespace
+
+void run_moe_gate_cpu(const KernelCall& call) {
   const Attributes& attributes = call.attributes;
   const MoeGateWork work = {.logits = FloatRows::of(call.inputs[0]),
                             .weights = call.outputs[0].as<float>(),
@@ -88,11 +90,9 @@ void run_moe_gate(const KernelCall& call) {
   });
 }
 
-}  // namespace
-
 void add_moe_gate_cpu(OpRegistry& registry) {
   registry.add_kernel("musaic::moe_gate",
-                      {.name = "moe_gate_cpu", .device_type = "cpu", .run = run_moe_gate});
+                      {.name = "moe_gate_cpu", .device_type = "cpu", .run = run_moe_gate_cpu});
 }
 
 }  // namespace musaic

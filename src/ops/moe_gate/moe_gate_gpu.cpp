@@ -3,6 +3,7 @@
 #include "backends/gpu/gpu_stream.h"
 #include "backends/gpu/kernel_call.h"
 #include "ir/registry.h"
+#include "ops/moe_gate/gate_call_gpu.h"
 #include "ops/moe_gate/moe_gate.h"
 
 namespace musaic {
@@ -15,7 +16,6 @@ MoeGateCall moe_gate_call(const KernelCall& call) {
   const Attributes& attributes = call.attributes;
   return {.logits = device_rows(call.inputs[0]),
           .weights = call.outputs[0].as<float>(),
-          .experts = call.outputs[1].as<int32_t>(),
           .top_k = static_cast<int>(attributes.get_int("top_k")),
           .num_groups = static_cast<int>(attributes.get_int("num_groups")),
           .top_groups = static_cast<int>(attributes.get_int("top_groups")),
@@ -27,8 +27,10 @@ MoeGateCall moe_gate_call(const KernelCall& call) {
 namespace {
 
 void run_moe_gate(const KernelCall& call) {
+  MoeGateCall work = moe_gate_call(call);
+  work.experts = call.outputs[1].as<int32_t>();
   GpuStream& stream = gpu_stream(call.stream);
-  launch_moe_gate(moe_gate_call(call), stream.handle());
+  launch_moe_gate(work, stream.handle());
   stream.check_launch();
 }
 

@@ -9,6 +9,49 @@ namespace {
 
 constexpr int64_t kMaxExperts = 1024;
 
+Dim grouped_rows(const std::string& layout, const Dim& tokens, int64_t top_k, int64_t experts,
+                 int64_t alignment) {
+  const Dim choices = tokens * top_k;
+  if (layout == "masked") return tokens * experts;
+  if (layout == "contiguous") return choices + min(choices, experts) * (alignment - 1);
+  return choices;
+}
+
+}  // namespace
+
+std::vector<FakeOutput> route_outputs(const FakeCall& call, const DimShape& choices, int64_t experts) {
+  const int64_t top_k = choices[1].constant();
+  const int64_t alignment = call.attributes.get_int("alignment");
+  const std::string& layout = call.attributes.get_string("layout");
+  if (experts <= 0 || experts > kMaxExperts || top_k > experts)
+    fail_load("moe_route: num_experts is {}, expected {} to {}", experts, top_k, kMaxExperts);
+  if (alignment <= 0) fail_load("moe_route: alignment is {}, expected at least 1", alignment);
+  if (layout != "compact" && layout != "contiguous" && layout != "masked")
+    fail_load("moe_route: layout is {}, expected compact, contiguous or masked", layout);
+  const auto ints = [&](DimShape shape) {
+    return FakeOutput{Meta::contiguous(DType::kI32, std::move(shape), call.input(0).device)};
+  };
+  const Dim rows = grouped_rows(layout, choices[0], top_k, experts, alignment);
+  return {ints({rows}), ints(choices), ints({experts}), ints({experts})};
+}
+
+namespace {
+
+std::vector<FakeOutput> fake_moe_route(const FakeCall& call) {
+  expect_rank(call, 0, 2);
+  expect_dtype(call, 0, DType::kI32);
+  expect_contiguous(call, 0);
+  const DimShape choices = {call.input(0).dim(0), constant_dim(call, 0, 1)};
+  return route_outputs(call, choices, call.attributes.get_int("num_experts"));
+}
+
+void cost_moe_route(const CostQuery& query, CallCost& cost) {
+  cost.float_ops = 0.0;
+  cost.read[0] = 2.0 * query.elements(0);  // to count, then to place
+}
+
+}  // namespace
+
 const char* name_of(ExpertLayout layout) {
   switch (layout) {
     case ExpertLayout::kContiguous:
@@ -20,42 +63,6 @@ const char* name_of(ExpertLayout layout) {
   }
   return "compact";
 }
-
-Dim grouped_rows(const std::string& layout, const Dim& tokens, int64_t top_k, int64_t experts,
-                 int64_t alignment) {
-  const Dim choices = tokens * top_k;
-  if (layout == "masked") return tokens * experts;
-  if (layout == "contiguous") return choices + min(choices, experts) * (alignment - 1);
-  return choices;
-}
-
-std::vector<FakeOutput> fake_moe_route(const FakeCall& call) {
-  expect_rank(call, 0, 2);
-  expect_dtype(call, 0, DType::kI32);
-  expect_contiguous(call, 0);
-  const Meta& choices = call.input(0);
-  const int64_t experts = call.attributes.get_int("num_experts");
-  const int64_t alignment = call.attributes.get_int("alignment");
-  const std::string& layout = call.attributes.get_string("layout");
-  if (experts <= 0 || experts > kMaxExperts || constant_dim(call, 0, 1) > experts)
-    fail_load("musaic::moe_route: num_experts is {}, expected {} to {}", experts, constant_dim(call, 0, 1),
-              kMaxExperts);
-  if (alignment <= 0) fail_load("musaic::moe_route: alignment is {}, expected at least 1", alignment);
-  if (layout != "compact" && layout != "contiguous" && layout != "masked")
-    fail_load("musaic::moe_route: layout is {}, expected compact, contiguous or masked", layout);
-  const auto ints = [&](DimShape shape) {
-    return FakeOutput{Meta::contiguous(DType::kI32, std::move(shape), choices.device)};
-  };
-  const Dim rows = grouped_rows(layout, choices.dim(0), constant_dim(call, 0, 1), experts, alignment);
-  return {ints({rows}), ints(choices.shape), ints({experts}), ints({experts})};
-}
-
-void cost_moe_route(const CostQuery& query, CallCost& cost) {
-  cost.float_ops = 0.0;
-  cost.read[0] = 2.0 * query.elements(0);  // to count, then to place
-}
-
-}  // namespace
 
 ExpertRows moe_route(Value experts, int num_experts, ExpertLayout layout) {
   const auto out = experts.builder().call(

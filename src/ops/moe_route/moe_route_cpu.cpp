@@ -52,12 +52,14 @@ void route(const MoeRouteWork& work) {
   }
 }
 
-void run_moe_route(const KernelCall& call) {
+}  // namespace
+
+void run_moe_route_cpu(const KernelCall& call) {
   const Tensor& experts = call.inputs[0];
   const MoeRouteWork work = {.experts = experts.as<const int32_t>(),
                              .tokens = experts.shape[0],
                              .top_k = experts.shape[1],
-                             .num_experts = call.attributes.get_int("num_experts"),
+                             .num_experts = call.outputs[2].shape[0],
                              .alignment = start_alignment(call.attributes),
                              .row_token = call.outputs[0].as<int32_t>(),
                              .token_row = call.outputs[1].as<int32_t>(),
@@ -69,11 +71,9 @@ void run_moe_route(const KernelCall& call) {
   });
 }
 
-}  // namespace
-
 void add_moe_route_cpu(OpRegistry& registry) {
   registry.add_kernel("musaic::moe_route",
-                      {.name = "moe_route_cpu", .device_type = "cpu", .run = run_moe_route});
+                      {.name = "moe_route_cpu", .device_type = "cpu", .run = run_moe_route_cpu});
 }
 
 }  // namespace musaic

@@ -3,24 +3,30 @@
 #include "backends/gpu/gpu_stream.h"
 #include "ir/registry.h"
 #include "ops/moe_route/moe_route.h"
+#include "ops/moe_route/route_call_gpu.h"
 
 namespace musaic {
+
+MoeRouteCall moe_route_call(const KernelCall& call, std::span<const Tensor> groups) {
+  const Shape& choices = groups[1].shape;
+  return {.tokens = choices[0],
+          .top_k = static_cast<int>(choices[1]),
+          .num_experts = static_cast<int>(groups[2].shape[0]),
+          .alignment = static_cast<int>(start_alignment(call.attributes)),
+          .row_token = groups[0].as<int32_t>(),
+          .token_row = groups[1].as<int32_t>(),
+          .start = groups[2].as<int32_t>(),
+          .count = groups[3].as<int32_t>(),
+          .live_rows = call.live_rows};
+}
+
 namespace {
 
 void run_moe_route(const KernelCall& call) {
-  const Tensor& experts = call.inputs[0];
+  MoeRouteCall work = moe_route_call(call, call.outputs);
+  work.experts = call.inputs[0].as<const int32_t>();
   GpuStream& stream = gpu_stream(call.stream);
-  launch_moe_route({.experts = experts.as<const int32_t>(),
-                    .tokens = experts.shape[0],
-                    .top_k = static_cast<int>(experts.shape[1]),
-                    .num_experts = static_cast<int>(call.attributes.get_int("num_experts")),
-                    .alignment = static_cast<int>(start_alignment(call.attributes)),
-                    .row_token = call.outputs[0].as<int32_t>(),
-                    .token_row = call.outputs[1].as<int32_t>(),
-                    .start = call.outputs[2].as<int32_t>(),
-                    .count = call.outputs[3].as<int32_t>(),
-                    .live_rows = call.live_rows},
-                   stream.handle());
+  launch_moe_route(work, stream.handle());
   stream.check_launch();
 }
 

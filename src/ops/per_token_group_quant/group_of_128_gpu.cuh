@@ -2,15 +2,9 @@
 
 #include "backends/gpu/row_packs.cuh"
 #include "ops/per_token_group_quant/f8_gpu.cuh"
+#include "ops/per_token_group_quant/fp8_rows_gpu.h"
 
 namespace musaic {
-
-// Rows in FP8 with a scale for each group of 128, as sgl_per_token_group_quant_8bit_v2 gives them.
-struct Fp8RowsOut {
-  uint8_t* q = nullptr;    // [rows, width]
-  float* scale = nullptr;  // [rows, ceil(width / 128)]
-  int64_t width = 0;
-};
 
 // Quantizes the group that a whole warp holds, lane l its values 4 · l .. 4 · l + 3, zeros behind the row's
 // end. `whole`: packs of q may be stored at once. REQUIRES: column is a multiple of 4, the warp's first one of

@@ -217,7 +217,9 @@ void run_group_quant(const KernelCall& call) {
 
 }  // namespace
 
-void quantize_swiglu_row_fp8(const float* x, int64_t width, uint8_t* q, float* scales) {
+namespace {
+
+void quantize_row(const float* x, int64_t width, bool fuse_silu, uint8_t* q, float* scales) {
   GroupQuantWork work = {};
   work.input = x;
   work.dtype = DType::kF32;
@@ -233,8 +235,18 @@ void quantize_swiglu_row_fp8(const float* x, int64_t width, uint8_t* q, float* s
   work.eps = 1e-10f;
   work.min = -448;
   work.max = 448;
-  work.fuse_silu = true;
+  work.fuse_silu = fuse_silu;
   HWY_DYNAMIC_DISPATCH(QuantizeGroups)(work, {0, work.groups});
+}
+
+}  // namespace
+
+void quantize_row_fp8(const float* x, int64_t width, uint8_t* q, float* scales) {
+  quantize_row(x, width, /*fuse_silu=*/false, q, scales);
+}
+
+void quantize_swiglu_row_fp8(const float* x, int64_t width, uint8_t* q, float* scales) {
+  quantize_row(x, width, /*fuse_silu=*/true, q, scales);
 }
 
 void add_per_token_group_quant_cpu(OpRegistry& registry) {

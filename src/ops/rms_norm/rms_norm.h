@@ -5,6 +5,7 @@
 namespace musaic {
 
 class OpRegistry;
+struct KernelCall;
 
 // aten::rms_norm. y = x / sqrt(mean(x²) + eps) · weight over the last dimension (Zhang, Sennrich 2019).
 //   x       [..., n]  f32, f16 or bf16, dense rows
@@ -21,6 +22,7 @@ std::pair<Value, Value> fused_add_rms_norm(Value x, Value residual, Value weight
                                            Value post_residual_addition = {});
 
 void define_rms_norm(OpRegistry& registry);
+void run_fused_add_rms_norm_cpu(const KernelCall& call);
 void add_rms_norm_cpu(OpRegistry& registry);
 void add_rms_norm_gpu(OpRegistry& registry);
 

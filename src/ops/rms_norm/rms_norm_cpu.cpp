@@ -160,7 +160,9 @@ void run_rms_norm(const KernelCall& call) {
   }
 }
 
-void run_fused(const KernelCall& call) {
+}  // namespace
+
+void run_fused_add_rms_norm_cpu(const KernelCall& call) {
   switch (call.inputs[0].dtype) {
     case DType::kF16:
       return launch_fused<hwy::float16_t>(call);
@@ -171,15 +173,13 @@ void run_fused(const KernelCall& call) {
   }
 }
 
-}  // namespace
-
 void add_rms_norm_cpu(OpRegistry& registry) {
   registry.add_kernel(
       "aten::rms_norm",
       {.name = "rms_norm_cpu", .device_type = "cpu", .supports = supports_rows, .run = run_rms_norm});
   registry.add_kernel(
       "sgl_kernel::fused_add_rmsnorm",
-      {.name = "fused_add_rmsnorm_cpu", .device_type = "cpu", .supports = supports_rows, .run = run_fused});
+      {.name = "fused_add_rmsnorm_cpu", .device_type = "cpu", .supports = supports_rows, .run = run_fused_add_rms_norm_cpu});
 }
 
 }  // namespace musaic

@@ -1,0 +1,13 @@
+#pragma once
+
+#include "ir/op.h"
+#include "ops/moe_gate/moe_gate_gpu.h"
+
+namespace musaic {
+
+// A call's choice: logits are its first input, weights its first output; the experts' place is still missing.
+MoeGateCall moe_gate_call(const KernelCall& call);
+// A lane for each choice.
+bool has_choices_for_a_warp(const KernelQuery& query);
+
+}  // namespace musaic
