@@ -37,17 +37,14 @@ __device__ inline void count_tiles(const int32_t* count, int num_experts, int ti
   __syncthreads();
 }
 
-// Walks over tiles in ascending order.
-class ExpertCursor {
- public:
-  // The expert of a row tile. REQUIRES: there is such a tile, no smaller than the last one.
-  __device__ int find(const ExpertTiles& tiles, int row_tile) {
-    while (tiles.first[expert_ + 1] <= row_tile) ++expert_;
-    return expert_;
+// The expert of a row tile. REQUIRES: there is such a tile.
+__device__ inline int expert_of(const ExpertTiles& tiles, int num_experts, int row_tile) {
+  int low = 0, high = num_experts;  // first[low] <= row_tile < first[high]
+  while (high - low > 1) {
+    const int middle = (low + high) / 2;
+    (tiles.first[middle] <= row_tile ? low : high) = middle;
   }
-
- private:
-  int expert_ = 0;
-};
+  return low;
+}
 
 }  // namespace musaic

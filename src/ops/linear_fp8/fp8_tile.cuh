@@ -38,23 +38,26 @@ struct Fp8Weight {
   int64_t parts;
   int64_t k;
 
+  template <int kColumns>
+  __host__ __device__ int tiles_of_part() const {
+    return static_cast<int>((part_columns + kColumns - 1) / kColumns);
+  }
   // Tiles of kColumns lie within a part and within a block of scales.
   template <int kColumns>
   __host__ __device__ int64_t num_tiles() const {
     static_assert(kScaleGroup % kColumns == 0, "within a block of scales");
-    return parts * ((part_columns + kColumns - 1) / kColumns);
+    return parts * tiles_of_part<kColumns>();
   }
-  // The place of tile `index`, without rows.
+  // A part's tile, without rows.
   template <int kColumns>
-  __device__ Fp8Tile tile(int64_t index) const {
-    const int64_t tiles_of_part = (part_columns + kColumns - 1) / kColumns;
-    const int64_t part = index / tiles_of_part;
-    const int64_t column = index % tiles_of_part * kColumns;
-    const int64_t blocks_of_part = (part_columns + kScaleGroup - 1) / kScaleGroup;
-    const int64_t groups = (k + kScaleGroup - 1) / kScaleGroup;
+  __device__ Fp8Tile tile(int part, int index) const {
+    const int part_size = static_cast<int>(part_columns);
+    const int column = index * kColumns;
+    const int blocks_of_part = (part_size + kScaleGroup - 1) / kScaleGroup;
+    const int groups = (static_cast<int>(k) + kScaleGroup - 1) / kScaleGroup;
     Fp8Tile tile = {};
     tile.first_column = part * part_columns + column;
-    tile.columns = static_cast<int>(part_columns - column < kColumns ? part_columns - column : kColumns);
+    tile.columns = part_size - column < kColumns ? part_size - column : kColumns;
     tile.weight = values + tile.first_column * k;
     tile.weight_scale = scale + (part * blocks_of_part + column / kScaleGroup) * groups;
     return tile;

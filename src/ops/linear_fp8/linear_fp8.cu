@@ -31,23 +31,23 @@ __device__ void set_rows(Fp8Tile& tile, const LinearFp8Call& call, int64_t first
 
 // A block has `block_rows` rows.
 template <int kSquares>
-__global__ void __launch_bounds__(kFewWarps* kWarpSize, 2)
+__global__ void __launch_bounds__(FewRows<kSquares>::kThreads, 1)
     linear_fp8_few_rows(LinearFp8Call call, Fp8Operands operands, Fp8Weight weight, int block_rows) {
   __shared__ FewRowsMemory<kSquares> memory;
   FewRows<kSquares> few(operands, memory);
-  Fp8Tile tile = weight.tile<kFewColumns>(blockIdx.x);
+  Fp8Tile tile = weight.tile<kFewColumns>(0, static_cast<int>(blockIdx.x));
   FewWeights weights;
   few.load(tile, 0, weights);
   wait_for_previous_kernel();
   set_rows(tile, call, static_cast<int64_t>(blockIdx.y) * block_rows, block_rows);
-  few.run(tile, false, tile, weights);
+  few.run(tile, weights);
 }
 
 template <class Shape>
 __global__ void __launch_bounds__(Shape::kThreads, 256 / Shape::kThreads)
     linear_fp8_many_rows(LinearFp8Call call, Fp8Operands operands, Fp8Weight weight) {
   __shared__ ManyRowsMemory<Shape> memory;
-  Fp8Tile tile = weight.tile<kManyColumns>(blockIdx.x);
+  Fp8Tile tile = weight.tile<kManyColumns>(0, static_cast<int>(blockIdx.x));
   ManyRows<Shape> many(operands, tile, memory);
   many.start_weights();
   wait_for_previous_kernel();
@@ -56,7 +56,7 @@ __global__ void __launch_bounds__(Shape::kThreads, 256 / Shape::kThreads)
 }
 
 __global__ void linear_fp8_any_rows(LinearFp8Call call, Fp8Operands operands, Fp8Weight weight) {
-  Fp8Tile tile = weight.tile<kAnyColumns>(blockIdx.x);
+  Fp8Tile tile = weight.tile<kAnyColumns>(0, static_cast<int>(blockIdx.x));
   wait_for_previous_kernel();
   set_rows(tile, call, blockIdx.y, call.rows);
   sum_any_rows(operands, tile, static_cast<int>(gridDim.y));

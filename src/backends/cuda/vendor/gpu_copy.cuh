@@ -7,9 +7,14 @@
 // Reads of device code that say how the data will be used.
 namespace musaic {
 
-// 16 bytes that are not wanted again soon.
+// 16 bytes of a weight, which no kernel writes and this multiprocessor will not read again; neighbours up to
+// 128 bytes are wanted too.
 __device__ inline uint4 load_once(const uint8_t* from) {
-  return __ldcs(reinterpret_cast<const uint4*>(from));
+  uint4 value;
+  asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(value.x), "=r"(value.y), "=r"(value.z), "=r"(value.w)
+               : "l"(from));
+  return value;
 }
 
 // Brings 16 bytes into shared memory while the thread goes on; zeros where there is nothing to read.
