@@ -86,7 +86,10 @@ TEST_P(LinearFp8, AmongManyRowsTheBitsOfOneAreTheSame) {
     }
     return check_op(registry_, {.op = "musaic::linear_fp8",
                                 .inputs = {TestTensor::floats(first_q, {rows, kIn}, DType::kF8E4M3),
-                                           TestTensor::floats(first_scale, {rows, 2}), weight, blocks, {}},
+                                           TestTensor::floats(first_scale, {rows, 2}),
+                                           weight,
+                                           blocks,
+                                           {}},
                                 .attributes = {},
                                 .isa = GetParam()});
   };
