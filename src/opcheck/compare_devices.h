@@ -17,7 +17,8 @@ namespace musaic {
 std::vector<OpCheckResult> compare_devices(const OpRegistry& registry, const std::vector<std::string>& ops,
                                            Backend& device, Backend& reference);
 
-// "value 7 is 1.5, expected 2.5"; empty: as near as the type allows. REQUIRES: equal types and shapes.
-std::string far_apart(const HostTensor& got, const HostTensor& expected);
+// "value 7 is 1.5, expected 2.5"; empty: as near as the type allows, times `allowance`. REQUIRES: equal types
+// and shapes.
+std::string far_apart(const HostTensor& got, const HostTensor& expected, double allowance = 1.0);
 
 }  // namespace musaic

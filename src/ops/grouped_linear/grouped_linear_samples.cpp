@@ -71,7 +71,6 @@ std::vector<OpSample> grouped_linear_samples() {
 }
 
 std::vector<OpSample> grouped_linear_fp8_samples() {
-  constexpr int64_t kIn = 140, kOut = 38;
   std::vector<OpSample> samples;
   const auto f8 = [](const Shape& shape, uint32_t seed) {
     return HostTensor::random(DType::kF8E4M3, shape, seed, 100);
@@ -79,7 +78,10 @@ std::vector<OpSample> grouped_linear_fp8_samples() {
   const auto f32 = [](const Shape& shape, uint32_t seed) {
     return HostTensor::random(DType::kF32, shape, seed);
   };
-  for (int64_t parts : {1, 2}) {
+  struct Size {
+    int64_t parts, in, out;
+  };
+  for (const auto& [parts, kIn, kOut] : {Size{1, 140, 38}, Size{2, 140, 38}, Size{2, 256, 40}}) {
     for (int64_t live : kSampleRows) {
       const Groups groups = groups_of(live);
       const SampleInput weight = sample_fixed(f8({kExperts, kOut, kIn}, 2));

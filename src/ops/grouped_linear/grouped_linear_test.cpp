@@ -117,6 +117,39 @@ TEST_P(GroupedLinear, InFp8ThePartsOfAWeightHaveBlocksOfTheirOwn) {
   }
 }
 
+TEST_P(GroupedLinear, InFp8WholeBlocksFollowTheNaiveLoop) {
+  constexpr int kParts = 2, kColumns = 2 * kOut, kWidth = 256, kBlocks = 2;
+  const TestTensor weight = TestTensor::random(DType::kF8E4M3, {kExperts, kColumns, kWidth}, 2, 400);
+  const TestTensor blocks = TestTensor::random(DType::kF32, {kExperts, kParts, kBlocks}, 4);
+  const TestTensor q = TestTensor::random(DType::kF8E4M3, {kTokens, kWidth}, 1, 400);
+  const TestTensor scale = TestTensor::random(DType::kF32, {kTokens, kBlocks}, 5);
+  const OpRun run = check("musaic::grouped_linear_fp8",
+                          {q, scale, TestTensor::ints(kRowToken), TestTensor::ints(kStart),
+                           TestTensor::ints(kCount), weight, blocks},
+                          {{"parts", int64_t{kParts}}});
+  // float32 sums, but those of a group by Hopper's matrix units keep 14 bits.
+  const double tolerance = run.kernel == "grouped_linear_fp8_sm90" ? 3e-4 : 1e-6;
+  for (int row = 0; row < kRows; ++row) {
+    const int expert = expert_of(row);
+    if (expert < 0) {
+      EXPECT_TRUE(run.outputs[0].row_is_poisoned(row)) << "row " << row << " belongs to nobody";
+      continue;
+    }
+    const std::vector<float> x = q.row(kRowToken[row]), s = scale.row(kRowToken[row]);
+    const std::vector<float> w = weight.row(expert), ws = blocks.row(expert), y = run.outputs[0].row(row);
+    for (int n = 0; n < kColumns; ++n) {
+      double sum = 0, magnitude = 0;
+      for (int k = 0; k < kWidth; ++k) {
+        const double product =
+            double{x[k]} * s[k / 128] * w[n * kWidth + k] * ws[n / kOut * kBlocks + k / 128];
+        sum += product;
+        magnitude += std::abs(product);
+      }
+      ASSERT_NEAR(y[n], sum, tolerance * magnitude + 1e-6) << "row " << row << ", column " << n;
+    }
+  }
+}
+
 TEST(GroupedLinearFake, WrongShapesAreRefused) {
   const OpRegistry registry = cpu_registry();
   GraphBuilder builder(registry, "g", {});

@@ -53,6 +53,16 @@ OpSample linear_sample(DType dtype, const LinearSize& size) {
           .outputs = {{DType::kF32, {size.rows, size.columns}}}};
 }
 
+// What matrix units take: whole squares of a bf16 weight, more rows than a tile has.
+OpSample many_rows_sample() {
+  constexpr int64_t kRows = 70, kColumns = 80, kDepth = 192;
+  return {.name = fmt::format("{} rows, weight bf16", kRows),
+          .inputs = {sample_rows_of(HostTensor::random(DType::kF32, {kRows, kDepth}, 1)),
+                     sample_fixed(HostTensor::random(DType::kBF16, {kColumns, kDepth}, 2)),
+                     sample_fixed(HostTensor::random(DType::kF32, {kColumns}, 3))},
+          .outputs = {{DType::kF32, {kRows, kColumns}}}};
+}
+
 // scale · sum of q of each block, as quantize_q8 gives them: kernels may use them for what offsets add.
 HostTensor block_sums(const HostTensor& q, const HostTensor& scale, int64_t stride) {
   const Shape& blocks = scale.tensor().shape;
@@ -88,6 +98,7 @@ std::vector<OpSample> linear_samples() {
     for (DType dtype : kFloatTypes) samples.push_back(linear_sample(dtype, size));
     for (DType dtype : kBlockTypes) samples.push_back(linear_sample(dtype, size));
   }
+  samples.push_back(many_rows_sample());
   return samples;
 }
 

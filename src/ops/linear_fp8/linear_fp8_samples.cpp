@@ -10,8 +10,8 @@ std::vector<OpSample> linear_fp8_samples() {
     bool has_bias;
   };
   std::vector<OpSample> samples;
-  for (const Size& size :
-       {Size{0, 16, 128, false}, Size{1, 17, 128, true}, Size{2, 130, 40, false}, Size{7, 33, 300, true}}) {
+  for (const Size& size : {Size{0, 16, 128, false}, Size{1, 17, 128, true}, Size{2, 130, 40, false},
+                           Size{7, 33, 300, true}, Size{70, 140, 256, true}}) {
     const auto f32 = [](const Shape& shape, uint32_t seed) {
       return HostTensor::random(DType::kF32, shape, seed);
     };
