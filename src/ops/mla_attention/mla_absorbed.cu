@@ -16,7 +16,9 @@ constexpr int kUnits = kWidth / 8;  // of 16 bytes, in a row
 constexpr int kChunks = kWidth / 32;
 constexpr int kChunksOfWarp = (kChunks + kWarps - 1) / kWarps;
 constexpr int kStages = 2;
-constexpr int kMergeThreads = kRank / 4;
+constexpr int kFewTiles = 8;  // that are spread as far as they can be
+constexpr int kMergeParts = 4;
+constexpr int kMergeThreads = kMergeParts * kRank / 4;
 
 struct SpanMemory {
   uint4 latents[kStages][kTile][kUnits];
@@ -34,7 +36,7 @@ struct SpanCut {
 
   static __device__ SpanCut of(int seen) {
     const int tiles = (seen + kTile - 1) / kTile;
-    const int tiles_a_span = max(1, (tiles + kMlaMaxSpans - 1) / kMlaMaxSpans);
+    const int tiles_a_span = max(tiles <= kFewTiles ? 1 : 2, (tiles + kMlaMaxSpans - 1) / kMlaMaxSpans);
     return {tiles_a_span * kTile, (tiles + tiles_a_span - 1) / tiles_a_span};
   }
 };
@@ -168,24 +170,29 @@ template <class Factor>
 __device__ void score_tile(const uint4 (&latents)[kTile][kUnits], const QueryPart<Factor>& query,
                            const MatrixLane& lane, float (&scores)[kHeads][kTile + 8]) {
   const int exchange = unit_exchange(lane.g);
+  float sums[kTile / 8][4] = {};
 #pragma unroll
-  for (int i = 0; i < kTile / 8; ++i) {
-    float sum[4] = {};
+  for (int c = 0; c < kChunksOfWarp; ++c) {
+    const int chunk = lane.warp + c * kWarps;
+    if (chunk >= kChunks) break;
+    uint4 keys[kTile / 8];
 #pragma unroll
-    for (int c = 0; c < kChunksOfWarp; ++c) {
-      const int chunk = lane.warp + c * kWarps;
-      if (chunk >= kChunks) break;
-      const uint4 keys = latents[8 * i + lane.g][(4 * chunk + lane.t) ^ exchange];
-      const uint32_t right[2][2] = {{keys.x, keys.y}, {keys.z, keys.w}};
+    for (int i = 0; i < kTile / 8; ++i) keys[i] = latents[8 * i + lane.g][(4 * chunk + lane.t) ^ exchange];
 #pragma unroll
-      for (int step = 0; step < 2; ++step) {
-        Factor::Product::add(sum, query.words[c][step][1], right[step]);
-        Factor::Product::add(sum, query.words[c][step][0], right[step]);
+    for (int k = 0; k < 2 * kFactorParts; ++k) {  // neighbouring products have different sums
+      const int step = k / kFactorParts, part = kFactorParts - 1 - k % kFactorParts;
+#pragma unroll
+      for (int i = 0; i < kTile / 8; ++i) {
+        const uint32_t right[2] = {step == 0 ? keys[i].x : keys[i].z, step == 0 ? keys[i].y : keys[i].w};
+        Factor::Product::add(sums[i], query.words[c][step][part], right);
       }
     }
+  }
+#pragma unroll
+  for (int i = 0; i < kTile / 8; ++i) {
     const int column = 8 * i + 2 * lane.t;
-    *reinterpret_cast<float2*>(&scores[lane.g][column]) = make_float2(sum[0], sum[1]);
-    *reinterpret_cast<float2*>(&scores[lane.g + 8][column]) = make_float2(sum[2], sum[3]);
+    *reinterpret_cast<float2*>(&scores[lane.g][column]) = make_float2(sums[i][0], sums[i][1]);
+    *reinterpret_cast<float2*>(&scores[lane.g + 8][column]) = make_float2(sums[i][2], sums[i][3]);
   }
 }
 
@@ -272,15 +279,16 @@ struct ResultPart {
         rows[i][0] = unit.x, rows[i][1] = unit.y, rows[i][2] = unit.z, rows[i][3] = unit.w;
       }
 #pragma unroll
-      for (int i = 0; i < 8; i += 2) {
-        const uint32_t even[2] = {lower_halves(rows[0][i / 2], rows[1][i / 2]),
-                                  lower_halves(rows[2][i / 2], rows[3][i / 2])};
-        const uint32_t odd[2] = {upper_halves(rows[0][i / 2], rows[1][i / 2]),
-                                 upper_halves(rows[2][i / 2], rows[3][i / 2])};
-        Factor::Product::add(sums[i], left[1], even);
-        Factor::Product::add(sums[i + 1], left[1], odd);
-        Factor::Product::add(sums[i], left[0], even);
-        Factor::Product::add(sums[i + 1], left[0], odd);
+      for (int part = kFactorParts - 1; part >= 0; --part) {
+#pragma unroll
+        for (int i = 0; i < 8; i += 2) {
+          const uint32_t even[2] = {lower_halves(rows[0][i / 2], rows[1][i / 2]),
+                                    lower_halves(rows[2][i / 2], rows[3][i / 2])};
+          const uint32_t odd[2] = {upper_halves(rows[0][i / 2], rows[1][i / 2]),
+                                   upper_halves(rows[2][i / 2], rows[3][i / 2])};
+          Factor::Product::add(sums[i], left[part], even);
+          Factor::Product::add(sums[i + 1], left[part], odd);
+        }
       }
     }
   }
@@ -354,35 +362,60 @@ __global__ void __launch_bounds__(kThreads, 1) attend_spans(MlaAttentionCall cal
   }
 }
 
-// A block a row and head, four columns a thread.
+struct MergeMemory {
+  float2 states[kMlaMaxSpans];
+  float4 totals[kMergeParts][kRank / 4];
+};
+
+// A block a row and head: every kMergeParts-th span a part of the threads, four columns a thread.
 __global__ void __launch_bounds__(kMergeThreads) merge_spans(MlaAttentionCall call, RowBatch batch) {
+  __shared__ MergeMemory memory;
+  constexpr int kMaxSpansOfPart = kMlaMaxSpans / kMergeParts;
   wait_for_previous_kernel();
   const int64_t token = batch.first_token + blockIdx.x;
   MlaRow row;
   if (!find_row(call.cache, token, &row)) return;
   const int head = static_cast<int>(blockIdx.y);
+  const int column = static_cast<int>(threadIdx.x) % (kRank / 4);
+  const int part = static_cast<int>(threadIdx.x) / (kRank / 4);
   const int64_t index = batch.index(call, static_cast<int>(blockIdx.x), head / kHeads, 0);
   const float2* states = batch.states(call, index) + head % kHeads;
   const float4* sums =
-      reinterpret_cast<const float4*>(batch.sums(call, index) + head % kHeads * kRank) + threadIdx.x;
+      reinterpret_cast<const float4*>(batch.sums(call, index) + head % kHeads * kRank) + column;
   const int spans = SpanCut::of(row.seen).spans;
+  if (threadIdx.x < spans) memory.states[threadIdx.x] = states[threadIdx.x * kHeads];
+  float4 mine[kMaxSpansOfPart];
+#pragma unroll
+  for (int i = 0; i < kMaxSpansOfPart; ++i) {
+    const int span = part + i * kMergeParts;
+    if (span < spans) mine[i] = sums[static_cast<int64_t>(span) * kHeads * (kRank / 4)];
+  }
+  __syncthreads();
   float maximum = kNoMaximum;
-#pragma unroll 8
-  for (int span = 0; span < spans; ++span) maximum = fmaxf(maximum, states[span * kHeads].x);
-  float weight = 0.0f;
+  for (int span = 0; span < spans; ++span) maximum = fmaxf(maximum, memory.states[span].x);
   float4 total = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-#pragma unroll 8
-  for (int span = 0; span < spans; ++span) {
-    const float2 state = states[span * kHeads];
-    const float4 sum = sums[static_cast<int64_t>(span) * kHeads * (kRank / 4)];
-    const float take = exp2f(state.x - maximum);
-    weight = fmaf(state.y, take, weight);
-    total.x = fmaf(sum.x, take, total.x), total.y = fmaf(sum.y, take, total.y);
-    total.z = fmaf(sum.z, take, total.z), total.w = fmaf(sum.w, take, total.w);
+#pragma unroll
+  for (int i = 0; i < kMaxSpansOfPart; ++i) {
+    const int span = part + i * kMergeParts;
+    if (span >= spans) break;
+    const float take = exp2f(memory.states[span].x - maximum);
+    total.x = fmaf(mine[i].x, take, total.x), total.y = fmaf(mine[i].y, take, total.y);
+    total.z = fmaf(mine[i].z, take, total.z), total.w = fmaf(mine[i].w, take, total.w);
+  }
+  memory.totals[part][column] = total;
+  __syncthreads();
+  if (part > 0) return;
+  float weight = 0.0f;
+  for (int span = 0; span < spans; ++span)
+    weight = fmaf(memory.states[span].y, exp2f(memory.states[span].x - maximum), weight);
+#pragma unroll
+  for (int other = 1; other < kMergeParts; ++other) {
+    const float4 more = memory.totals[other][column];
+    total.x += more.x, total.y += more.y, total.z += more.z, total.w += more.w;
   }
   const float share = 1.0f / weight;
-  reinterpret_cast<float4*>(call.out + token * call.out_stride +
-                            static_cast<int64_t>(head) * kRank)[threadIdx.x] =
+  float* out = call.out + token * call.out_stride + static_cast<int64_t>(head) * kRank;
+  reinterpret_cast<float4*>(out)[column] =
       make_float4(total.x * share, total.y * share, total.z * share, total.w * share);
 }
 

@@ -60,7 +60,7 @@ void launch_absorbed_matrix(const MlaAttentionCall& call, int max_spans, gpuStre
 // far as there is memory: of `max_tiles` tiles. Tiles behind them are made where they are needed, with the
 // same bits.
 inline constexpr int kMlaExpandedRow = 192 + 128;  // key with its rotated part, value: f16
-inline constexpr int kMlaExtraTiles = 128;         // beside those of the step's own rows
+inline constexpr int kMlaExtraTiles = 256;         // beside those of the step's own rows
 inline constexpr int64_t kMlaTileBytes = int64_t{kMlaTile} * kMlaExpandedRow * 2;  // of one head
 inline constexpr int kMlaQueryTile = 64;  // rows that a block of threads has
 

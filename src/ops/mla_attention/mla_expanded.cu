@@ -28,7 +28,7 @@ struct ExpandedTiles {
 
 // Blocks share tiles times heads evenly; a block loads a tile's latents once for the heads that it has of it.
 template <DType kType>
-__global__ void __launch_bounds__(kExpandThreads, 2)
+__global__ void __launch_bounds__(kExpandThreads, 1)
     expand_tiles(MlaAttentionCall call, ExpandedTiles expanded) {
   extern __shared__ __align__(16) uint8_t shared_bytes[];
   TileLatents& latents = *reinterpret_cast<TileLatents*>(shared_bytes);
@@ -59,6 +59,16 @@ union AttendMemory {
   TileLatents latents;
 };
 
+// A tile that was not made ahead. A call of its own, so that the usual way keeps its registers.
+template <DType kType>
+__device__ __noinline__ void make_tile(MlaAttentionCall call, int sequence, int tile, uint4* to,
+                                       AttendMemory& memory) {
+  load_latents<kThreads>(call, sequence, tile * kMlaTile, call.cache.kv_lengths[sequence], memory.latents);
+  __syncthreads();
+  expand_head<kType, kWarps>(call.kv_b, static_cast<int>(blockIdx.x), memory.latents, to);
+  __syncthreads();
+}
+
 // Where the tiles come from that one block needs.
 template <DType kType>
 class TileSource {
@@ -71,19 +81,15 @@ class TileSource {
         sequence_(sequence),
         first_tile_(sum_before(sequence, TilesOfSequence{call.cache})) {}
 
-  __device__ bool is_ahead(int tile) const { return first_tile_ + tile < expanded_.max_tiles; }
+  // The sequence's tiles that were made ahead.
+  __device__ int num_ahead() const { return max(0, expanded_.max_tiles - first_tile_); }
   // Starts to bring a tile that was made ahead.
   __device__ void start(int tile, int stage) const {
     copy(expanded_.tile(call_, first_tile_ + tile, static_cast<int>(blockIdx.x)), stage);
   }
   // Makes a tile and brings it. REQUIRES: every thread of the block; no stage is in use or on its way.
-  __device__ __noinline__ void make(int tile, int stage) const {
-    load_latents<kThreads>(call_, sequence_, tile * kMlaTile, call_.cache.kv_lengths[sequence_],
-                           memory_.latents);
-    __syncthreads();
-    expand_head<kType, kWarps>(call_.kv_b, static_cast<int>(blockIdx.x), memory_.latents,
-                               expanded_.own_tile(call_));
-    __syncthreads();
+  __device__ void make(int tile, int stage) const {
+    make_tile<kType>(call_, sequence_, tile, expanded_.own_tile(call_), memory_);
     copy(expanded_.own_tile(call_), stage);
   }
 
@@ -177,12 +183,16 @@ struct WarpSoftmax {
     }
 #pragma unroll
     for (int c = 0; c < kHeadDim / 32; ++c) {
+      uint4 keys[kMlaTile / 8];
 #pragma unroll
-      for (int i = 0; i < kMlaTile / 8; ++i) {
-        const uint4 keys = tile[8 * i + lane.g][(4 * c + lane.t) ^ exchange];
-        const uint32_t right[2][2] = {{keys.x, keys.y}, {keys.z, keys.w}};
-        F16Product::add(scores[i], query.words[c][0], right[0]);
-        F16Product::add(scores[i], query.words[c][1], right[1]);
+      for (int i = 0; i < kMlaTile / 8; ++i) keys[i] = tile[8 * i + lane.g][(4 * c + lane.t) ^ exchange];
+#pragma unroll
+      for (int step = 0; step < 2; ++step) {  // neighbouring products have different sums
+#pragma unroll
+        for (int i = 0; i < kMlaTile / 8; ++i) {
+          const uint32_t right[2] = {step == 0 ? keys[i].x : keys[i].z, step == 0 ? keys[i].y : keys[i].w};
+          F16Product::add(scores[i], query.words[c][step], right);
+        }
       }
     }
   }
@@ -259,7 +269,8 @@ struct WarpSoftmax {
 
 // blockIdx.x is a head, blockIdx.y a tile of query rows: a sequence's last one, which has the most work,
 // first.
-template <DType kType>
+// Blocks that see tiles which were not made ahead are those of kMakes: they need more registers.
+template <DType kType, bool kMakes>
 __global__ void __launch_bounds__(kThreads, 2) attend_rows(MlaAttentionCall call, ExpandedTiles expanded) {
   extern __shared__ __align__(16) uint8_t shared_bytes[];
   AttendMemory& memory = *reinterpret_cast<AttendMemory*>(shared_bytes);
@@ -278,38 +289,47 @@ __global__ void __launch_bounds__(kThreads, 2) attend_rows(MlaAttentionCall call
   const int head = static_cast<int>(blockIdx.x);
   const MatrixLane lane;
 
-  if (source.is_ahead(0)) source.start(0, 0);
+  const int num_ahead = min(source.num_ahead(), last_tile + 1);
+  if (kMakes != (num_ahead <= last_tile)) return;
+  if (num_ahead > 0) source.start(0, 0);
   end_batch();
   QueryRows query;
   query.load(call, sequence, first_row, head, lane);
   WarpSoftmax softmax;
-  for (int tile = 0; tile <= last_tile; ++tile) {
+  for (int tile = 0; tile < num_ahead; ++tile) {
     const int stage = tile % kStages;
     __syncthreads();
-    if (!source.is_ahead(tile)) source.make(tile, stage);
-    if (tile < last_tile && source.is_ahead(tile + 1)) source.start(tile + 1, stage ^ 1);
-    if (source.is_ahead(tile)) {
-      end_batch();
-      wait_for_batches<1>();
-    } else {
-      end_batch();
-      wait_for_batches<0>();
-    }
+    if (tile + 1 < num_ahead) source.start(tile + 1, stage ^ 1);
+    end_batch();
+    wait_for_batches<1>();
     __syncthreads();
     softmax.add_tile(memory.stages[stage], tile * kMlaTile, query, lane);
+  }
+  for (int tile = num_ahead; kMakes && tile <= last_tile; ++tile) {
+    wait_for_batches<0>();
+    __syncthreads();
+    if constexpr (kMakes) source.make(tile, 0);
+    end_batch();
+    wait_for_batches<0>();
+    __syncthreads();
+    softmax.add_tile(memory.stages[0], tile * kMlaTile, query, lane);
   }
   softmax.write(call, head, query, lane);
 }
 
 template <DType kType>
 void launch_type(const MlaAttentionCall& call, int max_tiles, int max_query_tiles, gpuStream_t stream) {
-  constexpr int kBlocksAtOnce = 2;  // on a multiprocessor
   const ExpandedTiles expanded = {max_tiles};
-  const unsigned blocks = static_cast<unsigned>(kBlocksAtOnce * num_multiprocessors());
+  const unsigned blocks = static_cast<unsigned>(num_multiprocessors());
   launch_kernel_with_shared(expand_tiles<kType>, dim3(blocks), kExpandThreads, sizeof(TileLatents), stream,
                             call, expanded);
   const dim3 grid(static_cast<unsigned>(call.heads), static_cast<unsigned>(max_query_tiles));
-  launch_kernel_with_shared(attend_rows<kType>, grid, kThreads, sizeof(AttendMemory), stream, call, expanded);
+  launch_kernel_with_shared(attend_rows<kType, false>, grid, kThreads, sizeof(AttendMemory), stream, call,
+                            expanded);
+  const int64_t positions = call.cache.max_pages * call.cache.page_size;
+  if (call.cache.sequences * ((positions + kMlaTile - 1) / kMlaTile) <= max_tiles) return;
+  launch_kernel_with_shared(attend_rows<kType, true>, grid, kThreads, sizeof(AttendMemory), stream, call,
+                            expanded);
 }
 
 }  // namespace

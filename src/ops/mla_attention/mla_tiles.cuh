@@ -17,15 +17,15 @@ inline constexpr int kExpandedUnits = kMlaExpandedRow / 8;
 struct TileLatents {
   uint4 latents[kMlaTile][kLatentUnits];
   uint4 rope[kMlaTile][kRopeUnits];
+  int64_t from[kMlaTile];  // where rows begin in the cache, -1: none
 };
 
 // Eight cached values.
-__device__ inline void load_cached(const MlaCacheGpu& cache, int64_t at, float (&values)[kPacket]) {
-  const uint4 bits = *reinterpret_cast<const uint4*>(cache.data + 2 * at);
+__device__ inline void cached_values(DType dtype, const uint4& bits, float (&values)[kPacket]) {
   const uint32_t words[4] = {bits.x, bits.y, bits.z, bits.w};
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    const bool is_half = cache.dtype == DType::kF16;
+    const bool is_half = dtype == DType::kF16;
     values[2 * i] = is_half ? F16Factor::low(words[i]) : Bf16Factor::low(words[i]);
     values[2 * i + 1] = is_half ? F16Factor::high(words[i]) : Bf16Factor::high(words[i]);
   }
@@ -36,6 +36,12 @@ __device__ inline uint4 packed_f16(const float (&values)[kPacket]) {
                     F16Factor::pack(values[4], values[5]), F16Factor::pack(values[6], values[7]));
 }
 
+// value / scale without a division: the last bit is put right by what the product leaves.
+__device__ inline float quotient(float value, float scale, float inverse) {
+  const float first = __fmul_rn(value, inverse);
+  return fmaf(fmaf(-first, scale, value), inverse, first);
+}
+
 // Through FP8 and back; sixteen neighbouring lanes have a group.
 __device__ inline void round_group(float (&values)[kPacket]) {
   float largest = 1e-10f;
@@ -43,13 +49,13 @@ __device__ inline void round_group(float (&values)[kPacket]) {
   for (int i = 0; i < kPacket; ++i) largest = fmaxf(largest, fabsf(values[i]));
   for (int distance = 8; distance > 0; distance /= 2)
     largest = fmaxf(largest, __shfl_xor_sync(kAllLanes, largest, distance));
-  const float scale = __fdiv_rn(largest, 448.0f);
+  const float scale = __fdiv_rn(largest, 448.0f), inverse = __fdiv_rn(1.0f, scale);
 #pragma unroll
   for (int i = 0; i < kPacket; i += 2) {
     uint32_t codes = 0;
 #pragma unroll
     for (int j = 0; j < 2; ++j)
-      codes |= to_f8e4m3(fmaxf(-448.0f, fminf(__fdiv_rn(values[i + j], scale), 448.0f))) << (8 * j);
+      codes |= to_f8e4m3(fmaxf(-448.0f, fminf(quotient(values[i + j], scale, inverse), 448.0f))) << (8 * j);
     const uint32_t pair = f8e4m3_as_f16(codes);
     values[i] = F16Factor::low(pair) * scale;
     values[i + 1] = F16Factor::high(pair) * scale;
@@ -60,26 +66,38 @@ __device__ inline void round_group(float (&values)[kPacket]) {
 template <int kThreads>
 __device__ inline void load_latents(const MlaAttentionCall& call, int sequence, int begin, int end,
                                     TileLatents& to) {
-  constexpr int kUnits = kLatentUnits + kRopeUnits;
+  constexpr int kAtOnce = 8;  // loads under way
+  constexpr int kRowsApart = kThreads / kLatentUnits;
+  static_assert(kThreads % kLatentUnits == 0 && kMlaTile % (kAtOnce * kRowsApart) == 0, "equal shares");
+  const MlaCacheGpu& cache = call.cache;
   const bool rounds = call.kv_b.dtype == DType::kF8E4M3;
-#pragma unroll 4
-  for (int i = threadIdx.x; i < kMlaTile * kLatentUnits; i += kThreads) {
-    const int row = i / kLatentUnits, unit = i % kLatentUnits;
-    float values[kPacket] = {};
-    if (begin + row < end)
-      load_cached(call.cache, cached_row(call.cache, sequence, begin + row) + unit * kPacket, values);
-    if (rounds) round_group(values);
-    to.latents[row][unit ^ (row & 1) << 2] = packed_f16(values);
+  for (int row = threadIdx.x; row < kMlaTile; row += kThreads)
+    to.from[row] = begin + row < end ? cached_row(cache, sequence, begin + row) : -1;
+  __syncthreads();
+  const auto load = [&](int row, int unit) {
+    const int64_t from = to.from[row];
+    return from < 0 ? make_uint4(0, 0, 0, 0)
+                    : *reinterpret_cast<const uint4*>(cache.data + 2 * from + 16 * unit);
+  };
+  const int unit = static_cast<int>(threadIdx.x) % kLatentUnits;
+  for (int row = static_cast<int>(threadIdx.x) / kLatentUnits; row < kMlaTile; row += kAtOnce * kRowsApart) {
+    uint4 bits[kAtOnce];
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) bits[i] = load(row + i * kRowsApart, unit);
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) {
+      float values[kPacket];
+      cached_values(cache.dtype, bits[i], values);
+      if (rounds) round_group(values);
+      const int at = row + i * kRowsApart;
+      to.latents[at][unit ^ (at & 1) << 2] = packed_f16(values);
+    }
   }
   for (int i = threadIdx.x; i < kMlaTile * kRopeUnits; i += kThreads) {
-    const int row = i / kRopeUnits, unit = i % kRopeUnits;
-    float values[kPacket] = {};
-    if (begin + row < end)
-      load_cached(call.cache, cached_row(call.cache, sequence, begin + row) + (kLatentUnits + unit) * kPacket,
-                  values);
-    to.rope[row][unit] = packed_f16(values);
+    float values[kPacket];
+    cached_values(cache.dtype, load(i / kRopeUnits, kLatentUnits + i % kRopeUnits), values);
+    to.rope[i / kRopeUnits][i % kRopeUnits] = packed_f16(values);
   }
-  static_assert(kUnits * kPacket == kMlaMatrixWidth, "the whole row");
 }
 
 // Four columns of kv_b's rows (one a product), eight values each, as f16.
@@ -93,52 +111,63 @@ __device__ inline void kv_b_words(const KvBPacket<kType>& packet, uint32_t (&wor
   }
 }
 
+// Four chunks of 32 values of four rows of kv_b.
+template <DType kType>
+struct KvBGroup {
+  static constexpr int kChunks = 4;
+  KvBPacket<kType> packets[kChunks][4];
+
+  __device__ void load(const KvBGpu& kv_b, int64_t from) {
+#pragma unroll
+    for (int c = 0; c < kChunks; ++c) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) packets[c][i].load(kv_b.data, from + i * kMlaMatrixRank + c * 32);
+    }
+  }
+};
+
 // The products of all the tile's latents with 32 rows of kv_b: column c of product i is row 4c + i. A group
 // of 128 values is summed in units of its own scale, to which the sum before it is converted.
 template <DType kType>
 __device__ inline void multiply_latents(const KvBGpu& kv_b, int64_t first_row, const TileLatents& tile,
                                         const MatrixLane& lane, float (&sums)[4][4][4]) {
-  constexpr int kChunk = 32, kChunks = kMlaMatrixRank / kChunk, kGroup = 128 / kChunk;
+  constexpr int kGroups = kMlaMatrixRank / 128, kChunks = KvBGroup<kType>::kChunks;
   const float* scales = kv_b.scale + first_row / 128 * kv_b.scale_columns;
   const int64_t from = (first_row + 4 * lane.g) * kMlaMatrixRank + 8 * lane.t;
-  KvBPacket<kType> packets[4];
-#pragma unroll
-  for (int i = 0; i < 4; ++i) packets[i].load(kv_b.data, from + i * kMlaMatrixRank);
+  KvBGroup<kType> group;
+  group.load(kv_b, from);
   float scale = 1.0f;
-  bool is_zero = false;
 #pragma unroll 1
-  for (int c = 0; c < kChunks; ++c) {
-    if (kType == DType::kF8E4M3 && c % kGroup == 0) {
-      const float next = scales[c / kGroup];
-      is_zero = !(next > 1e-30f);
-      if (!is_zero) {
-        const float convert = __fdiv_rn(scale, next);
+  for (int g = 0; g < kGroups; ++g) {
+    const KvBGroup<kType> present = group;
+    if (g + 1 < kGroups) group.load(kv_b, from + (g + 1) * 128);
+    if (kType == DType::kF8E4M3) {
+      const float next = scales[g];
+      if (!(next > 1e-30f)) continue;  // all zeros
+      const float convert = __fdiv_rn(scale, next);
 #pragma unroll
-        for (int i = 0; i < 64; ++i) sums[i / 16][i / 4 % 4][i % 4] *= convert;
-        scale = next;
-      }
+      for (int i = 0; i < 64; ++i) sums[i / 16][i / 4 % 4][i % 4] *= convert;
+      scale = next;
     }
-    uint32_t words[4][4];
 #pragma unroll
-    for (int i = 0; i < 4; ++i) kv_b_words(packets[i], words[i]);
-    if (c + 1 < kChunks) {
+    for (int c = 0; c < kChunks; ++c) {
+      uint32_t words[4][4];
 #pragma unroll
-      for (int i = 0; i < 4; ++i) packets[i].load(kv_b.data, from + i * kMlaMatrixRank + (c + 1) * kChunk);
-    }
-    if (is_zero) continue;
+      for (int i = 0; i < 4; ++i) kv_b_words(present.packets[c][i], words[i]);
 #pragma unroll
-    for (int m = 0; m < 4; ++m) {
-      const int unit = (4 * c + lane.t) ^ (lane.g & 1) << 2;
-      const uint4 upper = tile.latents[16 * m + lane.g][unit];
-      const uint4 lower = tile.latents[16 * m + lane.g + 8][unit];
-      const uint32_t left[2][4] = {{upper.x, lower.x, upper.y, lower.y},
-                                   {upper.z, lower.z, upper.w, lower.w}};
+      for (int m = 0; m < 4; ++m) {
+        const int unit = (4 * (g * kChunks + c) + lane.t) ^ (lane.g & 1) << 2;
+        const uint4 upper = tile.latents[16 * m + lane.g][unit];
+        const uint4 lower = tile.latents[16 * m + lane.g + 8][unit];
+        const uint32_t left[2][4] = {{upper.x, lower.x, upper.y, lower.y},
+                                     {upper.z, lower.z, upper.w, lower.w}};
 #pragma unroll
-      for (int step = 0; step < 2; ++step) {
+        for (int step = 0; step < 2; ++step) {
 #pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          const uint32_t right[2] = {words[i][2 * step], words[i][2 * step + 1]};
-          F16Product::add(sums[m][i], left[step], right);
+          for (int i = 0; i < 4; ++i) {
+            const uint32_t right[2] = {words[i][2 * step], words[i][2 * step + 1]};
+            F16Product::add(sums[m][i], left[step], right);
+          }
         }
       }
     }
