@@ -57,7 +57,8 @@ std::vector<FakeOutput> fake_rope_attention(const FakeCall& call) {
   expect_cos_sin(call, kCosSin, tokens, constant_dim(call, kKeyCache, 3));
   expect_dim(call, kCosSin, 1, call.input(kKeyCache).dim(3));
   expect_ints(call, kSlots, {tokens});
-  expect_ints(call, kQueryStart, {tokens + 1});
+  expect_rank(call, kQueryStart, 1);
+  expect_ints(call, kQueryStart, {call.input(kQueryStart).dim(0)});
   expect_ints(call, kKvLengths, {tokens});
   expect_rank(call, kPageTable, 2);
   expect_ints(call, kPageTable, {tokens, call.input(kPageTable).dim(1)});

@@ -45,10 +45,9 @@ int64_t depth_of(DType dtype) {
   return is_block_quantized(dtype) ? std::max(64, 2 * dtype_info(dtype).block_elements) : 37;
 }
 
-OpSample linear_sample(DType dtype, const LinearSize& size) {
-  const int64_t k = depth_of(dtype);
+OpSample linear_sample(DType dtype, const LinearSize& size, int64_t k) {
   const auto x = HostTensor::random(DType::kF32, {size.rows, k}, 1, 1, stride_of(size, k));
-  return {.name = fmt::format("{}, weight {}", size.what, name(dtype)),
+  return {.name = fmt::format("{}, {} rows of {}, weight {}", size.what, size.rows, k, name(dtype)),
           .inputs = {sample_rows_of(x), weight_of(dtype, size, k), bias_of(size)},
           .outputs = {{DType::kF32, {size.rows, size.columns}}}};
 }
@@ -95,8 +94,13 @@ OpSample linear_q8_sample(DType dtype, const LinearSize& size) {
 std::vector<OpSample> linear_samples() {
   std::vector<OpSample> samples;
   for (const LinearSize& size : kSizes) {
-    for (DType dtype : kFloatTypes) samples.push_back(linear_sample(dtype, size));
-    for (DType dtype : kBlockTypes) samples.push_back(linear_sample(dtype, size));
+    for (DType dtype : kFloatTypes) samples.push_back(linear_sample(dtype, size, depth_of(dtype)));
+    for (DType dtype : kBlockTypes) samples.push_back(linear_sample(dtype, size, depth_of(dtype)));
+  }
+  // Shapes that matrix units take.
+  for (int64_t rows : {1, 9, 70}) {
+    for (int64_t k : {48, 64})
+      samples.push_back(linear_sample(DType::kBF16, {rows, 48, 0, DType::kF32, "whole squares"}, k));
   }
   samples.push_back(many_rows_sample());
   return samples;
