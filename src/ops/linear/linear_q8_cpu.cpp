@@ -125,6 +125,11 @@ bool supports_vnni(const KernelQuery& query) {
 }
 
 template <DType kType>
+bool supports_avx512(const KernelQuery& query) {
+  return is_type<kType>(query) && query.capabilities.has("avx512");
+}
+
+template <DType kType>
 bool supports_avx2(const KernelQuery& query) {
   return is_type<kType>(query) && query.capabilities.has("avx2");
 }
@@ -136,6 +141,11 @@ void add_type(OpRegistry& registry) {
                                             .device_type = "cpu",
                                             .supports = supports_vnni<kType>,
                                             .run = run_linear_q8<kType, q8_tile_vnni>,
+                                            .packing = q8_packing(kType)});
+  registry.add_kernel("musaic::linear_q8", {.name = prefix + "_avx512",
+                                            .device_type = "cpu",
+                                            .supports = supports_avx512<kType>,
+                                            .run = run_linear_q8<kType, q8_tile_avx512>,
                                             .packing = q8_packing(kType)});
   registry.add_kernel("musaic::linear_q8", {.name = prefix + "_avx2",
                                             .device_type = "cpu",

@@ -32,6 +32,7 @@ using Q8TileKernel = void (*)(const Q8Tile& tile);
 
 // nullptr: no kernel for the type.
 Q8TileKernel q8_tile_vnni(DType dtype);
+Q8TileKernel q8_tile_avx512(DType dtype);
 Q8TileKernel q8_tile_avx2(DType dtype);
 
 }  // namespace musaic
