@@ -17,6 +17,7 @@ using gpuError_t = cudaError_t;
 using gpuStream_t = cudaStream_t;
 using gpuGraph_t = cudaGraph_t;
 using gpuBfloat16 = __nv_bfloat16;
+using gpuBfloat162 = __nv_bfloat162;
 inline constexpr gpuError_t gpuSuccess = cudaSuccess;
 
 inline gpuError_t gpuGetLastError() {

@@ -29,6 +29,7 @@ inline const char* gpuGetErrorString(gpuError_t error) {
 
 #if defined(__MUSACC__)
 using gpuBfloat16 = __mt_bfloat16;
+using gpuBfloat162 = __mt_bfloat162;
 #endif
 
 #if defined(__MUSA_ARCH__) && __MUSA_ARCH__ < 310
