@@ -24,7 +24,10 @@ bool make_tensor(const WeightTensor& tensor, const RandomValues& values, const T
   if (kernel == nullptr) return false;
   const Tensor written[] = {Tensor::contiguous(destination, tensor.dtype, tensor.shape)};
   backend.name_next(kRandomValues);
-  kernel->run({.inputs = written, .outputs = {}, .workspace = {}, .attributes = attributes,
+  kernel->run({.inputs = written,
+               .outputs = {},
+               .workspace = {},
+               .attributes = attributes,
                .stream = backend.stream()});
   return true;
 }
@@ -58,15 +61,14 @@ WeightRows read_weight_rows(const WeightSource& source, const GraphValue& weight
 }
 
 WeightReader read_weights(const WeightSource& source, const Target& target, Backend& backend) {
-  return {.read = [&](const GraphValue& weight) { return read_weight_rows(source, weight); },
-          .make =
-              [&](const GraphValue& weight, void* destination) {
-                return make_weight(source, target, backend, weight, destination);
-              },
-          .release =
-              [&](const GraphValue& weight) {
-                for (const std::string& part : weight.weight_parts) source.drop_pages(*source.find(part));
-              }};
+  return {
+      .read = [&](const GraphValue& weight) { return read_weight_rows(source, weight); },
+      .make = [&](const GraphValue& weight,
+                  void* destination) { return make_weight(source, target, backend, weight, destination); },
+      .release =
+          [&](const GraphValue& weight) {
+            for (const std::string& part : weight.weight_parts) source.drop_pages(*source.find(part));
+          }};
 }
 
 }  // namespace musaic

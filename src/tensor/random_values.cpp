@@ -1,6 +1,5 @@
 #include "tensor/random_values.h"
 
-
 #include "tensor/half.h"
 
 namespace musaic {

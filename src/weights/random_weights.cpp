@@ -58,7 +58,8 @@ class RandomWeights : public WeightSource {
   RandomWeights(const ModelConfig& config, DType plain, uint64_t seed) {
     int64_t inputs = 0;
     for (const WeightShape& weight : list_weight_shapes(config)) {
-      if (weight.storage != WeightStorage::kFp8Scale) inputs = weight.shape[-1];  // scales follow their weight
+      if (weight.storage != WeightStorage::kFp8Scale)
+        inputs = weight.shape[-1];  // scales follow their weight
       const DType dtype = dtype_of(weight, plain);
       const WeightTensor tensor{.name = weight.name,
                                 .source_name = weight.name,

@@ -5,7 +5,6 @@
 #include "gpu_narrow_matrix.cuh"
 #include "ops/linear/linear_tile_gpu.h"
 #include "ops/linear/stripes_gpu.cuh"
-#include "ops/swiglu/silu_gpu.cuh"
 
 // What all shapes of a tiled product share. x is the sum of two bf16 values, which differs from it by 2^-18
 // of its size at most. k is cut in segments of whole chunks. In a segment each part of x has a chain of
@@ -25,13 +24,14 @@ struct Segments {
   int chunks;  // of k
   int length;  // chunks of a segment; the last may have fewer
   int count;
+  float inverse_k;
 
   static Segments of(int64_t k) {
     constexpr int kMinLength = 2;
     const int chunks = static_cast<int>(k / kChunk);
     int length = (chunks + kMaxSegments - 1) / kMaxSegments;
     if (length < kMinLength) length = kMinLength;
-    return {chunks, length, (chunks + length - 1) / length};
+    return {chunks, length, (chunks + length - 1) / length, 1.0f / static_cast<float>(k)};
   }
 };
 
@@ -163,9 +163,9 @@ __device__ inline float sum_over_quad(float value) {
   return value + __shfl_xor_sync(0xffffffffu, value, 2);
 }
 
-__device__ inline float norm_factor(float squares, int64_t width, float eps) {
-  const float mean = __fdiv_rn(squares, static_cast<float>(width));
-  return __fdiv_rn(1.0f, __fsqrt_rn(__fadd_rn(mean, eps)));
+// 1 / sqrt(mean + eps).
+__device__ inline float norm_factor(float squares, float inverse_width, float eps) {
+  return rsqrtf(fmaf(squares, inverse_width, eps));
 }
 
 // The first row of the weight of a block's square number `square`: for swiglu, squares of the first half and
@@ -175,16 +175,19 @@ __device__ inline int64_t square_begin(const LinearTileCall& call, int64_t block
   return block_column + square / 2 * kSquare + (square % 2 == 0 ? 0 : call.linear.y.width);
 }
 
-// A value of h · weightᵀ + bias. `row`: of the weight.
-__device__ inline float finish_sum(const LinearTileCall& call, float sum, float factor, int64_t row) {
-  if (call.norm_weight != nullptr) sum = __fmul_rn(sum, factor);
-  if (call.linear.bias != nullptr)
-    sum = __fadd_rn(sum, bias_value(call.linear.bias, call.linear.bias_dtype, row));
-  return sum;
+// Of row `row` of the weight; 0 where there is none.
+__device__ inline float bias_of(const LinearTileCall& call, int64_t row) {
+  return call.linear.bias != nullptr ? bias_value(call.linear.bias, call.linear.bias_dtype, row) : 0.0f;
 }
 
+// A value of h · weightᵀ + bias.
+__device__ inline float finish_sum(float sum, float factor, float bias) {
+  return __fadd_rn(__fmul_rn(sum, factor), bias);
+}
+
+// silu(gate) · up, within some units of the last place.
 __device__ inline float swiglu_of(float gate, float up) {
-  return __fmul_rn(silu(gate), up);
+  return __fmul_rn(__fdividef(gate, __fadd_rn(1.0f, __expf(-gate))), up);
 }
 
 }  // namespace musaic

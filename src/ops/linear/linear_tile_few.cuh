@@ -115,6 +115,7 @@ struct FewOutputs {
   int64_t first_row;
   int64_t rows;
   int num_segments;
+  float inverse_k;
 
   __device__ static int count(bool swiglu) {
     return Shape::kSquares / (swiglu ? 2 : 1) * Shape::kRows * kSquare;
@@ -134,10 +135,10 @@ struct FewOutputs {
     const int64_t column = square_begin(call, block_column, square) + n;
     if (first_row + row >= rows || column >= call.linear.y.width) return;
     const float factor = Shape::kNorm ? factor_of(memory, row) : 1.0f;
-    float value = finish_sum(call, sum_of(memory, square, row, n), factor, column);
+    float value = finish_sum(sum_of(memory, square, row, n), factor, bias_of(call, column));
     if (Shape::kSquares > 1 && call.swiglu) {
       const int64_t up_row = column + call.linear.y.width;
-      value = swiglu_of(value, finish_sum(call, sum_of(memory, square + 1, row, n), factor, up_row));
+      value = swiglu_of(value, finish_sum(sum_of(memory, square + 1, row, n), factor, bias_of(call, up_row)));
     }
     *y_at(first_row + row, column) = call.adds_to_y ? __fadd_rn(addend, value) : value;
   }
@@ -149,7 +150,7 @@ struct FewOutputs {
   __device__ float factor_of(const FewMemory<Shape>& memory, int row) const {
     float sum = 0.0f;
     for (int s = 0; s < num_segments; ++s) sum += memory.squares[s][row];
-    return norm_factor(sum, call.linear.x.width, call.eps);
+    return norm_factor(sum, inverse_k, call.eps);
   }
   __device__ float sum_of(const FewMemory<Shape>& memory, int square, int row, int n) const {
     float sum = 0.0f;
@@ -202,7 +203,7 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocksAtOnce)
   const int64_t first_row = static_cast<int64_t>(blockIdx.y) * Shape::kRows;
   if (first_row >= rows) return;
 
-  const FewOutputs<Shape> outputs = {call, first_row, rows, segments.count};
+  const FewOutputs<Shape> outputs = {call, first_row, rows, segments.count, segments.inverse_k};
   const bool keeps_x = segments.length <= Shape::kDepth;  // over all tiles
   x.load(call, first_row, rows, is_aligned, begin, end);
   for (int tile = static_cast<int>(blockIdx.x); tile < num_tiles; tile += static_cast<int>(gridDim.x)) {

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "gpu_async.cuh"
-#include "gpu_shared_launch.cuh"
+#include "gpu_launch.cuh"
 #include "ops/linear/linear_tile.cuh"
 
 // Many rows: tiles of the product, chunks of the weight and of x streamed through shared memory.
@@ -168,32 +168,42 @@ struct WarpSums {
   }
 };
 
-template <class Shape, bool kNorm>
-__device__ void put_many_rows(const ManyTile& tile, const WarpSums<Shape, kNorm>& sums, int first_square,
-                              int first_octet) {
+// Squares of the two halves of a swiglu take turns.
+template <class Shape, bool kNorm, bool kSwiglu>
+__device__ void put_many_rows(const ManyTile& tile, const WarpSums<Shape, kNorm>& sums, float inverse_k,
+                              int first_square, int first_octet) {
+  constexpr int kStep = kSwiglu ? 2 : 1;
   const int g = static_cast<int>(threadIdx.x) % 32 / 4, t = static_cast<int>(threadIdx.x) % 4;
   const LinearTileCall& call = tile.call;
+  float bias[Shape::kSquares][2];
+#pragma unroll
+  for (int s = 0; s < Shape::kSquares; ++s) {
+    const int64_t row = square_begin(call, tile.block_column, first_square + s) + g;
+    const int64_t num_rows = kSwiglu ? 2 * call.linear.y.width : call.linear.y.width;
+#pragma unroll
+    for (int i = 0; i < 2; ++i) bias[s][i] = row < num_rows ? bias_of(call, row + i * kOctet) : 0.0f;
+  }
 #pragma unroll
   for (int o = 0; o < Shape::kOctets; ++o) {
-    const float own = kNorm ? norm_factor(sums.squares[o], call.linear.x.width, call.eps) : 1.0f;  // of row g
+    const float own = kNorm ? norm_factor(sums.squares[o], inverse_k, call.eps) : 1.0f;  // of row g
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const int64_t row = tile.first_row + (first_octet + o) * kOctet + 2 * t + i % 2;
-      const float factor = kNorm ? __shfl_sync(0xffffffffu, own, 4 * (2 * t + i % 2)) : 1.0f;
+    for (int r = 0; r < 2; ++r) {
+      const int64_t row = tile.first_row + (first_octet + o) * kOctet + 2 * t + r;
+      const float factor = kNorm ? __shfl_sync(0xffffffffu, own, 4 * (2 * t + r)) : 1.0f;
       if (row >= tile.rows) continue;
+      float* y = static_cast<float*>(call.linear.y.data) + row * call.linear.y.outer_stride + g;
 #pragma unroll
-      for (int s = 0; s < Shape::kSquares; ++s) {
-        if (call.swiglu && s % 2 == 1) continue;
-        const int64_t column = square_begin(call, tile.block_column, first_square + s) + g + i / 2 * kOctet;
+      for (int s = 0; s < Shape::kSquares; s += kStep) {
+        const int64_t column = square_begin(call, tile.block_column, first_square + s);
         if (column >= call.linear.y.width) continue;
-        float value = finish_sum(call, sums.total[s][o][i], factor, column);
-        if (call.swiglu) {
-          constexpr int kLast = Shape::kSquares - 1;
-          const float up = sums.total[s < kLast ? s + 1 : kLast][o][i];
-          value = swiglu_of(value, finish_sum(call, up, factor, column + call.linear.y.width));
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+          float value = finish_sum(sums.total[s][o][2 * i + r], factor, bias[s][i]);
+          if constexpr (kSwiglu)
+            value = swiglu_of(value, finish_sum(sums.total[s + 1][o][2 * i + r], factor, bias[s + 1][i]));
+          float* to = y + column + i * kOctet;
+          *to = call.adds_to_y ? __fadd_rn(*to, value) : value;
         }
-        float* y = static_cast<float*>(call.linear.y.data) + row * call.linear.y.outer_stride + column;
-        *y = call.adds_to_y ? __fadd_rn(*y, value) : value;
       }
     }
   }
@@ -250,7 +260,11 @@ __global__ void __launch_bounds__(Shape::kThreads) linear_many_tile(LinearTileCa
     sums.end_segment();
     left = segments.length;
   }
-  put_many_rows<Shape, kNorm>(tile, sums, first_square, first_octet);
+  if (call.swiglu) {
+    put_many_rows<Shape, kNorm, true>(tile, sums, segments.inverse_k, first_square, first_octet);
+  } else {
+    put_many_rows<Shape, kNorm, false>(tile, sums, segments.inverse_k, first_square, first_octet);
+  }
 }
 
 }  // namespace musaic

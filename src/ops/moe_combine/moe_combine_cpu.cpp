@@ -32,13 +32,14 @@ void combine(const MoeCombineWork& work, int64_t token) {
 }
 
 void run_moe_combine(const KernelCall& call) {
-  const MoeCombineWork work = {.x = FloatRows::of(call.inputs[0]),
-                               .out = FloatRows::of(call.outputs[0]),
-                               .addend = call.inputs[3].defined() ? FloatRows::of(call.inputs[3]) : FloatRows{},
-                               .token_row = call.inputs[1].as<const int32_t>(),
-                               .weights = call.inputs[2].as<const float>(),
-                               .top_k = call.inputs[1].shape[1],
-                               .live_rows = call.live_rows};
+  const MoeCombineWork work = {
+      .x = FloatRows::of(call.inputs[0]),
+      .out = FloatRows::of(call.outputs[0]),
+      .addend = call.inputs[3].defined() ? FloatRows::of(call.inputs[3]) : FloatRows{},
+      .token_row = call.inputs[1].as<const int32_t>(),
+      .weights = call.inputs[2].as<const float>(),
+      .top_k = call.inputs[1].shape[1],
+      .live_rows = call.live_rows};
   cpu_stream(call.stream).launch([work](const Worker& worker) {
     const IndexRange range = share_of(worker, live_count(work.live_rows, work.out.outer));
     for (int64_t token = range.begin; token < range.end; ++token) combine(work, token);

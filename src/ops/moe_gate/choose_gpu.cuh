@@ -17,8 +17,8 @@ struct Candidate {
 };
 
 __device__ inline Candidate better(const Candidate& a, const Candidate& b) {
-  const bool takes_b = b.index != INT_MAX && (a.index == INT_MAX || b.value > a.value ||
-                                              (b.value == a.value && b.index < a.index));
+  const bool takes_b = b.index != INT_MAX &&
+                       (a.index == INT_MAX || b.value > a.value || (b.value == a.value && b.index < a.index));
   return takes_b ? b : a;
 }
 

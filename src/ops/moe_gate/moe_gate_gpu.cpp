@@ -37,11 +37,10 @@ void run_moe_gate(const KernelCall& call) {
 }  // namespace
 
 void add_moe_gate_gpu(OpRegistry& registry) {
-  registry.add_kernel("musaic::moe_gate",
-                      {.name = "moe_gate_gpu",
-                       .device_type = kGpuDeviceType,
-                       .supports = has_choices_for_a_warp,
-                       .run = run_moe_gate});
+  registry.add_kernel("musaic::moe_gate", {.name = "moe_gate_gpu",
+                                           .device_type = kGpuDeviceType,
+                                           .supports = has_choices_for_a_warp,
+                                           .run = run_moe_gate});
 }
 
 }  // namespace musaic

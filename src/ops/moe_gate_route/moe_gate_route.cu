@@ -42,8 +42,8 @@ void launch_moe_gate_route(const MoeGateCall& gate, const MoeRouteCall& route, g
   }
   const auto warps = static_cast<unsigned>(route.tokens > 0 ? route.tokens : 1);
   with_lane_experts(route.num_experts, [&](auto lane_experts) {
-    launch_kernel(choose_and_route<decltype(lane_experts)::value>, dim3(1), dim3(warps * kWarpSize), stream, gate,
-                  route);
+    launch_kernel(choose_and_route<decltype(lane_experts)::value>, dim3(1), dim3(warps * kWarpSize), stream,
+                  gate, route);
   });
 }
 

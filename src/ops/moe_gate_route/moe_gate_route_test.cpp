@@ -18,14 +18,12 @@ TEST(MoeGateRoute, IsTheGateAndTheRouteOfItsChoice) {
       const Attributes gate_attributes = {{"top_k", int64_t{6}}, {"renormalize", true}, {"scale", 1.5}};
       Attributes attributes = gate_attributes;
       attributes.set("layout", layout);
-      const OpRun run = run_op(registry, {.op = "musaic::moe_gate_route",
-                                          .inputs = {logits},
-                                          .attributes = attributes,
-                                          .live_rows = live});
-      const OpRun gate = run_op(registry, {.op = "musaic::moe_gate",
-                                           .inputs = {logits},
-                                           .attributes = gate_attributes,
-                                           .live_rows = live});
+      const OpRun run = run_op(
+          registry,
+          {.op = "musaic::moe_gate_route", .inputs = {logits}, .attributes = attributes, .live_rows = live});
+      const OpRun gate = run_op(
+          registry,
+          {.op = "musaic::moe_gate", .inputs = {logits}, .attributes = gate_attributes, .live_rows = live});
       const OpRun route = run_op(registry, {.op = "musaic::moe_route",
                                             .inputs = {gate.outputs[1]},
                                             .attributes = {{"num_experts", int64_t{64}}, {"layout", layout}},

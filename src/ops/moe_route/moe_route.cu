@@ -94,8 +94,8 @@ __global__ void route_tokens(MoeRouteCall call) {
 void launch_moe_route(const MoeRouteCall& call, gpuStream_t stream) {
   constexpr unsigned kFewThreads = 256, kManyThreads = 1024;
   const auto blocks = static_cast<unsigned>((call.tokens + kTokensOfBlock - 1) / kTokensOfBlock);
-  launch_kernel(route_tokens, dim3(blocks > 0 ? blocks : 1), dim3(blocks > 1 ? kManyThreads : kFewThreads), stream,
-                call);
+  launch_kernel(route_tokens, dim3(blocks > 0 ? blocks : 1), dim3(blocks > 1 ? kManyThreads : kFewThreads),
+                stream, call);
 }
 
 }  // namespace musaic

@@ -16,16 +16,14 @@ __device__ void place_experts(const MoeRouteCall& call, bool stores, int* start,
   for (int base = 0; base < call.num_experts; base += kWarpSize) {
     const int expert = base + lane;
     const int count = expert < call.num_experts ? count_of(expert) : 0;
-    const int rows =
-        call.alignment == 0 ? 0 : (count + call.alignment - 1) / call.alignment * call.alignment;
+    const int rows = call.alignment == 0 ? 0 : (count + call.alignment - 1) / call.alignment * call.alignment;
     int end = rows;
     for (int distance = 1; distance < kWarpSize; distance *= 2) {
       const int before = __shfl_up_sync(0xffffffffu, end, distance);
       if (lane >= distance) end += before;
     }
     if (expert < call.num_experts) {
-      const int first =
-          call.alignment == 0 ? expert * static_cast<int>(call.tokens) : next + end - rows;
+      const int first = call.alignment == 0 ? expert * static_cast<int>(call.tokens) : next + end - rows;
       start[expert] = first;
       if (stores) {
         call.start[expert] = first;

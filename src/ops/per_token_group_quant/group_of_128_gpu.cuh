@@ -7,8 +7,8 @@
 namespace musaic {
 
 // Quantizes the group that a whole warp holds, lane l its values 4 · l .. 4 · l + 3, zeros behind the row's
-// end. `whole`: packs of q may be stored at once. REQUIRES: column is a multiple of 4, the warp's first one of
-// 128.
+// end. `whole`: packs of q may be stored at once. REQUIRES: column is a multiple of 4, the warp's first one
+// of 128.
 __device__ inline void quantize_group_of_128(const float (&values)[4], const Fp8RowsOut& out, int64_t row,
                                              int64_t column, bool whole) {
   constexpr float kLeast = 1e-10f, kLargest = 448.0f;

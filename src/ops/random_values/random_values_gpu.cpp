@@ -26,9 +26,8 @@ void run_random_values(const KernelCall& call) {
 }  // namespace
 
 void add_random_values_gpu(OpRegistry& registry) {
-  registry.add_kernel(
-      "musaic::random_values",
-      {.name = "random_values_gpu", .device_type = kGpuDeviceType, .run = run_random_values});
+  registry.add_kernel("musaic::random_values",
+                      {.name = "random_values_gpu", .device_type = kGpuDeviceType, .run = run_random_values});
 }
 
 }  // namespace musaic

@@ -19,11 +19,11 @@ TEST(RandomValuesOp, HasTheHostsBitsInEveryTypeAndLeavesPadRowsAlone) {
   for (DType dtype : {DType::kF32, DType::kBF16, DType::kF8E4M3}) {
     TestTensor x(dtype, {kRows, kWidth});
     x.poison_rows(0);
-    const OpRun run = check_op(cpu_registry(),
-                               {.op = "musaic::random_values",
-                                .inputs = {x},
-                                .attributes = {{"seed", int64_t{1} << 62}, {"mean", 3.0}, {"deviation", 200.0}},
-                                .live_rows = kLive});
+    const OpRun run = check_op(
+        cpu_registry(), {.op = "musaic::random_values",
+                         .inputs = {x},
+                         .attributes = {{"seed", int64_t{1} << 62}, {"mean", 3.0}, {"deviation", 200.0}},
+                         .live_rows = kLive});
     const RandomValues values = {.seed = uint64_t{1} << 62, .mean = 3.0f, .deviation = 200.0f};
     for (int row = 0; row < kLive; ++row) {
       const std::vector<float> got = run.inputs[0].row(row);

@@ -19,7 +19,8 @@ bool is_plain_fp8(const Graph& graph, const Node& quantization) {
   const Attributes& attributes = quantization.attributes;
   const auto is_fresh = [&](ValueId id) {
     const GraphValue& value = graph.values[id];
-    return value.node >= 0 && graph.nodes[value.node].op == "musaic::empty_rows" && value.meta.is_contiguous();
+    return value.node >= 0 && graph.nodes[value.node].op == "musaic::empty_rows" &&
+           value.meta.is_contiguous();
   };
   return graph.values[quantization.inputs[kQ]].meta.dtype == DType::kF8E4M3 &&
          graph.values[quantization.inputs[kScale]].meta.dtype == DType::kF32 &&
