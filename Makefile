@@ -2,7 +2,7 @@
 PREFIX ?= /usr/local
 ARGS ?=
 
-.PHONY: all serve test test-clients test-gpu check bench cuda install dist asan tsan clean help
+.PHONY: all serve test test-clients test-gpu check bench cuda musa musa-shim install dist asan tsan clean help
 
 all: ## configure and build
 	@scripts/install_packages.sh build test
@@ -20,6 +20,14 @@ test-clients: ## run the whole server with real clients and bad ones (fetches th
 cuda: ## build-cuda/musaic: with the CUDA backend (CUDA_HOME, or NVIDIA's compiler fetched once)
 	@scripts/install_packages.sh build
 	@scripts/build_cuda.sh musaic
+
+musa: ## build-musa/musaic: with the MUSA backend (MUSA_HOME names the SDK; docs/MUSA.md)
+	@scripts/install_packages.sh build
+	@scripts/build_musa.sh musaic
+
+musa-shim: ## build-musa-shim/musaic: the MUSA backend over a stand-in for the SDK that forwards to CUDA
+	@scripts/install_packages.sh build
+	@scripts/build_musa_shim.sh musaic
 
 test-gpu: ## tests of the CUDA backend and its kernels on this machine's GPU; names them where there is none
 	@scripts/test_gpu.sh
@@ -43,7 +51,7 @@ tsan: ## the same under the thread sanitizer
 	@scripts/sanitize.sh tsan
 
 clean: ## remove what was built (the fetched model stays)
-	@rm -rf build build-cuda build-asan build-tsan dist
+	@rm -rf build build-cuda build-musa build-musa-shim build-asan build-tsan dist
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 15

@@ -1,8 +1,9 @@
 #!/bin/bash
 # usage: scripts/test_gpu.sh [--list | --binaries FOLDER]   Tests that need a GPU: backend, rules and results of every kernel, op
-# tests, goldens, replays. Without a GPU: names them and ends, with an error when MUSAIC_REQUIRE_GPU=1.
+# tests, goldens, replays. Without a GPU: names them and ends, with an error when MUSAIC_REQUIRE_GPU=1. MUSAIC_GPU: cuda or musa.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+device=${MUSAIC_GPU:-cuda}
 
 # Left out: tests of ops without a GPU kernel (latent attention, experts, FP8 linears), tests whose faulty kernel runs on the
 # host, and those that compare bits with the CPU's decomposition.
@@ -10,15 +11,15 @@ no_kernel='*Moe*:*Grouped*:*LinearFp8*:EmptyRows*'
 list_tests() {
   cat <<END
 backend gpu_backend_test
-opcheck musaic opcheck --device cuda
-against-cpu musaic opcheck --device cuda --against cpu
-ops env MUSAIC_TEST_DEVICE=cuda ops_test --gtest_filter=*/0:*.*:-*Decomposition*:*NormQuantize.*:*TakesTheKernelOf*:$no_kernel
-runner env MUSAIC_TEST_DEVICE=cuda runner_test --gtest_filter=-*SmolLm*:*/deepseek*:GraphVerifier.Names*:GraphVerifier.PutsBack*:GraphVerifier.Finds*
+opcheck musaic opcheck --device $device
+against-cpu musaic opcheck --device $device --against cpu
+ops env MUSAIC_TEST_DEVICE=$device ops_test --gtest_filter=*/0:*.*:-*Decomposition*:*NormQuantize.*:*TakesTheKernelOf*:$no_kernel
+runner env MUSAIC_TEST_DEVICE=$device runner_test --gtest_filter=-*SmolLm*:*/deepseek*:GraphVerifier.Names*:GraphVerifier.PutsBack*:GraphVerifier.Finds*
 END
 }
 if [ "${1:-}" = --list ]; then list_tests | cut -d' ' -f2-; exit; fi
 
-has_gpu() { compgen -G "/dev/nvidia[0-9]*" >/dev/null; }
+has_gpu() { compgen -G "/dev/nvidia[0-9]*" || compgen -G "/dev/mtgpu*"; } >/dev/null
 if ! has_gpu; then
   list_tests | sed 's/^[^ ]* /test_gpu: SKIPPED, no GPU here: /'
   [ "${MUSAIC_REQUIRE_GPU:-0}" = 0 ]
@@ -29,8 +30,8 @@ if [ "${1:-}" = --binaries ]; then
   folder=$(realpath "$2")
 else
   scripts/install_packages.sh build test
-  scripts/build_cuda.sh --tests musaic gpu_backend_test ops_test runner_test
-  folder=$PWD/build-cuda
+  "scripts/build_$device.sh" --tests musaic gpu_backend_test ops_test runner_test
+  folder=$PWD/build-$device
 fi
 PATH=$(find "$folder" -type f -perm -100 \( -name musaic -o -name '*_test' \) -printf '%h\n' | sort -u | paste -sd:):$PATH
 failed=

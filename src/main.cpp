@@ -77,12 +77,14 @@ bool has_gpu(const LinkedGpu& gpu) {
 // `auto` is the first GPU where there is one.
 std::unique_ptr<Backend> make_backend(const std::vector<std::string>& backends, const LinkedGpu& gpu,
                                       const BackendRequest& request) {
-  if (request.device == "auto" && has_gpu(gpu)) return gpu.make(0);
+  GpuOptions options{.executable_budget = request.graph_executable_budget};
+  if (request.device == "auto" && has_gpu(gpu)) return gpu.make(options);
   const auto device = parse_device(request.device == "auto" ? "cpu" : request.device);
   if (!device || std::ranges::find(backends, device->type) == backends.end())
     fail_load("--device {}: this binary has no such backend; it has: {}", request.device,
               fmt::join(backends, ", "));
-  if (device->type == gpu.type) return gpu.make(std::max(device->index, 0));
+  options.index = std::max(device->index, 0);
+  if (device->type == gpu.type) return gpu.make(options);
   return make_host_backend(request);
 }
 

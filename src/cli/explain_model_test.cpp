@@ -211,5 +211,17 @@ TEST_F(ExplainModelTest, APastBeyondTheModelIsRefused) {
   EXPECT_THAT(refused(decode), HasSubstr("past 1073741824: with the step's 1 token above the context of"));
 }
 
+TEST_F(ExplainModelTest, ExecutablesAreCountedWhereTheDriverLimitsThem) {
+  ExplainRequest limited = request("extend", 64, "musa:0");
+  limited.assume_kernels = true;
+  EXPECT_THAT(explanation_text(explained(limited)), testing::Not(HasSubstr("executables")));
+  limited.roof = parse_roof("mtt-s5000");
+  Explanation e = explained(limited);
+  EXPECT_EQ(e.executables(), 3 * static_cast<int>(e.buckets.size()));
+  EXPECT_THAT(explanation_text(e), HasSubstr("the driver holds 2000 of all programs ready\n"));
+  e.executable_budget = 64;
+  EXPECT_THAT(explanation_text(e), HasSubstr("the driver holds 64 of all programs ready: they take turns"));
+}
+
 }  // namespace
 }  // namespace musaic

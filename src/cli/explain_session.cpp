@@ -54,6 +54,7 @@ Explanation explain_running(const ModelSession& session, const ProgramQuery& que
   out.buckets = buckets;
   out.dimension = bucket_dimension(query.graph);
   out.captured = capture_state(running.program);
+  out.executable_budget = session.backend().graph_executables().budget;
   return out;
 }
 

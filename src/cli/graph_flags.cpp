@@ -36,6 +36,11 @@ void add_graph_flags(CLI::App& app, GraphArguments& graphs) {
   group.add_option("--graph-memory-budget", graphs.memory_budget,
                    "bytes of all captures, such as 64M; what does not fit runs eagerly; default: unlimited");
   group
+      .add_option("--graph-executable-budget", graphs.executable_budget,
+                  "captured pieces that a GPU's driver holds ready at once, the rest take turns; 0: all; "
+                  "default: all on cuda, 2000 on musa")
+      ->check(in_range(0, 1 << 30));
+  group
       .add_option("--graph-verify", graphs.verify,
                   "share of the replayed steps, 0 to 1, that is compared with an eager run; default: 0")
       ->check(in_range(0.0, 1.0));

@@ -150,6 +150,8 @@ Status ask_rest(const GraphArguments& given, GraphRequest& request) {
   if (given.verify >= 0.0) ask(request.verify_share, given.verify, "--graph-verify");
   if (!given.capture.empty())
     ask(request.capture, given.capture == "eager" ? CaptureTime::kEager : CaptureTime::kLazy, "--capture");
+  if (given.executable_budget >= 0)
+    ask(request.executable_budget, given.executable_budget, "--graph-executable-budget");
   if (given.memory_budget.empty()) return {};
   const auto bytes = parse_bytes(given.memory_budget);
   if (!bytes)

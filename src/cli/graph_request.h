@@ -17,6 +17,7 @@ struct GraphArguments {
   std::string compiler, decode_backend, prefill_backend, config, capture, memory_budget;
   std::vector<int> sizes, decode_sizes, prefill_sizes, piecewise_tokens;
   int max_size = -1, max_decode = -1, max_prefill = -1, piecewise_max_tokens = -1;
+  int executable_budget = -1;
   double verify = -1.0;
 };
 
@@ -44,6 +45,7 @@ struct GraphRequest {
   MaybeAsked<bool> pad_decode;
   MaybeAsked<CaptureTime> capture;
   MaybeAsked<size_t> memory_budget;  // bytes
+  MaybeAsked<int> executable_budget;
   MaybeAsked<double> verify_share;
   std::string compiler;
 };

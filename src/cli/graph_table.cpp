@@ -142,6 +142,15 @@ void note_mixed_passes(const ResolvedGraphs& graphs, const GraphFacts& facts,
       "for both mends that";
 }
 
+GraphSetting executable_row(const MaybeAsked<int>& asked, const GraphFacts& facts) {
+  const std::string ignored = asked && asked->value != facts.executable_budget
+                                  ? "captures of " + facts.device + " are no executables"
+                                  : "";
+  GraphSetting out = row("graph executables", asked, facts.executable_budget, ignored);
+  if (facts.executable_budget == 0) out.in_force = "all";
+  return out;
+}
+
 template <class Value>
 Value value_or(const MaybeAsked<Value>& asked, Value otherwise) {
   return asked ? asked->value : otherwise;
@@ -178,6 +187,7 @@ ResolvedGraphs resolve_graphs(const GraphRequest& request, const GraphFacts& fac
   out.table.push_back(row("decode padding", request.pad_decode, out.pad_decode, ""));
   out.table.push_back(row("capture", request.capture, out.capture, ""));
   out.table.push_back(row("graph memory", request.memory_budget, out.memory_budget, ""));
+  out.table.push_back(executable_row(request.executable_budget, facts));
   const bool has_graphs = out.prefill.mode != GraphMode::kDisabled || out.decode.mode != GraphMode::kDisabled;
   if (!has_graphs) out.verify_share = 0.0;
   out.table.push_back(

@@ -18,6 +18,7 @@ struct GraphFacts {
   int max_step_tokens = 512;  // prompt tokens in one step: the chunk
   int max_running_requests = 64;
   bool quantizes_activations = true;  // a pass does
+  int executable_budget = 0;          // live executables of graphs in force; 0: each graph keeps its own
 };
 
 // One line of the table: what was asked by which flag, what is in force, and why.

@@ -206,6 +206,7 @@ TEST(GraphTable, TakesCaptureBudgetShareAndPadding) {
   EXPECT_EQ(graphs.verify_share, 0.25);
   EXPECT_FALSE(graphs.pad_decode);
   EXPECT_EQ(setting(graphs, "graph memory").in_force, "64.0 MiB");
+  EXPECT_EQ(setting(graphs, "graph executables").in_force, "all");
   EXPECT_EQ(resolve("--debug-cuda-graph").verify_share, 1.0);
   EXPECT_EQ(resolve("--debug-cuda-graph --graph-verify 0.5").verify_share, 0.5);
   const ResolvedGraphs nothing = resolve("--disable-cuda-graph --graph-verify 1");
@@ -272,6 +273,16 @@ TEST(GraphTable, IsWhatTheRunnerDoes) {
   EXPECT_THAT(options.decode_sizes, ElementsAre(1, 2));
   EXPECT_EQ(options.graph_memory_budget, size_t{1} << 20);
   EXPECT_EQ(options.verify_share, 1.0);
+}
+
+TEST(GraphTable, SaysHowManyExecutablesAreInForce) {
+  const GraphFacts limited{.executable_budget = 64};
+  EXPECT_EQ(setting(resolve("--graph-executable-budget 64", limited), "graph executables").in_force, "64");
+  EXPECT_EQ(setting(resolve("", limited), "graph executables").why, "default");
+  const GraphSetting ignored = setting(resolve("--graph-executable-budget 64"), "graph executables");
+  EXPECT_EQ(ignored.in_force, "all");
+  EXPECT_EQ(ignored.why, "captures of cpu are no executables");
+  EXPECT_THAT(refused("--graph-executable-budget -3"), HasSubstr("--graph-executable-budget"));
 }
 
 }  // namespace

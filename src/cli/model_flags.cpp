@@ -36,6 +36,8 @@ void add_model_flags(CLI::App& app, SessionOptions& options) {
       "larger steps run eagerly");
   app.add_option("--page-size", options.page_size);
   app.add_option("--disable-pass", options.disabled_passes, "graph passes to leave out");
+  app.add_option("--allow-decomposed-ops", options.allowed_decompositions,
+                 "fused ops that the device may lack: simpler ones run in their place");
   add_moe_runner_flag(app, options.moe_runner_backend);
   app.add_option("--chat-template", options.chat_template, "a file, or the template itself");
   app.add_option("--random-seed", options.engine.random_seed);

@@ -14,6 +14,7 @@
 #include "cli/moe_runner.h"
 #include "cli/program_info.h"
 #include "cli/progress.h"
+#include "runner/decomposed_ops.h"
 #include "runner/weight_rows.h"
 #include "tokenizer/tokenizer_files.h"
 #include "weights/random_weights.h"
@@ -91,6 +92,8 @@ ModelSession::ModelSession(const Platform& platform, SessionOptions options)
                        .deepgemm_layouts = uses_deepgemm_layouts(options_.moe_runner_backend)});
   choose_kv_capacity();
   runner_ = std::make_unique<GraphRunner>(*model_, *target_, *backend_, runner_options());
+  decomposed_ops_ = decomposed_ops(runner_->graphs(), *target_);
+  check_decomposed_ops(decomposed_ops_, options_.allowed_decompositions, *target_);
 }
 
 ModelSession::~ModelSession() = default;
@@ -143,7 +146,8 @@ void ModelSession::choose_sizes() {
                                              .context_length = context_length_,
                                              .max_step_tokens = chunk_,
                                              .max_running_requests = max_running_requests_,
-                                             .quantizes_activations = !exact()});
+                                             .quantizes_activations = !exact(),
+                                             .executable_budget = backend_->graph_executables().budget});
 }
 
 // A quarter of what a host has free; of a GPU, what its share leaves beside the weights and what others hold.
@@ -266,6 +270,8 @@ RenderChat ModelSession::chat_renderer() const {
 
 void ModelSession::log_summary() const {
   for (const std::string& line : table_lines(graphs_.table)) spdlog::info("{}", line);
+  for (const std::string& op : decomposed_ops_)
+    spdlog::warn("{} has no kernel of {}: simpler ops run in its place", to_string(backend_->device()), op);
   const GraphRunner::Memory memory = runner_->memory();
   const ModelGraph& extend = runner_->graphs().extend;
   constexpr double kMiB = 1 << 20;
@@ -296,7 +302,9 @@ std::unique_ptr<Engine> ModelSession::make_engine() {
 Json ModelSession::program_info() const {
   Json info = description_;
   info.update(describe_captures(*runner_));
+  info["graph_executables"] = describe_executables(backend_->graph_executables());
   info["load_seconds"] = load_seconds_;
+  info["decomposed_ops"] = decomposed_ops_;
   return info;
 }
 

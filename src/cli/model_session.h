@@ -35,6 +35,7 @@ struct SessionOptions {
   int page_size = -1;
   GraphRequest graphs;
   std::vector<std::string> disabled_passes;
+  std::vector<std::string> allowed_decompositions;  // fused ops that the device may lack
   std::string moe_runner_backend = "auto";
   EngineOptions engine;  // its scheduler's chunk is set by the session
   bool show_progress = true;
@@ -65,6 +66,7 @@ class ModelSession {
   const GraphRunner& runner() const { return *runner_; }
   const Target& target() const { return *target_; }
   Backend& backend() { return *backend_; }
+  const Backend& backend() const { return *backend_; }
   const std::shared_ptr<const Tokenizer>& tokenizer() const { return tokenizer_; }  // nullptr when skipped
   const std::shared_ptr<const ChatTemplate>& chat_template() const {
     return chat_template_;
@@ -98,6 +100,7 @@ class ModelSession {
   std::unique_ptr<Model> model_;
   std::unique_ptr<Target> target_;
   std::unique_ptr<GraphRunner> runner_;
+  std::vector<std::string> decomposed_ops_;
   std::shared_ptr<const Tokenizer> tokenizer_;         // shared with answers under way
   std::shared_ptr<const ChatTemplate> chat_template_;  // likewise
   DType kv_dtype_ = DType::kF16;

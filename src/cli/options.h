@@ -47,6 +47,7 @@ struct ServeOptions {
   // Programs and the processor.
   GraphRequest graphs;
   std::vector<std::string> disabled_passes;
+  std::vector<std::string> allowed_decompositions;  // fused ops that the device may lack
   std::string moe_runner_backend = "auto";
   std::vector<std::string> plugins;  // shared libraries with ops
   std::string cpu_isa;               // empty: the best that the processor has

@@ -42,6 +42,7 @@ Json to_json(const ServeOptions& options) {
           {"random_seed", options.random_seed ? Json(*options.random_seed) : Json()},
           {"watchdog_timeout", options.watchdog_timeout_seconds},
           {"disable_pass", options.disabled_passes},
+          {"allow_decomposed_ops", options.allowed_decompositions},
           {"moe_runner_backend", options.moe_runner_backend},
           {"plugin", options.plugins},
           {"cpu_isa", given(options.cpu_isa)},

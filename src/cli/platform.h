@@ -14,9 +14,10 @@
 namespace musaic {
 
 struct BackendRequest {
-  std::string device = "auto";  // "auto", a device type, or one with an index: "cuda:1"
-  int num_threads = 0;          // 0: the CPUs that the process may use
-  std::string cpu_isa;          // empty: the processor's highest
+  std::string device = "auto";       // "auto", a device type, or one with an index: "cuda:1"
+  int num_threads = 0;               // 0: the CPUs that the process may use
+  std::string cpu_isa;               // empty: the processor's highest
+  int graph_executable_budget = -1;  // of a GPU; 0: none, -1: the vendor's
 };
 
 // What this binary was built with, and the plugins that a verb's flags add. main.cpp makes it; nothing else

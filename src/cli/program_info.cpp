@@ -128,4 +128,12 @@ Json describe_captures(const GraphRunner& runner) {
           {"verify", describe_verifier(runner.verifier())}};
 }
 
+Json describe_executables(const GraphExecutables& executables) {
+  return {{"budget", executables.budget == 0 ? Json() : Json(executables.budget)},
+          {"graphs", executables.graphs},
+          {"live", executables.live},
+          {"rotations", executables.rotations},
+          {"rotation_seconds", executables.rotation_seconds}};
+}
+
 }  // namespace musaic

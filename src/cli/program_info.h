@@ -1,5 +1,6 @@
 #pragma once
 
+#include "device/graph_executables.h"
 #include "formats/json.h"
 #include "runner/graph_runner.h"
 
@@ -11,5 +12,6 @@ Json describe_programs(const GraphRunner& runner);
 // What changes: buckets by state, what the budget dropped, memory and time of captures, what verification
 // has found. Any thread.
 Json describe_captures(const GraphRunner& runner);
+Json describe_executables(const GraphExecutables& executables);
 
 }  // namespace musaic

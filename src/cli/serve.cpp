@@ -34,6 +34,8 @@ SessionOptions session_options(const ServeOptions& serve) {
   session.kv_cache_dtype = serve.kv_cache_dtype;
   session.quantization = serve.quantization;
   session.backend = {.device = serve.device, .num_threads = serve.threads, .cpu_isa = serve.cpu_isa};
+  if (serve.graphs.executable_budget)
+    session.backend.graph_executable_budget = serve.graphs.executable_budget->value;
   session.context_length = serve.context_length;
   session.mem_fraction_static = serve.mem_fraction_static;
   session.max_total_tokens = serve.max_total_tokens;
@@ -42,6 +44,7 @@ SessionOptions session_options(const ServeOptions& serve) {
   session.page_size = serve.page_size;
   session.graphs = serve.graphs;
   session.disabled_passes = serve.disabled_passes;
+  session.allowed_decompositions = serve.allowed_decompositions;
   session.moe_runner_backend = serve.moe_runner_backend;
   session.chat_template = serve.chat_template;
   session.engine.random_seed = static_cast<uint64_t>(serve.random_seed.value_or(std::time(nullptr)));

@@ -102,6 +102,10 @@ void add_processor_group(CLI::App& app, ServeOptions& options) {
       ->check(in_range(0, 4096));
   group.add_option("--cpu-isa", options.cpu_isa, "default: the processor's best instruction set");
   group.add_option("--disable-pass", options.disabled_passes, "graph passes to leave out")->expected(1, 64);
+  group
+      .add_option("--allow-decomposed-ops", options.allowed_decompositions,
+                  "fused ops that the device may lack: simpler ones run in their place")
+      ->expected(1, 64);
   add_moe_runner_flag(app, options.moe_runner_backend)->group(heading);
   group.add_option("--plugin", options.plugins, kPluginHelp)->allow_extra_args(false)->take_all();
   group.add_flag("--skip-server-warmup", options.skip_server_warmup,

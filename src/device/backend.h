@@ -5,6 +5,7 @@
 #include <string>
 
 #include "device/capabilities.h"
+#include "device/graph_executables.h"
 #include "tensor/device.h"
 
 namespace musaic {
@@ -52,6 +53,7 @@ class Backend {
   virtual void zero(void* destination, size_t bytes, Stream& stream) = 0;
   // The node that is about to run or be recorded, for messages and profiles.
   virtual void name_next(const char* op) = 0;
+  virtual GraphExecutables graph_executables() const { return {}; }  // any thread
 };
 
 }  // namespace musaic

@@ -25,6 +25,10 @@ struct MetricsSnapshot {
   std::map<std::string, int> buckets;  // by state: waiting, captured, over_memory_budget, quarantined
   uint64_t verified_steps = 0;         // run again eagerly and compared
   uint64_t verify_differences = 0;
+  int graph_executable_budget = 0;  // 0: none
+  int graph_executables = 0;        // live
+  uint64_t graph_rotations = 0;     // replays that took another graph's executable
+  double graph_rotation_seconds = 0.0;
   std::vector<StepCount> steps;
 };
 

@@ -84,6 +84,18 @@ TEST(RequestMetrics, ShowsStepsByPhaseModeBucketAndReason) {
   EXPECT_THAT(text, HasSubstr(line("sglang:token_usage", "", "0.25")));
 }
 
+TEST(RequestMetrics, TellsHowExecutablesOfGraphsTakeTurns) {
+  const RequestMetrics metrics("tiny");
+  const std::string text = metrics.render({.graph_executable_budget = 64,
+                                           .graph_executables = 60,
+                                           .graph_rotations = 7,
+                                           .graph_rotation_seconds = 0.5});
+  EXPECT_THAT(text, HasSubstr(line("musaic:graph_executable_budget", "", "64")));
+  EXPECT_THAT(text, HasSubstr(line("musaic:graph_executables", "", "60")));
+  EXPECT_THAT(text, HasSubstr(line("musaic:graph_rotations_total", "", "7")));
+  EXPECT_THAT(text, HasSubstr(line("musaic:graph_rotation_seconds_total", "", "0.5")));
+}
+
 TEST(RequestMetrics, EscapesTheModelName) {
   const RequestMetrics metrics("a\"b\\c");
   EXPECT_THAT(metrics.render({}), HasSubstr(R"(model_name="a\"b\\c")"));

@@ -107,6 +107,16 @@ void add_buckets(const MetricsSnapshot& snapshot, const Labels& labels, Families
                    static_cast<double>(snapshot.verify_differences));
 }
 
+void add_executables(const MetricsSnapshot& snapshot, Families& families) {
+  families.gauge("musaic:graph_executable_budget", "Live executables of graphs that are allowed; 0: all",
+                 snapshot.graph_executable_budget);
+  families.gauge("musaic:graph_executables", "Live executables of graphs", snapshot.graph_executables);
+  families.counter("musaic:graph_rotations_total", "Replays that took the executable of another graph",
+                   static_cast<double>(snapshot.graph_rotations));
+  families.counter("musaic:graph_rotation_seconds_total", "Time that it took them",
+                   snapshot.graph_rotation_seconds);
+}
+
 }  // namespace
 
 std::vector<MetricFamily> snapshot_families(const MetricsSnapshot& snapshot, const Labels& labels) {
@@ -129,6 +139,7 @@ std::vector<MetricFamily> snapshot_families(const MetricsSnapshot& snapshot, con
   families.gauge("musaic:graph_bytes", "Memory of captured programs",
                  static_cast<double>(snapshot.graph_bytes));
   add_buckets(snapshot, labels, families);
+  add_executables(snapshot, families);
   add_graph_passes(snapshot, labels, families);
   add_steps(snapshot, labels, families);
   return families.take();

@@ -9,7 +9,9 @@ LinkedGpu linked_gpu() {
   return {.type = gpu_device_type(),
           .add_kernels = add_gpu_kernels,
           .count = count_gpus,
-          .make = [](int index) -> std::unique_ptr<Backend> { return std::make_unique<GpuBackend>(index); },
+          .make = [](const GpuOptions& options) -> std::unique_ptr<Backend> {
+            return std::make_unique<GpuBackend>(options);
+          },
           .memory_size = gpu_memory_size};
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "device/backend.h"
+#include "device/gpu_options.h"
 #include "device/memory_size.h"
 
 namespace musaic {
@@ -12,11 +13,11 @@ class OpRegistry;
 
 // The GPU backend that a build has linked, if any.
 struct LinkedGpu {
-  std::string type;  // "cuda"; empty: none
+  std::string type;  // "cuda", "musa"; empty: none
   void (*add_kernels)(OpRegistry& registry) = nullptr;
   int (*count)() = nullptr;  // devices of this machine; 0 without a driver
   // Throws LoadError.
-  std::unique_ptr<Backend> (*make)(int index) = nullptr;
+  std::unique_ptr<Backend> (*make)(const GpuOptions& options) = nullptr;
   DeviceMemorySize (*memory_size)(const Device& device) = nullptr;
 };
 

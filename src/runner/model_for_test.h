@@ -13,6 +13,7 @@
 #include "runner/graph_runner.h"
 #include "runner/weight_rows.h"
 #include "weights/model_files.h"
+#include "weights/random_weights.h"
 
 namespace musaic {
 
@@ -24,12 +25,14 @@ struct TestDevice {
   bool deepgemm_layouts = false;                   // of experts' rows
 };
 
-// A model on the CPU or another device, in float32 or on the integer path.
+// A model on the CPU or another device, in float32 or on the integer path. A folder with a configuration alone
+// has random weights.
 class TestModel {
  public:
   explicit TestModel(const std::string& path, GraphRunnerOptions options = {}, bool exact = true,
                      TestDevice device = {})
       : files_(open_model(path)), backend_(device.backend ? std::move(device.backend) : make_test_backend()) {
+    if (files_.weights == nullptr) files_.weights = make_random_weights(files_.config, DType::kBF16, 1);
     define_ops(registry_);
     if (device.kernels_first) device.kernels_first(registry_);
     add_test_kernels(registry_);
@@ -49,6 +52,7 @@ class TestModel {
   }
 
   GraphRunner& runner() { return *runner_; }
+  Backend& backend() { return *backend_; }
   const ModelConfig& config() const { return files_.config; }
 
   // A sequence whose pages lie scattered over the pool, none of them another slot's.

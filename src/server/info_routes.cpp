@@ -144,6 +144,8 @@ MetricsSnapshot snapshot(const Services& services) {
   const EngineStats stats = services.context.engine.stats();
   const Json programs = program_info(services);
   const Json verify = programs.value("verify", Json::object());
+  const Json executables = programs.value("graph_executables", Json::object());
+  const Json budget = executables.value("budget", Json());
   return {.running_requests = stats.running_requests,
           .waiting_requests = stats.waiting_requests,
           .used_tokens = stats.used_tokens,
@@ -157,6 +159,10 @@ MetricsSnapshot snapshot(const Services& services) {
           .buckets = programs.value("bucket_states", std::map<std::string, int>{}),
           .verified_steps = verify.value("verified_steps", uint64_t{0}),
           .verify_differences = verify.value("differences", Json::array()).size(),
+          .graph_executable_budget = budget.is_null() ? 0 : budget.get<int>(),
+          .graph_executables = executables.value("live", 0),
+          .graph_rotations = executables.value("rotations", uint64_t{0}),
+          .graph_rotation_seconds = executables.value("rotation_seconds", 0.0),
           .steps = services.context.engine.step_counts()};
 }
 

@@ -32,7 +32,7 @@ __device__ inline float to_float(float value) {
 __device__ inline float to_float(__half value) {
   return __half2float(value);
 }
-__device__ inline float to_float(__nv_bfloat16 value) {
+__device__ inline float to_float(gpuBfloat16 value) {
   return __bfloat162float(value);
 }
 
@@ -48,7 +48,7 @@ __device__ inline __half from_float<__half>(float value) {
   return __float2half_rn(value);
 }
 template <>
-__device__ inline __nv_bfloat16 from_float<__nv_bfloat16>(float value) {
+__device__ inline gpuBfloat16 from_float<gpuBfloat16>(float value) {
   return __float2bfloat16_rn(value);
 }
 
@@ -76,7 +76,7 @@ __device__ inline float block_sum(float value, float* scratch) {
 template <class Use>
 void with_float_type(DType dtype, Use use) {
   if (dtype == DType::kF16) return use(static_cast<__half*>(nullptr));
-  if (dtype == DType::kBF16) return use(static_cast<__nv_bfloat16*>(nullptr));
+  if (dtype == DType::kBF16) return use(static_cast<gpuBfloat16*>(nullptr));
   return use(static_cast<float*>(nullptr));
 }
 

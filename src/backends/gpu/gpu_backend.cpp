@@ -83,20 +83,24 @@ DeviceMemorySize gpu_memory_size(const Device& device) {
   return told ? size : DeviceMemorySize{};
 }
 
-GpuBackend::GpuBackend(int index) : device_{kGpuDeviceType, index} {
+GpuBackend::GpuBackend(const GpuOptions& options) : device_{kGpuDeviceType, options.index} {
   const GpuProperties properties = open_device(device_);
   current_thread_ = std::this_thread::get_id();
   model_name_ = properties.name;
-  capabilities_.features = {fmt::format("sm_{}{}", properties.major, properties.minor), "whole_extend",
-                            "whole_decode"};
+  const std::string architecture =
+      fmt::format("{}{}{}", kGpuArchitecture, properties.major, properties.minor);
+  capabilities_.features = {architecture, "whole_extend", "whole_decode"};
+  capabilities_.features.insert(std::begin(kGpuFeatures), std::end(kGpuFeatures));
   if (probe_kernels(nullptr) != gpuSuccess)
     fail_load(
-        "{}: {} has architecture {}.{}, which this binary has no machine code for (configure it with "
-        "-DMUSAIC_CUDA_ARCHITECTURES={}{})",
-        to_string(device_), model_name_, properties.major, properties.minor, properties.major,
+        "{}: {} has architecture {}, which this binary has no machine code for (configure it with -D{}={}{})",
+        to_string(device_), model_name_, architecture, kGpuArchitectureOption, properties.major,
         properties.minor);
   stream_ = std::make_unique<GpuStream>(to_string(device_));
   ring_ = std::make_unique<PinnedRing>(*stream_);
+  const bool is_given = options.executable_budget >= 0;
+  executables_ = std::make_unique<GpuExecutables>(
+      *stream_, is_given ? options.executable_budget : kGraphExecutableBudget);
 }
 
 GpuBackend::~GpuBackend() {
@@ -142,7 +146,7 @@ void GpuBackend::begin_capture(Stream& stream) {
 
 std::unique_ptr<CapturedGraph> GpuBackend::end_capture(Stream& stream) {
   GpuStream& own = gpu_stream(stream);
-  return std::make_unique<GpuGraph>(own.end_capture(), own);
+  return std::make_unique<GpuGraph>(own.end_capture(), own, *executables_);
 }
 
 void GpuBackend::copy_to_device(void* destination, const void* source, size_t bytes, Stream& stream) {
@@ -168,7 +172,7 @@ void GpuBackend::copy_to_host(void* destination, const void* source, size_t byte
     std::byte* staged = ring_->take(part);
     own.check(gpuCopyToHost(staged, static_cast<const std::byte*>(source) + done, part, own.handle()),
               "a copy to the host");
-    own.check(gpuStreamSynchronize(own.handle()), "a copy to the host");
+    own.wait();
     std::memcpy(static_cast<std::byte*>(destination) + done, staged, part);
     done += part;
   }

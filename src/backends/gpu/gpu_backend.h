@@ -4,9 +4,11 @@
 #include <string>
 #include <thread>
 
+#include "backends/gpu/gpu_executables.h"
 #include "backends/gpu/gpu_stream.h"
 #include "backends/gpu/pinned_ring.h"
 #include "device/backend.h"
+#include "device/gpu_options.h"
 #include "device/memory_size.h"
 
 namespace musaic {
@@ -25,11 +27,12 @@ DeviceMemorySize gpu_memory_size(const Device& device);
 // this binary has no machine code for.
 class GpuBackend : public Backend {
  public:
-  explicit GpuBackend(int index);
+  explicit GpuBackend(const GpuOptions& options);
   ~GpuBackend() override;
 
   const Device& device() const override { return device_; }
-  // "sm_90" for version 9.0, "whole_extend" and "whole_decode": every kernel can be captured.
+  // The architecture ("sm_90", "mp_31"), the vendor's kGpuFeatures, "whole_extend" and "whole_decode": every
+  // kernel can be captured.
   const Capabilities& capabilities() const override { return capabilities_; }
   std::unique_ptr<DeviceMemory> allocate(size_t bytes, const std::string& purpose) override;
   Stream& stream() override;
@@ -39,6 +42,7 @@ class GpuBackend : public Backend {
   void copy_to_host(void* destination, const void* source, size_t bytes, Stream& stream) override;
   void zero(void* destination, size_t bytes, Stream& stream) override;
   void name_next(const char* op) override { stream_->name_next(op); }
+  GraphExecutables graph_executables() const override { return executables_->totals(); }
 
   const std::string& model_name() const { return model_name_; }  // "NVIDIA H200"
 
@@ -51,6 +55,7 @@ class GpuBackend : public Backend {
   std::thread::id current_thread_;  // whose current device is this one
   std::unique_ptr<GpuStream> stream_;
   std::unique_ptr<PinnedRing> ring_;
+  std::unique_ptr<GpuExecutables> executables_;
 };
 
 }  // namespace musaic

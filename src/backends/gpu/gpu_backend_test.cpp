@@ -29,7 +29,7 @@ class GpuBackendTest : public testing::Test {
  protected:
   void SetUp() override {
     if (count_gpus() == 0) GTEST_SKIP() << "no GPU here";
-    backend_ = std::make_unique<GpuBackend>(0);
+    backend_ = std::make_unique<GpuBackend>(GpuOptions{});
     memory_ = backend_->allocate(64, "values");
     backend_->name_next("test::op");
   }
@@ -58,7 +58,7 @@ class GpuBackendTest : public testing::Test {
 
 TEST(NoGpu, ADeviceThatIsNotThereIsTold) {
   const int missing = count_gpus() + 7;
-  EXPECT_THAT(error_of([&] { GpuBackend backend(missing); }),
+  EXPECT_THAT(error_of([&] { GpuBackend backend({.index = missing}); }),
               HasSubstr(std::string(gpu_device_type()) + ":" + std::to_string(missing) + ": "));
 }
 
@@ -185,7 +185,7 @@ TEST_F(GpuBackendTest, TooLittleMemoryIsToldWithWhatIsThereAndWhatHelps) {
 TEST_F(GpuBackendTest, AnotherThreadMayAllocateWhileThisOneCaptures) {
   backend_->begin_capture(stream());
   enqueue_increment();
-  std::thread([] { GpuBackend other(0); }).join();
+  std::thread([] { GpuBackend other({}); }).join();
   const auto graph = backend_->end_capture(stream());
   graph->replay(stream());
   EXPECT_EQ(read_value(), 1);

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "backends/gpu/gpu_executables.h"
+
 namespace musaic {
 namespace {
 
@@ -15,36 +17,41 @@ std::string name_of(const GpuRecording& recording, size_t launches) {
 
 }  // namespace
 
-GpuGraph::GpuGraph(GpuRecording recording, GpuStream& stream) {
+GpuGraph::GpuGraph(GpuRecording recording, GpuStream& stream, GpuExecutables& executables)
+    : executables_(executables), recording_(recording.graph) {
   size_t launches = 0;
-  gpuGraphGetNodeCount(recording.graph, &launches);
+  gpuGraphGetNodeCount(recording_, &launches);
   num_launches_ = static_cast<int>(launches);
   name_ = name_of(recording, launches);
   stream.name_next(name_);
-  const gpuError_t error = gpuGraphInstantiate(&executable_, recording.graph);
-  gpuGraphDestroy(recording.graph);
-  stream.check(error, "making it executable (--graph-memory-budget limits captures)");
   try {
-    stream.check(gpuGraphUpload(executable_, stream.handle()), "its upload");
+    executables_.add(*this);
   } catch (...) {
-    gpuGraphExecDestroy(executable_);
+    gpuGraphDestroy(recording_);
     throw;
+  }
+  if (!executables_.has_budget()) {
+    gpuGraphDestroy(recording_);
+    recording_ = nullptr;
   }
   stream.name_next("");
 }
 
 GpuGraph::~GpuGraph() {
-  gpuGraphExecDestroy(executable_);
+  executables_.remove(*this);
+  if (recording_ != nullptr) gpuGraphDestroy(recording_);
 }
 
+// A graph that waits for an executable takes none of the device's memory.
 size_t GpuGraph::bytes() const {
-  return kExecutableBytes;
+  return executable_ != nullptr ? kExecutableBytes : 0;
 }
 
 void GpuGraph::replay(Stream& stream) {
   GpuStream& own = gpu_stream(stream);
   own.name_next(name_);
   own.forbid_in_capture("a replay");
+  executables_.use(*this);
   own.check(gpuGraphLaunch(executable_, own.handle()), "its replay");
 }
 

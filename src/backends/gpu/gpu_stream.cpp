@@ -44,7 +44,12 @@ void GpuStream::forbid_in_capture(const std::string& what) const {
 
 void GpuStream::synchronize() {
   forbid_in_capture("a synchronization");
+  wait();
+}
+
+void GpuStream::wait() {
   check(gpuStreamSynchronize(handle_), "waiting for the device");
+  ended_launches_ = launches_;
 }
 
 void GpuStream::begin_capture() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -26,6 +27,7 @@ class GpuStream : public Stream {
   GpuStream& operator=(const GpuStream&) = delete;
 
   gpuStream_t handle() const { return handle_; }
+  const std::string& device() const { return device_; }
   void name_next(std::string_view op);
   const std::string& next_name() const { return op_; }
 
@@ -37,6 +39,11 @@ class GpuStream : public Stream {
   void check(gpuError_t error, const char* what) const;
 
   void synchronize() override;
+  // Waits for all that is enqueued.
+  void wait();
+  // A number for the launch that is about to be enqueued, and whether somebody has waited for it since.
+  uint64_t count_launch() { return ++launches_; }
+  bool has_ended(uint64_t launch) const { return launch <= ended_launches_; }
   void begin_capture();
   // Throws LoadError with the first error inside the capture if the driver gave it up.
   GpuRecording end_capture();
@@ -49,6 +56,8 @@ class GpuStream : public Stream {
   gpuStream_t handle_ = nullptr;
   std::string op_;
   bool is_capturing_ = false;
+  uint64_t launches_ = 0;
+  uint64_t ended_launches_ = 0;
   GpuRecording recording_;
   std::string capture_error_;  // the first launch that the driver refused inside the capture
 };

@@ -36,10 +36,10 @@ struct MatrixFactor<DType::kF16> {
 template <>
 struct MatrixFactor<DType::kBF16> {
   using Product = Bf16Product;
-  using Type = __nv_bfloat16;
+  using Type = gpuBfloat16;
   static constexpr int kParts = 3;
   static __device__ uint32_t pack(float a, float b) {
-    const __nv_bfloat162 pair = __floats2bfloat162_rn(a, b);
+    const gpuBfloat162 pair = __floats2bfloat162_rn(a, b);
     return static_cast<uint32_t>(__bfloat16_as_ushort(pair.x)) |
            static_cast<uint32_t>(__bfloat16_as_ushort(pair.y)) << 16;
   }

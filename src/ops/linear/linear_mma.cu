@@ -23,7 +23,7 @@ struct MmaShape {
 
 // Sixteen rows of sixteen values, times the parts.
 struct SplitSquare {
-  __nv_bfloat16 parts[kParts][kMatrixSize][kMatrixSize];
+  gpuBfloat16 parts[kParts][kMatrixSize][kMatrixSize];
 };
 
 template <class Shape>
@@ -39,7 +39,7 @@ struct WarpInput {
   RightMatrix weight[Shape::kBatch][Shape::kColumnSquares];
 
   __device__ void load_weight(const LinearCall& call, int64_t first_column, int first_step, int num_steps) {
-    const __nv_bfloat16* from = reinterpret_cast<const __nv_bfloat16*>(call.weight);
+    const gpuBfloat16* from = reinterpret_cast<const gpuBfloat16*>(call.weight);
 #pragma unroll
     for (int b = 0; b < Shape::kBatch; ++b) {
       const int64_t step = first_step + b * kStripes;
@@ -83,7 +83,7 @@ struct WarpInput {
         }
 #pragma unroll
         for (int part = 0; part < kParts; ++part) {
-          __nv_bfloat16* half_row = &to[b][r].parts[part][lane / 2][lane % 2 * kPacket];
+          gpuBfloat16* half_row = &to[b][r].parts[part][lane / 2][lane % 2 * kPacket];
           *reinterpret_cast<uint4*>(half_row) =
               make_uint4(words[part][0], words[part][1], words[part][2], words[part][3]);
         }

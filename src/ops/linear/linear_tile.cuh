@@ -59,7 +59,7 @@ struct XChunk {
 };
 
 __device__ inline uint32_t bf16_pair(float a, float b) {
-  const __nv_bfloat162 pair = __floats2bfloat162_rn(a, b);
+  const gpuBfloat162 pair = __floats2bfloat162_rn(a, b);
   return static_cast<uint32_t>(__bfloat16_as_ushort(pair.x)) |
          static_cast<uint32_t>(__bfloat16_as_ushort(pair.y)) << 16;
 }
@@ -137,7 +137,7 @@ __device__ inline void load_x(const float* from, bool is_there, bool is_aligned,
 __device__ inline void load_norm_weight(const LinearTileCall& call, int64_t column, float (&weights)[8]) {
   if (call.norm_dtype == DType::kBF16) {
     const uint4 raw =
-        *reinterpret_cast<const uint4*>(static_cast<const __nv_bfloat16*>(call.norm_weight) + column);
+        *reinterpret_cast<const uint4*>(static_cast<const gpuBfloat16*>(call.norm_weight) + column);
     const uint32_t words[4] = {raw.x, raw.y, raw.z, raw.w};
 #pragma unroll
     for (int i = 0; i < 8; ++i)

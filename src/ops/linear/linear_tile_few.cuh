@@ -35,11 +35,11 @@ struct FewTiles {
   __device__ explicit FewTiles(const LinearTileCall& call)
       : num_weight_rows(call.swiglu ? 2 * call.linear.y.width : call.linear.y.width),
         columns((call.swiglu ? Shape::kSquares / 2 : Shape::kSquares) * kSquare) {}
-  __device__ const __nv_bfloat16* weight_row(const LinearTileCall& call, int64_t tile, int square,
-                                             int g) const {
+  __device__ const gpuBfloat16* weight_row(const LinearTileCall& call, int64_t tile, int square,
+                                           int g) const {
     const int64_t begin = square_begin(call, tile * columns, square);
     const int64_t row = (begin < num_weight_rows ? begin : 0) + g;
-    return reinterpret_cast<const __nv_bfloat16*>(call.linear.weight) + row * call.linear.x.width;
+    return reinterpret_cast<const gpuBfloat16*>(call.linear.weight) + row * call.linear.x.width;
   }
 };
 
@@ -53,7 +53,7 @@ struct FewWeights {
     const int g = static_cast<int>(threadIdx.x) % 32 / 4, t = static_cast<int>(threadIdx.x) % 4;
 #pragma unroll
     for (int s = 0; s < Shape::kSquares; ++s) {
-      const __nv_bfloat16* from = tiles.weight_row(call, tile, s, g) + kOctet * t + first * kChunk;
+      const gpuBfloat16* from = tiles.weight_row(call, tile, s, g) + kOctet * t + first * kChunk;
 #pragma unroll
       for (int d = 0; d < Shape::kDepth; ++d) {
         if (first + d >= last) break;

@@ -10,7 +10,7 @@ inline constexpr int kStripes = 8;
 
 __device__ inline float bias_value(const void* bias, DType dtype, int64_t column) {
   if (dtype == DType::kF16) return to_float(static_cast<const __half*>(bias)[column]);
-  if (dtype == DType::kBF16) return to_float(static_cast<const __nv_bfloat16*>(bias)[column]);
+  if (dtype == DType::kBF16) return to_float(static_cast<const gpuBfloat16*>(bias)[column]);
   return static_cast<const float*>(bias)[column];
 }
 

@@ -22,7 +22,7 @@ __device__ float random_value(const RandomValuesCall& call, uint64_t index) {
 __device__ void store(float* x, float value) {
   *x = value;
 }
-__device__ void store(__nv_bfloat16* x, float value) {
+__device__ void store(gpuBfloat16* x, float value) {
   *x = __float2bfloat16_rn(value);
 }
 __device__ void store(uint8_t* x, float value) {
@@ -50,7 +50,7 @@ void launch(const RandomValuesCall& call, gpuStream_t stream) {
 
 void launch_random_values(const RandomValuesCall& call, gpuStream_t stream) {
   if (call.dtype == DType::kF8E4M3) return launch<uint8_t>(call, stream);
-  if (call.dtype == DType::kBF16) return launch<__nv_bfloat16>(call, stream);
+  if (call.dtype == DType::kBF16) return launch<gpuBfloat16>(call, stream);
   launch<float>(call, stream);
 }
 

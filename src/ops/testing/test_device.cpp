@@ -21,7 +21,7 @@ std::unique_ptr<Backend> make_test_backend(const CpuBackendOptions& options) {
   if (type == "simulated") return std::make_unique<SimulatedBackend>(options);
   const LinkedGpu gpu = linked_gpu();
   if (type != gpu.type) fail_load("MUSAIC_TEST_DEVICE={}: this build has no such device", type);
-  return gpu.make(0);
+  return gpu.make({});
 }
 
 void add_test_kernels(OpRegistry& registry) {

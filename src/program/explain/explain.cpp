@@ -63,6 +63,7 @@ class Explainer {
     out.graph = in_.graph.name;
     out.extent = in_.extent;
     out.roof = in_.roof;
+    out.executable_budget = in_.roof.graph_executables;
     out.passes.assign(in_.passes.begin(), in_.passes.end());
     out.nodes = explain_nodes();
     out.segments = explain_segments(out.nodes);

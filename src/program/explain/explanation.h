@@ -114,6 +114,7 @@ struct Explanation {
   std::vector<PassReport> passes;
   std::vector<MissingKernels> missing;
   std::optional<CaptureState> captured;
+  int executable_budget = 0;  // live executables of captured pieces, of all programs; 0: no limit
 
   Work total() const;
   int num_pieces() const;
@@ -121,7 +122,8 @@ struct Explanation {
   int num_piece_structures() const;
   int num_launches() const;  // of an eager step
   int launches_in_breaks() const;
-  int submissions() const { return num_pieces() + launches_in_breaks(); }  // of a replayed step
+  int executables() const { return num_pieces() * static_cast<int>(buckets.size()); }  // if all are captured
+  int submissions() const { return num_pieces() + launches_in_breaks(); }              // of a replayed step
 };
 
 // A letter for the structure of a piece: A, B, ..., Z, AA.

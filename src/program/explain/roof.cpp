@@ -44,10 +44,10 @@ std::vector<Roof> named_roofs() {
       {"h100", 3350e9, 989e12, 1979e12},
       {"h200", 4800e9, 989e12, 1979e12},
       // Moore Threads' product page of 2023: 768 GB/s, 100 TFLOPS at 16 bits, 200 TOPS at int8.
-      {"mtt-s4000", 768e9, 100e12, 200e12},
+      {"mtt-s4000", 768e9, 100e12, 200e12, 2000},
       // Moore Threads' figures of February 2026: 1.6 TB/s, 1,000 TFLOPS at FP8; half of them at 16 bits, int8
-      // as fast as FP8.
-      {"mtt-s5000", 1600e9, 500e12, 1000e12},
+      // as fast as FP8. Its driver holds about 2,043 executables of graphs.
+      {"mtt-s5000", 1600e9, 500e12, 1000e12, 2000},
       // Measured by `musaic bench` on two cores of an EPYC of that generation, VNNI.
       {"zen4-2core", 38e9, 229e9, 927e9},
   };
@@ -60,7 +60,7 @@ Roof parse_roof(const std::string& text) {
   }
   const auto numbers = parse_numbers(text);
   if (numbers.size() == 2 || numbers.size() == 3) {
-    return {text, numbers[0] * kGiga, numbers[1] * kGiga, numbers.back() * kGiga};
+    return {text, numbers[0] * kGiga, numbers[1] * kGiga, numbers.back() * kGiga, 0};
   }
   std::string names;
   for (const Roof& roof : roofs) names += (names.empty() ? "" : ", ") + roof.name;

@@ -12,6 +12,7 @@ struct Roof {
   double bytes_per_second = 0.0;
   double float_ops_per_second = 0.0;  // of the matrix units at 16 bits where it has them, dense
   double int8_ops_per_second = 0.0;
+  int graph_executables = 0;  // captured pieces that the driver holds ready at once; 0: as memory allows
 
   double seconds(double bytes, double float_ops, double int8_ops) const;
   // Whether the bytes take longer than the operations.

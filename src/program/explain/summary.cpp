@@ -64,6 +64,13 @@ std::string time_total(const Explanation& e) {
                      seconds > 0.0 ? 100.0 * waiting / seconds : 0.0);
 }
 
+std::string executable_total(const Explanation& e) {
+  const bool fits = e.executables() <= e.executable_budget;
+  return fmt::format("{} for {}; the driver holds {} of all programs ready{}", e.executables(),
+                     plural(static_cast<int64_t>(e.buckets.size()), "bucket"), e.executable_budget,
+                     fits ? "" : ": they take turns");
+}
+
 std::string capture_total(const Explanation& e) {
   const CaptureState& state = *e.captured;
   const bool captured =
@@ -112,6 +119,7 @@ std::vector<std::pair<std::string, std::string>> totals(const Explanation& e) {
       {"weights", format_bytes(static_cast<double>(e.weight_bytes)) + " in all"},
       {"time", time_total(e)},
       {"roof", roof_line(e)}};
+  if (e.executable_budget > 0) lines.emplace_back("executables", executable_total(e));
   if (e.captured) lines.emplace_back("captured", capture_total(e));
   return lines;
 }

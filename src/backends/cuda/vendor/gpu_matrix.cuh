@@ -14,16 +14,16 @@ inline constexpr int kMatrixSize = 16;
 
 using MatrixSum = nvcuda::wmma::fragment<nvcuda::wmma::accumulator, 16, 16, 16, float>;
 using LeftMatrix =
-    nvcuda::wmma::fragment<nvcuda::wmma::matrix_a, 16, 16, 16, __nv_bfloat16, nvcuda::wmma::row_major>;
+    nvcuda::wmma::fragment<nvcuda::wmma::matrix_a, 16, 16, 16, gpuBfloat16, nvcuda::wmma::row_major>;
 using RightMatrix =
-    nvcuda::wmma::fragment<nvcuda::wmma::matrix_b, 16, 16, 16, __nv_bfloat16, nvcuda::wmma::col_major>;
+    nvcuda::wmma::fragment<nvcuda::wmma::matrix_b, 16, 16, 16, gpuBfloat16, nvcuda::wmma::col_major>;
 
 __device__ inline void clear(MatrixSum& sum) {
   nvcuda::wmma::fill_fragment(sum, 0.0f);
 }
 // Rows of the left matrix, columns of the right one: 16 neighbouring values each, `stride` values apart.
 template <class Matrix>
-__device__ inline void load(Matrix& matrix, const __nv_bfloat16* from, unsigned stride) {
+__device__ inline void load(Matrix& matrix, const gpuBfloat16* from, unsigned stride) {
   nvcuda::wmma::load_matrix_sync(matrix, from, stride);
 }
 // sum += left · right

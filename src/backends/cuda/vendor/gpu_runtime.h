@@ -9,6 +9,11 @@
 namespace musaic {
 
 inline constexpr const char* kGpuVendor = "NVIDIA";
+inline constexpr const char* kGpuArchitecture = "sm_";  // before the digits of its version
+inline constexpr const char* kGpuArchitectureOption = "MUSAIC_CUDA_ARCHITECTURES";
+// What not every vendor's runtime has, as features of the device.
+inline constexpr const char* kGpuFeatures[] = {"graph_upload", "dependent_launch"};
+inline constexpr int kGraphExecutableBudget = 0;  // live ones that the driver allows; 0: as memory allows
 
 using gpuGraphExec_t = cudaGraphExec_t;
 using gpuEvent_t = cudaEvent_t;
@@ -134,6 +139,12 @@ inline gpuError_t gpuGraphGetNodeCount(gpuGraph_t graph, size_t* count) {
 }
 inline gpuError_t gpuGraphInstantiate(gpuGraphExec_t* executable, gpuGraph_t graph) {
   return cudaGraphInstantiate(executable, graph, 0);
+}
+// The executable becomes one of another recording, from its next launch on. An error, without harm to the
+// executable, where the recordings differ in more than kernels, their grids and arguments.
+inline gpuError_t gpuGraphExecUpdate(gpuGraphExec_t executable, gpuGraph_t graph) {
+  cudaGraphExecUpdateResultInfo result{};
+  return cudaGraphExecUpdate(executable, graph, &result);
 }
 inline gpuError_t gpuGraphUpload(gpuGraphExec_t executable, gpuStream_t stream) {
   return cudaGraphUpload(executable, stream);

@@ -16,6 +16,8 @@ inline constexpr bool kHasSm90Kernels = true;  // sources *_sm90.cu
 using gpuError_t = cudaError_t;
 using gpuStream_t = cudaStream_t;
 using gpuGraph_t = cudaGraph_t;
+using gpuBfloat16 = __nv_bfloat16;
+using gpuBfloat162 = __nv_bfloat162;
 inline constexpr gpuError_t gpuSuccess = cudaSuccess;
 
 inline gpuError_t gpuGetLastError() {

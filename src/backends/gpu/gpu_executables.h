@@ -1,0 +1,49 @@
+#pragma once
+
+#include <atomic>
+#include <list>
+
+#include "backends/gpu/gpu_stream.h"
+#include "device/graph_executables.h"
+#include "gpu_runtime.h"
+
+namespace musaic {
+
+class GpuGraph;
+
+// The driver's live executables, no more than a budget of them. A graph beyond it waits without one; its
+// replay takes the one of the graph that was used longest ago, which the driver rewrites where both have the
+// same shape, and makes anew otherwise. Engine thread only, but for totals.
+class GpuExecutables {
+ public:
+  // `budget` 0: every graph has its own from its capture on.
+  GpuExecutables(GpuStream& stream, int budget) : stream_(stream), budget_(budget) {}
+
+  bool has_budget() const { return budget_ > 0; }
+  // The graph's first executable, if the budget has room. Throws LoadError if the driver has none.
+  void add(GpuGraph& graph);
+  void remove(GpuGraph& graph);
+  // Before each launch: the graph has an executable and is the one used last.
+  void use(GpuGraph& graph);
+
+  GraphExecutables totals() const;  // any thread
+
+ private:
+  gpuError_t make(GpuGraph& graph);
+  void rotate(GpuGraph& graph);
+  bool rewrite(GpuGraph& from, GpuGraph& to);
+  void wait_for(const GpuGraph& graph);
+  void end(GpuGraph& graph);
+  bool is_full(gpuError_t error) const;
+  void lower_budget();
+
+  GpuStream& stream_;
+  std::list<GpuGraph*> live_;  // used longest ago first
+  std::atomic<int> budget_;    // lowered when the driver allows fewer
+  std::atomic<int> num_graphs_{0};
+  std::atomic<int> num_live_{0};
+  std::atomic<uint64_t> rotations_{0};
+  std::atomic<double> rotation_seconds_{0.0};
+};
+
+}  // namespace musaic

@@ -1,0 +1,103 @@
+// A model of 30 layers has 31 pieces a bucket: more than a small budget of the driver's executables holds.
+#include <gmock/gmock.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+
+#include "ops/linked_gpu.h"
+#include "runner/model_for_test.h"
+
+namespace musaic {
+namespace {
+
+constexpr int kLayers = 30;
+constexpr int kBudget = 64;
+constexpr int kTokens = 4;
+
+bool has_gpu() {
+  const LinkedGpu gpu = linked_gpu();
+  return !gpu.type.empty() && gpu.count() > 0;
+}
+
+// The tiny llama with more and narrower layers, as a configuration without weights.
+std::string deep_model() {
+  nlohmann::json config = read_test_json("tiny/llama/config.json");
+  config["num_hidden_layers"] = kLayers;
+  config["intermediate_size"] = 256;
+  const std::filesystem::path folder = testing::TempDir() + "/musaic_30_layers";
+  std::filesystem::create_directories(folder);
+  std::ofstream(folder / "config.json") << config;
+  return folder;
+}
+
+std::vector<TokenId> prompt_of(int count) {
+  std::vector<TokenId> tokens;
+  for (int i = 0; i < count; ++i) tokens.push_back((i * 37 + count * 101 + i * i * 7) % 512);
+  return tokens;
+}
+
+const GraphRunnerOptions kOptions = {.max_tokens_per_step = 32,
+                                     .extend_sizes = {4, 8, 16, 24, 32},
+                                     .decode_sizes = {1, 2, 4},
+                                     .max_sequences = 4};
+
+TestModel deep_model_with(GraphRunnerOptions options, int executable_budget) {
+  return TestModel(deep_model(), std::move(options), /*exact=*/true,
+                   {.backend = linked_gpu().make({.executable_budget = executable_budget})});
+}
+
+std::vector<std::vector<TokenId>> answers(TestModel& model) {
+  std::vector<std::vector<TokenId>> tokens;
+  for (int length : {3, 30, 7, 22, 13, 31, 2, 17})
+    tokens.push_back(model.generate(0, prompt_of(length), kTokens, 32));
+  return tokens;
+}
+
+class ExecutableBudget : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!has_gpu()) GTEST_SKIP() << "no GPU here";
+  }
+};
+
+TEST_F(ExecutableBudget, AllBucketsOfADeepModelServeAndEqualTheEagerRun) {
+  GraphRunnerOptions eager_options = kOptions;
+  eager_options.extend_mode = GraphMode::kDisabled;
+  eager_options.decode_mode = GraphMode::kDisabled;
+  TestModel eager = deep_model_with(eager_options, 0);
+  const auto expected = answers(eager);
+
+  TestModel model = deep_model_with(kOptions, kBudget);
+  while (model.runner().capture_next()) {
+  }
+  const CaptureSchedule::Totals captures = model.runner().captures().totals();
+  EXPECT_EQ(captures.captured, captures.buckets);
+  GraphExecutables executables = model.backend().graph_executables();
+  EXPECT_EQ(executables.budget, kBudget);
+  EXPECT_GT(executables.graphs, 5 * (kLayers + 1));
+  EXPECT_EQ(executables.live, kBudget);
+
+  EXPECT_EQ(answers(model), expected);
+  EXPECT_EQ(model.runner().choose(StepKind::kExtend, 20).reason, "bucket");
+  executables = model.backend().graph_executables();
+  EXPECT_EQ(executables.live, kBudget);
+  EXPECT_GT(executables.rotations, 0u);
+  const double mean = executables.rotation_seconds / static_cast<double>(executables.rotations);
+  RecordProperty("rotations", static_cast<int>(executables.rotations));
+  std::printf("%d graphs took turns in %d executables: %llu rotations, %.1f us each\n", executables.graphs,
+              executables.live, static_cast<unsigned long long>(executables.rotations), mean * 1e6);
+}
+
+TEST_F(ExecutableBudget, WithoutOneEachPieceKeepsItsOwn) {
+  TestModel model = deep_model_with(kOptions, 0);
+  while (model.runner().capture_next()) {
+  }
+  answers(model);
+  const GraphExecutables executables = model.backend().graph_executables();
+  EXPECT_EQ(executables.live, executables.graphs);
+  EXPECT_EQ(executables.rotations, 0u);
+}
+
+}  // namespace
+}  // namespace musaic

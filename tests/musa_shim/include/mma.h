@@ -1,0 +1,7 @@
+#pragma once
+
+#include_next <mma.h>
+
+namespace mtmusa {
+namespace wmma = nvcuda::wmma;
+}
