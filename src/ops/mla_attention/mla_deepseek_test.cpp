@@ -10,7 +10,7 @@ namespace musaic::testing {
 namespace {
 
 constexpr int kNope = 128, kRope = 64, kValue = 128, kRank = 512, kWidth = kRank + kRope;
-constexpr int kHeadDim = kNope + kRope, kKvHead = kNope + kValue, kPageSize = 32, kMaxPages = 16;
+constexpr int kHeadDim = kNope + kRope, kKvHead = kNope + kValue, kMaxPages = 16;
 constexpr double kScale = 0.08;
 // Of the largest result: factors of 11 bits in a device's matrix units.
 constexpr double kHalfFactors = 2e-3;
@@ -21,6 +21,7 @@ using Row = std::vector<double>;
 
 struct Sequences {
   std::vector<int> rows, lengths;
+  int page_size = 32;
 
   int tokens() const {
     int sum = 0;
@@ -31,7 +32,7 @@ struct Sequences {
   // Pages lie scattered.
   int page(int sequence, int index) const { return (sequence * kMaxPages + index) * 7 % pages(); }
   int slot(int sequence, int position) const {
-    return page(sequence, position / kPageSize) * kPageSize + position % kPageSize;
+    return page(sequence, position / page_size) * page_size + position % page_size;
   }
   void add_metadata(std::vector<TestTensor>& inputs) const {
     std::vector<int32_t> start = {0}, table;
@@ -48,7 +49,7 @@ struct Sequences {
 };
 
 TestTensor random_cache(const Sequences& sequences, DType dtype) {
-  return TestTensor::random(dtype, {sequences.pages(), 1, kPageSize, kWidth}, 2);
+  return TestTensor::random(dtype, {sequences.pages(), 1, sequences.page_size, kWidth}, 2);
 }
 
 struct KvB {
@@ -207,8 +208,10 @@ OpCase absorbed_case(const Sequences& sequences, const TestTensor& query, const 
 
 TEST(MlaDeepseek, AbsorbedFollowsTheNaiveLoop) {
   constexpr int kHeads = 32;
-  const Sequences sequences = {{1, 3, 1, 1}, {150, 70, 1, 64}};
-  for (DType dtype : {DType::kBF16, DType::kF16}) {
+  // Pages that hold whole tiles of positions, and smaller ones.
+  for (int page_size : {64, 24}) {
+    const DType dtype = page_size == 64 ? DType::kBF16 : DType::kF16;
+    const Sequences sequences = {{1, 3, 1, 1}, {150, 70, 1, 64}, page_size};
     const TestTensor query = TestTensor::random(DType::kF32, {sequences.tokens(), kHeads * kWidth}, 1);
     const TestTensor cache = random_cache(sequences, dtype);
     const OpRun run = check_op(cpu_registry(), absorbed_case(sequences, query, cache, kHeads));
