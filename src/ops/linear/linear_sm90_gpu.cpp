@@ -2,6 +2,7 @@
 #include "ir/registry.h"
 #include "ops/linear/linear_call_gpu.h"
 #include "ops/linear/linear_sm90.h"
+#include "ops/linear/linear_tile_gpu.h"
 
 namespace musaic {
 namespace {
@@ -9,18 +10,20 @@ namespace {
 void run_linear(const KernelCall& call) {
   const LinearCall linear = linear_call(call);
   GpuStream& stream = gpu_stream(call.stream);
-  if (!launch_linear_sm90(linear, stream.handle())) launch_linear_mma(linear, stream.handle());
+  LinearTileCall few_rows;
+  few_rows.linear = linear;
+  if (!launch_linear_sm90(linear, stream.handle())) launch_linear_tile(few_rows, stream.handle());
   stream.check_launch();
 }
 
-bool is_multiple_of_16(const Dim& dim) {
-  return dim.is_constant() && dim.constant() % 16 == 0;
+bool is_multiple(const Dim& dim, int64_t of) {
+  return dim.is_constant() && dim.constant() % of == 0;
 }
 
 bool supports(const KernelQuery& query) {
   const Meta& weight = *query.inputs[1];
-  return query.capabilities.has("sm_90") && weight.dtype == DType::kBF16 &&
-         is_multiple_of_16(weight.dim(0)) && is_multiple_of_16(weight.dim(1));
+  return query.capabilities.has("sm_90") && weight.dtype == DType::kBF16 && is_multiple(weight.dim(0), 16) &&
+         is_multiple(weight.dim(1), 32);
 }
 
 }  // namespace
