@@ -3,6 +3,7 @@
 #include "gpu_vendor.h"
 #include "ops/add/add.h"
 #include "ops/attention/attention.h"
+#include "ops/attention/rope_attention.h"
 #include "ops/cast/cast.h"
 #include "ops/embedding/embedding.h"
 #include "ops/empty/empty.h"
@@ -11,6 +12,7 @@
 #include "ops/index_select/index_select.h"
 #include "ops/kv_write/kv_write.h"
 #include "ops/latent_write/latent_write.h"
+#include "ops/linear/fused_linear.h"
 #include "ops/linear/linear.h"
 #include "ops/linear_fp8/linear_fp8.h"
 #include "ops/logprobs/logprobs.h"
@@ -22,6 +24,7 @@
 #include "ops/moe_route/moe_route.h"
 #include "ops/norm_quant_fp8/norm_quant_fp8.h"
 #include "ops/norm_quantize/norm_quantize.h"
+#include "ops/op_list.h"
 #include "ops/per_token_group_quant/per_token_group_quant.h"
 #include "ops/quantize/quantize.h"
 #include "ops/random_values/random_values.h"
@@ -34,6 +37,7 @@
 namespace musaic {
 
 void add_gpu_kernels(OpRegistry& registry) {
+  define_gpu_ops(registry);
   add_add_gpu(registry);
   add_attention_gpu(registry);
   add_cast_gpu(registry);
@@ -46,6 +50,7 @@ void add_gpu_kernels(OpRegistry& registry) {
   add_latent_write_gpu(registry);
   add_linear_gpu(registry);
   add_linear_fp8_gpu(registry);
+  add_fused_linear_gpu(registry);
   add_logprobs_gpu(registry);
   add_mla_attention_gpu(registry);
   add_mla_project_gpu(registry);
@@ -60,6 +65,7 @@ void add_gpu_kernels(OpRegistry& registry) {
   add_random_values_gpu(registry);
   add_rms_norm_gpu(registry);
   add_rope_gpu(registry);
+  add_rope_attention_gpu(registry);
   add_sample_gpu(registry);
   add_swiglu_gpu(registry);
   add_swiglu_quantize_gpu(registry);

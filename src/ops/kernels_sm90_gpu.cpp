@@ -1,5 +1,6 @@
 #include "ops/grouped_linear/grouped_linear_fp8_sm90.h"
 #include "ops/kernels_gpu.h"
+#include "ops/linear/linear_sm90.h"
 #include "ops/linear_fp8/linear_fp8_sm90.h"
 
 namespace musaic {
@@ -7,6 +8,7 @@ namespace musaic {
 void add_sm90_kernels(OpRegistry& registry) {
   add_grouped_linear_fp8_sm90(registry);
   add_linear_fp8_sm90(registry);
+  add_linear_sm90(registry);
 }
 
 }  // namespace musaic

@@ -2,6 +2,7 @@
 
 #include "ops/add/add.h"
 #include "ops/attention/attention.h"
+#include "ops/attention/rope_attention.h"
 #include "ops/cast/cast.h"
 #include "ops/embedding/embedding.h"
 #include "ops/empty/empty.h"
@@ -10,6 +11,7 @@
 #include "ops/index_select/index_select.h"
 #include "ops/kv_write/kv_write.h"
 #include "ops/latent_write/latent_write.h"
+#include "ops/linear/fused_linear.h"
 #include "ops/linear/linear.h"
 #include "ops/linear_fp8/linear_fp8.h"
 #include "ops/logprobs/logprobs.h"
@@ -64,6 +66,11 @@ void define_ops(OpRegistry& registry) {
   define_swiglu(registry);
   define_swiglu_quantize(registry);
   define_view(registry);
+}
+
+void define_gpu_ops(OpRegistry& registry) {
+  define_fused_linear(registry);
+  define_rope_attention(registry);
 }
 
 }  // namespace musaic

@@ -106,9 +106,10 @@ void GraphRunner::load(const WeightReader& reader, int num_threads, const LoadPr
   const int max_tokens = std::max(extend_sizes_.planned.back(), decode_sizes_.planned.back());
   DimBindings largest = extend_bindings(sizes_, max_tokens);
   largest["rows"] = kMaxHeadRows;
-  for (const ModelGraph* graph : {&graphs_.extend, &graphs_.decode, &graphs_.head, &graphs_.logprobs}) {
+  for (const ModelGraph* graph : {&graphs_.extend, &graphs_.head, &graphs_.logprobs})
     buffers_.add(graph->graph, largest);
-  }
+  const DimBindings largest_decode = decode_bindings(sizes_, decode_sizes_.planned.back());
+  buffers_.add(graphs_.decode.graph, largest_decode);
   buffers_.allocate();
   const size_t arena_bytes =
       std::max({extend_.arena_bytes(), decode_.arena_bytes(), head_.arena_bytes(), logprobs_.arena_bytes()});

@@ -20,9 +20,10 @@ Dim rows() {
   return Dim::symbol("rows");
 }
 
+// In a decode step row s is sequence s: both are one dimension.
 StepInputs add_step_inputs(GraphBuilder& builder, StepForm form) {
   const Dim tokens = Dim::symbol("tokens");
-  const Dim sequences = Dim::symbol("sequences");
+  const Dim sequences = form == StepForm::kDecode ? tokens : Dim::symbol("sequences");
   builder.input("num_tokens", DType::kI32, {1});
   StepInputs inputs;
   inputs.form = form;

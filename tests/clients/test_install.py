@@ -6,6 +6,13 @@ import subprocess
 from running_server import ROOT, run_musaic
 
 
+def test_the_version_is_the_commit_that_was_built():
+    described = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
+    subprocess.run([str(ROOT / "scripts" / "build.sh"), "cpu", "musaic"], check=True, capture_output=True, timeout=1800)
+    built = subprocess.run([str(ROOT / "build" / "musaic"), "--version"], capture_output=True, text=True, check=True)
+    assert f"({described.stdout.strip() or 'no commit'})" in built.stdout
+
+
 def test_an_installed_program_runs_and_its_unit_names_it(tmp_path):
     prefix = tmp_path / "usr"
     subprocess.run(["make", "-s", "-C", str(ROOT), "install", f"PREFIX={prefix}"], check=True, capture_output=True, timeout=1800)

@@ -1,5 +1,9 @@
 """Too little memory, too many requests."""
 import asyncio
+import http.client
+import json
+import pathlib
+import re
 
 import pytest
 
@@ -66,3 +70,28 @@ def test_more_requests_than_run_at_once_finish_under_each_policy(start, flags):
     prompts = [words(30, seed) for seed in range(12)]
     got = asyncio.run(ids_of_all(server, prompts, 16, at_once=12))
     assert [len(ids) for ids in got] == [16] * 12
+
+
+def resident_bytes(server):
+    status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1)) * 1024
+
+
+@pytest.mark.timing  # a sanitizer keeps what was freed
+def test_memory_is_flat_over_two_thousand_requests(start):
+    server = start("--max-total-tokens", "2048")
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=600)
+
+    def ask(count, first):
+        for index in range(first, first + count):
+            body = {**generate_body(words(12, index), 1), "stream": index % 2 == 0}
+            connection.request("POST", "/generate", json.dumps(body), {"Content-Type": "application/json"})
+            assert connection.getresponse().read()
+
+    ask(500, 0)  # every page of the cache is touched, every bucket captured
+    before = resident_bytes(server)
+    ask(1500, 500)
+    assert resident_bytes(server) - before < 4 << 20
+    assert server.used_tokens() == 0
+    connection.close()
+    server.kill()

@@ -3,6 +3,8 @@
 #include "backends/gpu/gpu_stream.h"
 #include "ir/registry.h"
 #include "ops/attention/attention.h"
+#include "ops/attention/attention_matrix_gpu.h"
+#include "ops/attention/rope_attention.h"
 #include "ops/row_queries.h"
 
 namespace musaic {
@@ -14,55 +16,125 @@ bool supports_paged_attention(const KernelQuery& query) {
   return query.inputs[0]->dtype == DType::kF32 && has_wide_cache(query, 1);
 }
 
+bool is_multiple_of_4(const Dim& dim) {
+  return dim.is_constant() && dim.constant() % 4 == 0;
+}
+
+bool supports_matrix(const KernelQuery& query) {
+  const Dim& head_dim = query.inputs[1]->dim(3);
+  return supports_paged_attention(query) && head_dim.is_constant() &&
+         is_multiple_of_4(query.inputs[0]->strides[0]) &&
+         attends_by_matrix(query.inputs[1]->dtype, head_dim.constant());
+}
+
+bool supports_rope_attention(const KernelQuery& query) {
+  const Meta& cache = *query.inputs[5];
+  for (int i : {0, 1, 2, 3}) {
+    if (!is_multiple_of_4(query.inputs[static_cast<size_t>(i)]->strides[0])) return false;
+  }
+  return cache.dim(1).is_constant() && cache.dim(3).is_constant() &&
+         attends_by_matrix(cache.dtype, cache.dim(3).constant()) &&
+         query.attributes.get_int("num_heads") <= kMaxNewGroup * cache.dim(1).constant();
+}
+
+// Where an op has its caches, its lengths and its page table among its inputs.
+struct AttentionInputs {
+  size_t key_cache;
+  size_t query_start;
+};
+constexpr AttentionInputs kPagedInputs = {1, 3};
+constexpr AttentionInputs kRopeInputs = {5, 7};
+
 // What steps of few rows keep of each row: a number of spans, and of each span a maximum, a weight and the
 // values.
+template <const AttentionInputs& inputs>
 Dim workspace_bytes(const KernelQuery& query) {
-  const Dim& head_dim = query.inputs[1]->dim(3);
-  const Dim spans = ceil_div(query.inputs[5]->dim(1) * query.inputs[1]->dim(2), kAttentionSpan);
+  const Meta& cache = *query.inputs[inputs.key_cache];
+  const Dim spans = ceil_div(query.inputs[inputs.query_start + 2]->dim(1) * cache.dim(2), kAttentionSpan);
   const Dim rows = min(query.inputs[0]->dim(0), kMaxSplitTokens) * query.attributes.get_int("num_heads");
-  return rows * (spans * (head_dim + 2) + 1) * static_cast<int64_t>(sizeof(float));
+  return rows * (spans * (cache.dim(3) + 2) + 1) * static_cast<int64_t>(sizeof(float));
+}
+
+AttentionCall attention_call(const KernelCall& call, const AttentionInputs& inputs) {
+  const Tensor* in = call.inputs.data();
+  const Tensor& keys = in[inputs.key_cache];
+  const Tensor& lengths = in[inputs.query_start + 1];
+  const Tensor& page_table = in[inputs.query_start + 2];
+  const int num_heads = static_cast<int>(call.attributes.get_int("num_heads"));
+  const int64_t positions = page_table.shape[1] * keys.shape[2];
+  return {.query = in[0].as<const float>(),
+          .out = call.outputs[0].as<float>(),
+          .query_stride = in[0].strides[0],
+          .out_stride = call.outputs[0].strides[0],
+          .key_cache = keys.as<const uint8_t>(),
+          .value_cache = in[inputs.key_cache + 1].as<const uint8_t>(),
+          .cache_dtype = keys.dtype,
+          .query_start = in[inputs.query_start].as<const int32_t>(),
+          .kv_lengths = lengths.as<const int32_t>(),
+          .page_table = page_table.as<const int32_t>(),
+          .num_sequences = in[inputs.query_start + 3].as<const int32_t>(),
+          .tokens = in[0].shape[0],
+          .sequences = lengths.shape[0],
+          .max_pages = page_table.shape[1],
+          .max_spans = static_cast<int>((positions + kAttentionSpan - 1) / kAttentionSpan),
+          .num_heads = num_heads,
+          .kv_heads = static_cast<int>(keys.shape[1]),
+          .group_size = num_heads / static_cast<int>(keys.shape[1]),
+          .page_size = static_cast<int>(keys.shape[2]),
+          .head_dim = static_cast<int>(keys.shape[3]),
+          .scale = static_cast<float>(call.attributes.get_float("scale") * kLog2E),
+          .workspace = call.workspace.as<float>()};
 }
 
 void run_paged_attention(const KernelCall& call) {
-  const auto in = call.inputs;
-  const Shape& cache = in[1].shape;
-  const int num_heads = static_cast<int>(call.attributes.get_int("num_heads"));
-  const int64_t positions = in[5].shape[1] * cache[2];
   GpuStream& stream = gpu_stream(call.stream);
-  launch_paged_attention({.query = in[0].as<const float>(),
-                          .out = call.outputs[0].as<float>(),
-                          .query_stride = in[0].strides[0],
-                          .out_stride = call.outputs[0].strides[0],
-                          .key_cache = in[1].as<const uint8_t>(),
-                          .value_cache = in[2].as<const uint8_t>(),
-                          .cache_dtype = in[1].dtype,
-                          .query_start = in[3].as<const int32_t>(),
-                          .kv_lengths = in[4].as<const int32_t>(),
-                          .page_table = in[5].as<const int32_t>(),
-                          .num_sequences = in[6].as<const int32_t>(),
-                          .tokens = in[0].shape[0],
-                          .sequences = in[4].shape[0],
-                          .max_pages = in[5].shape[1],
-                          .max_spans = static_cast<int>((positions + kAttentionSpan - 1) / kAttentionSpan),
-                          .num_heads = num_heads,
-                          .kv_heads = static_cast<int>(cache[1]),
-                          .group_size = num_heads / static_cast<int>(cache[1]),
-                          .page_size = static_cast<int>(cache[2]),
-                          .head_dim = static_cast<int>(cache[3]),
-                          .scale = static_cast<float>(call.attributes.get_float("scale") * kLog2E),
-                          .workspace = call.workspace.as<float>()},
-                         stream.handle());
+  launch_paged_attention(attention_call(call, kPagedInputs), stream.handle());
+  stream.check_launch();
+}
+
+void run_matrix(const KernelCall& call) {
+  GpuStream& stream = gpu_stream(call.stream);
+  launch_attention_matrix(attention_call(call, kPagedInputs), {}, stream.handle());
+  stream.check_launch();
+}
+
+void run_rope_attention(const KernelCall& call) {
+  const Tensor* in = call.inputs.data();
+  GpuStream& stream = gpu_stream(call.stream);
+  launch_attention_matrix(attention_call(call, kRopeInputs),
+                          {.key = in[1].as<const float>(),
+                           .value = in[2].as<const float>(),
+                           .key_stride = in[1].strides[0],
+                           .value_stride = in[2].strides[0],
+                           .cos_sin = in[3].as<const float>(),
+                           .cos_sin_stride = in[3].strides[0],
+                           .slots = in[4].as<const int32_t>(),
+                           .interleaved = call.attributes.get_bool("interleaved")},
+                          stream.handle());
   stream.check_launch();
 }
 
 }  // namespace
 
 void add_attention_gpu(OpRegistry& registry) {
+  registry.add_kernel("musaic::paged_attention", {.name = "paged_attention_matrix_gpu",
+                                                  .device_type = kGpuDeviceType,
+                                                  .supports = supports_matrix,
+                                                  .run = run_matrix,
+                                                  .workspace_bytes = workspace_bytes<kPagedInputs>});
   registry.add_kernel("musaic::paged_attention", {.name = "paged_attention_gpu",
                                                   .device_type = kGpuDeviceType,
                                                   .supports = supports_paged_attention,
                                                   .run = run_paged_attention,
-                                                  .workspace_bytes = workspace_bytes});
+                                                  .workspace_bytes = workspace_bytes<kPagedInputs>});
+}
+
+void add_rope_attention_gpu(OpRegistry& registry) {
+  registry.add_kernel("musaic::rope_attention", {.name = "rope_attention_gpu",
+                                                 .device_type = kGpuDeviceType,
+                                                 .supports = supports_rope_attention,
+                                                 .run = run_rope_attention,
+                                                 .workspace_bytes = workspace_bytes<kRopeInputs>});
 }
 
 }  // namespace musaic

@@ -94,13 +94,54 @@ OpSample attention_sample(const char* what, const AttentionLayout& layout,
           .live_rows = live_rows};
 }
 
+// A decode step: each sequence's last position is the step's, wherever the cache has something else.
+OpSample rope_attention_sample(const AttentionLayout& layout, const std::vector<int64_t>& kv_lengths,
+                               int64_t pads, bool interleaved) {
+  std::vector<AttentionRun> runs;
+  std::vector<int32_t> query_start = {0}, lengths, slots;
+  for (int64_t length : kv_lengths) {
+    runs.push_back({1, length});
+    query_start.push_back(query_start.back() + 1);
+    lengths.push_back(static_cast<int32_t>(length));
+  }
+  const auto live_rows = static_cast<int32_t>(runs.size());
+  PagedTensors cache = make_cache(layout, runs, pads);
+  for (int32_t s = 0; s < live_rows; ++s) {
+    const int64_t last = kv_lengths[static_cast<size_t>(s)] - 1;
+    const int32_t page = cache.page_table.tensor().row<int32_t>(s)[last / layout.page_size];
+    slots.push_back(page * static_cast<int32_t>(layout.page_size) +
+                    static_cast<int32_t>(last % layout.page_size));
+  }
+  const int64_t tokens = live_rows + pads;
+  query_start.resize(static_cast<size_t>(tokens + 1), kUnused);
+  lengths.resize(static_cast<size_t>(tokens), kUnused);
+  slots.resize(static_cast<size_t>(tokens), kUnused);
+  const auto rows = [&](int64_t width, uint32_t seed) {
+    return sample_rows_of(HostTensor::random(DType::kF32, {tokens, width}, seed, 1, width + 4));
+  };
+  const int64_t width = layout.heads * layout.head_dim, kv_width = layout.kv_heads * layout.head_dim;
+  return {.name = fmt::format("{} sequences, {} pad rows, {} heads on {}{}, pages of {}, cache {}", live_rows,
+                              pads, layout.heads, layout.kv_heads, interleaved ? ", interleaved" : "",
+                              layout.page_size, name(layout.cache)),
+          .inputs = {rows(width, 1), rows(kv_width, 4), rows(kv_width, 5), rows(layout.head_dim, 6),
+                     sample_fixed(HostTensor::ints(slots)), sample_fixed(std::move(cache.keys)),
+                     sample_fixed(std::move(cache.values)), sample_fixed(HostTensor::ints(query_start)),
+                     sample_fixed(HostTensor::ints(lengths)), sample_fixed(std::move(cache.page_table)),
+                     sample_fixed(HostTensor::ints({live_rows}))},
+          .attributes = {{"num_heads", layout.heads},
+                         {"scale", 1.0 / std::sqrt(static_cast<double>(layout.head_dim))},
+                         {"interleaved", interleaved}},
+          .outputs = {{DType::kF32, {tokens, width}}},
+          .live_rows = live_rows};
+}
+
 }  // namespace
 
 std::vector<OpSample> paged_attention_samples() {
   std::vector<OpSample> samples;
   for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kF8E4M3}) {
-    const AttentionLayout grouped{6, 2, 16, 8, dtype}, single{2, 2, 40, 16, dtype};
-    for (const AttentionLayout& layout : {grouped, single}) {
+    const AttentionLayout grouped{6, 2, 16, 8, dtype}, single{2, 2, 40, 16, dtype}, wide{9, 3, 64, 16, dtype};
+    for (const AttentionLayout& layout : {grouped, single, wide}) {
       samples.push_back(attention_sample("no sequence", layout, {}, 2, 0));
       samples.push_back(attention_sample("no row", layout, {}, 0, 0));
       samples.push_back(attention_sample("one first token", layout, {{1, 1}}, 0, 0));
@@ -109,6 +150,18 @@ std::vector<OpSample> paged_attention_samples() {
       samples.push_back(
           attention_sample("chunks and decode rows, gaps", layout, {{5, 300}, {1, 65}, {13, 13}}, 4, 8));
     }
+  }
+  return samples;
+}
+
+std::vector<OpSample> rope_attention_samples() {
+  std::vector<OpSample> samples;
+  for (DType dtype : {DType::kF16, DType::kBF16}) {
+    const AttentionLayout grouped{9, 3, 64, 16, dtype}, single{2, 2, 64, 8, dtype};
+    samples.push_back(rope_attention_sample(grouped, {}, 0, false));
+    samples.push_back(rope_attention_sample(grouped, {1}, 0, false));
+    samples.push_back(rope_attention_sample(grouped, {300, 17, 16, 129}, 3, true));
+    samples.push_back(rope_attention_sample(single, {9, 64, 1}, 2, false));
   }
   return samples;
 }

@@ -265,6 +265,63 @@ INSTANTIATE_TEST_SUITE_P(IsasAndDtypes, Attention,
                                   std::string(name(std::get<1>(param.param)));
                          });
 
+// The first rows of a tensor.
+TestTensor first_rows(const TestTensor& tensor, int rows, int width) {
+  std::vector<float> values = tensor.to_floats();
+  values.resize(static_cast<size_t>(rows * width));
+  return TestTensor::floats(values, {rows, width});
+}
+
+// musaic::rope_attention of each text's last position; what the cache has there does not count.
+OpCase make_rope_step(const Model& model, const std::vector<Text>& texts) {
+  std::vector<Chunk> chunks;
+  for (const Text& text : texts) chunks.push_back({&text, text.length - 1, text.length});
+  const OpCase step = make_step(model, chunks);
+  const int live = static_cast<int>(texts.size()), rows = live + 2,
+            kv_width = model.kv_heads * model.head_dim;
+  std::vector<int32_t> slots;
+  for (int s = 0; s < live; ++s) {
+    const int last = texts[static_cast<size_t>(s)].length - 1;
+    const int32_t page = step.inputs[5].tensor().row<int32_t>(s)[last / model.page_size];
+    slots.push_back(page * model.page_size + last % model.page_size);
+  }
+  slots.resize(static_cast<size_t>(rows), 1 << 30);
+  const auto random = [&](int width, uint32_t seed) {
+    TestTensor tensor = TestTensor::random(DType::kF32, {rows, width}, seed);
+    tensor.poison_rows(live);
+    return tensor;
+  };
+  return {
+      .op = "musaic::rope_attention",
+      .inputs = {first_rows(step.inputs[0], rows, model.heads * model.head_dim), random(kv_width, 5),
+                 random(kv_width, 6), random(model.head_dim, 7), TestTensor::ints(slots), step.inputs[1],
+                 step.inputs[2], step.inputs[3], step.inputs[4], step.inputs[5], step.inputs[6]},
+      .attributes = {{"num_heads", int64_t{model.heads}}, {"scale", model.scale()}, {"interleaved", false}},
+      .live_rows = live};
+}
+
+TEST(RopeAttention, GivesWhatRotationWriteAndAttentionGive) {
+  const OpRegistry registry = cpu_registry();
+  if (registry.find("musaic::rope_attention") == nullptr) GTEST_SKIP() << "a fused op of GPUs";
+  for (DType dtype : {DType::kF16, DType::kBF16}) {
+    for (bool interleaved : {false, true}) {
+      const Model model{.heads = 9, .kv_heads = 3, .head_dim = 64, .dtype = dtype};
+      std::vector<Text> texts;
+      for (int length : {1, 16, 17, 130, 300})
+        texts.emplace_back(model, length, static_cast<uint32_t>(length));
+      OpCase step = make_rope_step(model, texts);
+      step.attributes.set("interleaved", interleaved);
+      const OpRun fused = check_op(registry, step);
+      const OpRun parts = run_decomposition(registry, step);
+      for (int64_t row = 0; row < static_cast<int64_t>(texts.size()); ++row) {
+        const std::vector<float> got = fused.outputs[0].row(row), expected = parts.outputs[0].row(row);
+        for (size_t i = 0; i < got.size(); ++i)
+          ASSERT_NEAR(got[i], expected[i], 2 * kTolerance) << "row " << row << ", value " << i;
+      }
+    }
+  }
+}
+
 TEST(AttentionFake, RefusesHeadsThatDoNotDivide) {
   const Model model{.heads = 3, .kv_heads = 1, .head_dim = 16};
   const Text text(model, 4, 1);

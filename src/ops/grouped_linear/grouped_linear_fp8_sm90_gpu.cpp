@@ -20,7 +20,7 @@ bool supports(const KernelQuery& query) {
   const Dim &experts = weight.dim(0), &n = weight.dim(1), &k = weight.dim(2);
   return query.capabilities.has("sm_90") && experts.is_constant() && n.is_constant() && k.is_constant() &&
          experts.constant() <= kMaxSm90Experts &&
-         n.constant() % (2 * query.attributes.get_int("parts")) == 0 && k.constant() % 128 == 0;
+         n.constant() % (4 * query.attributes.get_int("parts")) == 0 && k.constant() % 128 == 0;
 }
 
 }  // namespace

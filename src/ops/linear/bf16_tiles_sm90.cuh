@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "hopper_launch.cuh"
+#include "gpu_launch.cuh"
 #include "ops/linear/tiles_sm90.cuh"
 
 // y = x · weightᵀ of bf16 weights by Hopper's matrix units. x is the sum of two bf16 values, which differs
@@ -199,8 +199,7 @@ class Bf16Producer {
       uint4 parts[kSplitParts];
       split_values(x[i][0], x[i][1], parts);
 #pragma unroll
-      for (int p = 0; p < kSplitParts; ++p)
-        *reinterpret_cast<uint4*>(&stage.x[p][0][0] + offset) = parts[p];
+      for (int p = 0; p < kSplitParts; ++p) *reinterpret_cast<uint4*>(&stage.x[p][0][0] + offset) = parts[p];
     }
     publish_to_matrix_units();
     full.arrive();
@@ -353,9 +352,10 @@ template <class Shape>
 bool launch_bf16_tiles(const LinearCall& call, gpuStream_t stream) {
   TensorMap map;
   if (!map_byte_rows(map, call.weight, 1, call.y.width, call.weight_row_bytes, Shape::kColumns)) return false;
-  launch_hopper_kernel(multiply_bf16_tiles<Shape>,
-                       std::min<int64_t>(num_bf16_tiles<Shape>(call), num_multiprocessors()), Shape::kThreads,
-                       sizeof(Bf16TileMemory<Shape>), stream, map, call);
+  const auto blocks =
+      static_cast<unsigned>(std::min<int64_t>(num_bf16_tiles<Shape>(call), num_multiprocessors()));
+  launch_kernel_with_shared(multiply_bf16_tiles<Shape>, dim3(blocks), dim3(Shape::kThreads),
+                            sizeof(Bf16TileMemory<Shape>), stream, map, call);
   return true;
 }
 

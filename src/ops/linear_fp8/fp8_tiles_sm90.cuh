@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "hopper_launch.cuh"
+#include "gpu_launch.cuh"
 #include "ops/linear/tiles_sm90.cuh"
 
 // Products of FP8 rows and FP8 weights in blocks of 128 × 128, by Hopper's matrix units. A sum over k is made
@@ -441,8 +441,9 @@ bool launch_fp8_tiles(const Fp8Tiles& call, const uint8_t* weight, int64_t row_t
     return false;
   const int64_t columns = Fp8Columns<Shape>::tiles_a_part(call) * call.parts;
   const int64_t tiles = row_tiles * ((columns + Shape::kColumnTiles - 1) / Shape::kColumnTiles);
-  launch_hopper_kernel(multiply_fp8_tiles<Shape>, std::min<int64_t>(tiles, num_multiprocessors()),
-                       Shape::kThreads, sizeof(Fp8TileMemory<Shape>), stream, map, call);
+  const auto blocks = static_cast<unsigned>(std::min<int64_t>(tiles, num_multiprocessors()));
+  launch_kernel_with_shared(multiply_fp8_tiles<Shape>, dim3(blocks), dim3(Shape::kThreads),
+                            sizeof(Fp8TileMemory<Shape>), stream, map, call);
   return true;
 }
 

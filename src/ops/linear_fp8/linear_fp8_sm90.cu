@@ -37,10 +37,10 @@ bool launch_linear_fp8_sm90(const LinearFp8Call& call, gpuStream_t stream) {
   constexpr int64_t kFirstRows = 33;  // fewer are done sooner by tiles of 16 rows
   if (call.rows < kFirstRows) return false;
   const Fp8Tiles tiles = tiles_of(call);
-  // What a multiprocessor takes for its tiles, in units of a small one.
-  const int64_t small = tiles_a_block<Small>(tiles, row_tiles<Small>(call));
-  const int64_t middle = 2 * tiles_a_block<Middle>(tiles, row_tiles<Middle>(call));
-  const int64_t large = 3 * tiles_a_block<Large>(tiles, row_tiles<Large>(call));
+  // In proportion to what the tiles of one multiprocessor were measured to take.
+  const int64_t small = 13 * tiles_a_block<Small>(tiles, row_tiles<Small>(call));
+  const int64_t middle = 15 * tiles_a_block<Middle>(tiles, row_tiles<Middle>(call));
+  const int64_t large = 20 * tiles_a_block<Large>(tiles, row_tiles<Large>(call));
   if (large <= std::min(small, middle))
     return launch_fp8_tiles<Large>(tiles, call.weight, row_tiles<Large>(call), stream);
   if (middle <= small) return launch_fp8_tiles<Middle>(tiles, call.weight, row_tiles<Middle>(call), stream);

@@ -20,7 +20,7 @@ bool is_multiple(const Dim& dim, int64_t of) {
 
 bool supports(const KernelQuery& query) {
   const Meta& weight = *query.inputs[2];
-  return query.capabilities.has("sm_90") && is_multiple(weight.dim(0), 2) && is_multiple(weight.dim(1), 128);
+  return query.capabilities.has("sm_90") && is_multiple(weight.dim(0), 4) && is_multiple(weight.dim(1), 128);
 }
 
 }  // namespace

@@ -64,11 +64,14 @@ std::vector<Pass> passes_for(bool quantize) {
   passes.push_back({"fold_views", fold_views});
   passes.push_back({"fuse_swiglu", fuse_swiglu});
   passes.push_back({"fuse_moe", fuse_moe});
+  passes.push_back({"fuse_linear_add", fuse_linear_add});
+  passes.push_back({"fuse_norm_linear", fuse_norm_linear});
   passes.push_back({"fuse_add_rms_norm", fuse_add_rms_norm});
   passes.push_back({"fuse_norm_quantize", fuse_norm_quantize});
   passes.push_back({"fuse_norm_quant_fp8", fuse_norm_quant_fp8});
   passes.push_back({"fuse_swiglu_quantize", fuse_swiglu_quantize});
   passes.push_back({"fuse_rope_kv_write", fuse_rope_kv_write});
+  passes.push_back({"fuse_rope_attention", fuse_rope_attention});
   passes.push_back({"remove_dead_code", remove_dead_code});
   passes.push_back({"find_equal_pieces", find_equal_pieces});
   return passes;

@@ -1,0 +1,74 @@
+#include <fmt/format.h>
+
+#include "ops/op_samples.h"
+
+namespace musaic {
+namespace {
+
+struct FusedSize {
+  int64_t rows;
+  int64_t n;
+  int64_t k;
+  int64_t gap;  // between rows
+  DType norm;
+  bool has_bias;
+};
+// Few rows of one and of two octets, many rows, sums of one segment, of some, and of more than a batch.
+constexpr FusedSize kSizes[] = {{0, 32, 64, 0, DType::kBF16, false},   {1, 96, 576, 0, DType::kBF16, true},
+                                {5, 64, 1536, 4, DType::kF32, false},  {9, 32, 32, 3, DType::kF16, true},
+                                {16, 160, 2080, 0, DType::kF32, true}, {70, 96, 96, 8, DType::kBF16, false},
+                                {133, 64, 608, 0, DType::kF32, true}};
+
+HostTensor rows_of(const FusedSize& size, int64_t width, uint32_t seed) {
+  return HostTensor::random(DType::kF32, {size.rows, width}, seed, 1, width + size.gap);
+}
+
+SampleInput weight_of(const FusedSize& size) {
+  return sample_fixed(HostTensor::random(DType::kBF16, {size.n, size.k}, 2, 0.1f));
+}
+
+SampleInput bias_of(const FusedSize& size) {
+  if (!size.has_bias) return {};
+  return sample_fixed(HostTensor::random(size.norm, {size.n}, 3));
+}
+
+std::string name_of(const FusedSize& size) {
+  return fmt::format("{} rows of {}, gap {}, {} columns{}", size.rows, size.k, size.gap, size.n,
+                     size.has_bias ? ", bias" : "");
+}
+
+OpSample normed_sample(const FusedSize& size, int64_t columns) {
+  return {
+      .name = fmt::format("{}, norm {}", name_of(size), name(size.norm)),
+      .inputs = {sample_rows_of(rows_of(size, size.k, 1)),
+                 sample_fixed(HostTensor::random(size.norm, {size.k}, 4)), weight_of(size), bias_of(size)},
+      .attributes = {{"eps", 1e-5}},
+      .outputs = {{DType::kF32, {size.rows, columns}}}};
+}
+
+}  // namespace
+
+std::vector<OpSample> rms_norm_linear_samples() {
+  std::vector<OpSample> samples;
+  for (const FusedSize& size : kSizes) samples.push_back(normed_sample(size, size.n));
+  return samples;
+}
+
+std::vector<OpSample> rms_norm_linear_swiglu_samples() {
+  std::vector<OpSample> samples;
+  for (const FusedSize& size : kSizes) samples.push_back(normed_sample(size, size.n / 2));
+  return samples;
+}
+
+std::vector<OpSample> linear_add_samples() {
+  std::vector<OpSample> samples;
+  for (const FusedSize& size : kSizes) {
+    samples.push_back({.name = name_of(size),
+                       .inputs = {sample_rows_of(rows_of(size, size.n, 5)),
+                                  sample_rows_of(rows_of(size, size.k, 1)), weight_of(size), bias_of(size)},
+                       .outputs = {}});
+  }
+  return samples;
+}
+
+}  // namespace musaic

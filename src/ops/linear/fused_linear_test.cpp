@@ -1,0 +1,108 @@
+#include "ops/linear/fused_linear.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "ops/op_list.h"
+#include "ops/testing/run_op.h"
+
+namespace musaic::testing {
+namespace {
+
+constexpr int kHidden = 576;
+constexpr int kColumns = 96;
+
+class FusedLinear : public ::testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    if (registry_.find(GetParam()) == nullptr) GTEST_SKIP() << "the tests' device has no fused linears";
+  }
+
+  // The first `rows` rows of the same 80.
+  OpCase make_case(int rows, int live) const {
+    const std::string op = GetParam();
+    const TestTensor all = TestTensor::random(DType::kF32, {80, kHidden}, 1);
+    const TestTensor all_sums = TestTensor::random(DType::kF32, {80, kColumns}, 2);
+    const auto first = [&](const TestTensor& tensor, int64_t width) {
+      std::vector<float> values = tensor.to_floats();
+      values.resize(static_cast<size_t>(rows) * static_cast<size_t>(width));
+      TestTensor part = TestTensor::floats(values, {rows, width});
+      part.poison_rows(live);
+      return part;
+    };
+    const TestTensor weight = TestTensor::random(DType::kBF16, {kColumns, kHidden}, 3);
+    const TestTensor bias = TestTensor::random(DType::kF32, {kColumns}, 4);
+    OpCase op_case{.op = op, .inputs = {}, .attributes = {}, .live_rows = live};
+    if (op == "musaic::linear_add_") {
+      op_case.inputs = {first(all_sums, kColumns), first(all, kHidden), weight, bias};
+    } else {
+      op_case.inputs = {first(all, kHidden), TestTensor::random(DType::kBF16, {kHidden}, 5), weight, bias};
+      op_case.attributes = {{"eps", 1e-5}};
+    }
+    return op_case;
+  }
+  static const TestTensor& result(const OpRun& run) {
+    return run.outputs.empty() ? run.inputs[0] : run.outputs[0];
+  }
+
+  const OpRegistry registry_ = cpu_registry();
+};
+
+// Of a row's largest value: x is the sum of two bf16 values, 2^-18 from itself, and sums of 576 products
+// differ in their order.
+constexpr double kTolerance = 3e-5;
+
+TEST_P(FusedLinear, GivesWhatItsPartsGive) {
+  for (int rows : {1, 9, 40, 80}) {
+    const OpCase op_case = make_case(rows, rows);
+    const OpRun run = check_op(registry_, op_case);
+    const OpRun parts = run_decomposition(registry_, op_case);
+    for (int row = 0; row < rows; ++row) {
+      const std::vector<float> got = result(run).row(row), expected = parts.outputs[0].row(row);
+      double scale = 0;
+      for (float value : expected) scale = std::max(scale, std::abs(static_cast<double>(value)));
+      for (size_t i = 0; i < got.size(); ++i)
+        ASSERT_NEAR(got[i], expected[i], kTolerance * scale) << "row " << row << " of " << rows;
+    }
+  }
+}
+
+TEST_P(FusedLinear, ARowsBitsDependNeitherOnTheOthersNorOnTheirNumber) {
+  const OpRun many = check_op(registry_, make_case(80, 77));
+  for (int rows : {1, 8, 9, 16, 17, 64, 65}) {
+    const OpRun few = check_op(registry_, make_case(rows, rows));
+    for (int row = 0; row < rows; ++row)
+      ASSERT_EQ(result(few).row(row), result(many).row(row)) << "row " << row << " of " << rows;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Ops, FusedLinear,
+                         ::testing::Values("musaic::rms_norm_linear", "musaic::rms_norm_linear_swiglu",
+                                           "musaic::linear_add_"));
+
+TEST(FusedLinearFakes, GiveWhatTheirDecompositionsGive) {
+  OpRegistry registry;
+  define_ops(registry);
+  define_gpu_ops(registry);
+  const Dim tokens = Dim::symbol("tokens");
+  for (const char* op :
+       {"musaic::rms_norm_linear", "musaic::rms_norm_linear_swiglu", "musaic::linear_add_"}) {
+    GraphBuilder builder(registry, "g", {"musa", 0});
+    const Value x = builder.input("x", DType::kF32, {tokens, 64});
+    const Value norm = builder.weight({"norm"}, DType::kBF16, {64});
+    const Value weight = builder.weight({"weight"}, DType::kBF16, {32, 64});
+    const bool adds = std::string(op) == "musaic::linear_add_";
+    const Value residual = builder.input("residual", DType::kF32, {tokens, 32});
+    const std::vector<Value> inputs = adds ? std::vector<Value>{residual, x, weight, Value()}
+                                           : std::vector<Value>{x, norm, weight, Value()};
+    const Attributes attributes = adds ? Attributes{} : Attributes{{"eps", 1e-5}};
+    const auto parts = registry.get(op).decomposition(builder, inputs, attributes);
+    const auto results = builder.call(op, inputs, attributes);
+    ASSERT_EQ(results.size(), parts.size()) << op;
+    for (size_t i = 0; i < results.size(); ++i) EXPECT_EQ(results[i].meta(), parts[i].meta()) << op;
+  }
+}
+
+}  // namespace
+}  // namespace musaic::testing

@@ -1,0 +1,23 @@
+#pragma once
+
+#include "ops/linear/linear_gpu.h"
+
+namespace musaic {
+
+// A product with a bf16 weight by matrix units, and what may be fused with it:
+//   h = norm_weight given: rms_norm of x; else x
+//   y = h · weightᵀ + bias, as swiglu: silu of its first half times the second; with adds_to_y added to y
+struct LinearTileCall {
+  LinearCall linear;
+  const void* norm_weight = nullptr;  // [k]
+  DType norm_dtype = DType::kF32;
+  float eps = 0;
+  bool swiglu = false;     // y has half the weight's rows as columns
+  bool adds_to_y = false;  // y is the sum's first term
+};
+
+// A row's bits depend on neither the other rows nor their number. REQUIRES: a bf16 weight, 16-byte aligned; k
+// a multiple of 32; n one of 16, of 32 for swiglu; x and y do not overlap.
+void launch_linear_tile(const LinearTileCall& call, gpuStream_t stream);
+
+}  // namespace musaic
