@@ -26,7 +26,7 @@ constexpr int kDefaultMaxRunning = 64;
 constexpr int kDefaultChunk = 512;
 constexpr int kUnchunkedStepTokens = 2048;  // with chunking off and no --piecewise-cuda-graph-max-tokens
 constexpr int kDefaultPageSize = 16;
-constexpr int kLatentPageSize = 64;  // of latents on a device with memory of its own
+constexpr int kLatentPageSize = 64;           // of latents on a device with memory of its own
 constexpr double kDefaultMemFraction = 0.88;  // the rest is for activations, captures and the driver
 constexpr int kContextsOfKv = 64;             // default KV: at most so many full contexts
 

@@ -18,7 +18,7 @@ struct WeightTensor {
   std::string name;         // Hugging Face's: "model.layers.0.self_attn.q_proj.weight"
   std::string source_name;  // in the file, for messages
   DType dtype = DType::kF32;
-  Shape shape;  // row-major: [out, in]
+  Shape shape;                      // row-major: [out, in]
   const std::byte* data = nullptr;  // nullptr before make_values of a source that makes its values
   size_t bytes = 0;
 };

@@ -177,9 +177,10 @@ void add_rms_norm_cpu(OpRegistry& registry) {
   registry.add_kernel(
       "aten::rms_norm",
       {.name = "rms_norm_cpu", .device_type = "cpu", .supports = supports_rows, .run = run_rms_norm});
-  registry.add_kernel(
-      "sgl_kernel::fused_add_rmsnorm",
-      {.name = "fused_add_rmsnorm_cpu", .device_type = "cpu", .supports = supports_rows, .run = run_fused_add_rms_norm_cpu});
+  registry.add_kernel("sgl_kernel::fused_add_rmsnorm", {.name = "fused_add_rmsnorm_cpu",
+                                                        .device_type = "cpu",
+                                                        .supports = supports_rows,
+                                                        .run = run_fused_add_rms_norm_cpu});
 }
 
 }  // namespace musaic
