@@ -8,7 +8,7 @@
 // while the thread goes on, are made at once.
 namespace musaic {
 
-// 16 bytes that are not wanted again soon.
+// 16 bytes of a weight, which no kernel writes and this multiprocessor will not read again.
 __device__ inline uint4 load_once(const uint8_t* from) {
   return *reinterpret_cast<const uint4*>(from);
 }
