@@ -5,9 +5,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 device=${MUSAIC_GPU:-cuda}
 
-# Left out: tests of ops without a GPU kernel (latent attention, experts, FP8 linears), tests whose faulty kernel runs on the
+# Left out: tests of ops without a GPU kernel (routing and SwiGLU of experts), tests whose faulty kernel runs on the
 # host, and those that compare bits with the CPU's decomposition.
-no_kernel='*Moe*:*Grouped*:*LinearFp8*:EmptyRows*'
+no_kernel='*Moe*:*GroupedSwiglu*:EmptyRows*'
 list_tests() {
   cat <<END
 backend gpu_backend_test
