@@ -25,8 +25,8 @@ struct TestDevice {
   bool deepgemm_layouts = false;                   // of experts' rows
 };
 
-// A model on the CPU or another device, in float32 or on the integer path. A folder with a configuration alone
-// has random weights.
+// A model on the CPU or another device, in float32 or on the integer path. A folder with a configuration
+// alone has random weights.
 class TestModel {
  public:
   explicit TestModel(const std::string& path, GraphRunnerOptions options = {}, bool exact = true,
