@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+
+#include "base/status.h"
+
 namespace musaic {
 namespace {
 
@@ -9,6 +13,15 @@ std::vector<const Meta*> metas_of(const Graph& graph, const std::vector<ValueId>
   std::vector<const Meta*> metas;
   for (ValueId id : ids) metas.push_back(id == kNoValue ? nullptr : &graph.values[id].meta);
   return metas;
+}
+
+// Absent where the op refuses such arguments.
+std::optional<std::vector<FakeOutput>> outputs_of(const FakeCall& call, const Fake& fake) {
+  try {
+    return fake(call);
+  } catch (const LoadError&) {
+    return std::nullopt;
+  }
 }
 
 }  // namespace
@@ -33,9 +46,10 @@ bool supports(const Target& target, std::string_view op_name, std::span<const Me
   if (op == nullptr || !op->fake) return false;
   std::vector<const Meta*> metas(inputs.begin(), inputs.end());
   metas.resize(static_cast<size_t>(op->schema.num_tensors()), nullptr);
-  const auto fakes = op->fake({op->schema, metas, attributes});
+  const auto fakes = outputs_of({op->schema, metas, attributes}, op->fake);
+  if (!fakes) return false;
   std::vector<const Meta*> outputs;
-  for (const FakeOutput& fake : fakes) outputs.push_back(&fake.meta);
+  for (const FakeOutput& fake : *fakes) outputs.push_back(&fake.meta);
   return target.registry.find_kernel(*op, target.device.type,
                                      {metas, outputs, attributes, target.capabilities}) != nullptr;
 }

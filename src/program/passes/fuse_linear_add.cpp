@@ -73,7 +73,7 @@ std::map<int, Match> find_matches(const Graph& graph, const Target& target, Pass
 }  // namespace
 
 Graph fuse_linear_add(const Graph& graph, const Target& target, PassReport& report) {
-  if (target.registry.find(kFused) == nullptr) return graph;
+  if (!has_kernels(target, kFused)) return graph;
   const auto matches = find_matches(graph, target, report);
   std::vector<bool> is_fused(graph.nodes.size(), false);
   for (const auto& [add, match] : matches) is_fused[match.linear] = true;

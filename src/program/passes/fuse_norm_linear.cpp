@@ -81,7 +81,7 @@ std::map<int, Match> find_matches(const Graph& graph, const Target& target, Pass
 
 // The norm loses its last reader; remove_dead_code takes it away.
 Graph fuse_norm_linear(const Graph& graph, const Target& target, PassReport& report) {
-  if (target.registry.find(kFused) == nullptr) return graph;
+  if (!has_kernels(target, kFused)) return graph;
   const auto matches = find_matches(graph, target, report);
   std::vector<bool> is_fused(graph.nodes.size(), false);
   for (const auto& [linear, match] : matches) {

@@ -54,7 +54,7 @@ bool is_supported(const Graph& graph, const Target& target, const Node& write, c
 }  // namespace
 
 Graph fuse_rope_attention(const Graph& graph, const Target& target, PassReport& report) {
-  if (target.registry.find(kFused) == nullptr) return graph;
+  if (!has_kernels(target, kFused)) return graph;
   const Uses uses(graph);
   Rewriter rewriter(target.registry, graph);
   for (int i = 0; i < static_cast<int>(graph.nodes.size()); ++i) {

@@ -39,6 +39,13 @@ void run_pass(const Pass& pass, Graph& graph, const Target& target, PassReport& 
 
 }  // namespace
 
+bool has_kernels(const Target& target, std::string_view op_name) {
+  const OpDef* op = target.registry.find(op_name);
+  return op != nullptr && std::any_of(op->kernels.begin(), op->kernels.end(), [&](const Kernel& kernel) {
+           return kernel.device_type == target.device.type;
+         });
+}
+
 std::string to_string(const PassNote& note) {
   if (note.count == 1) return fmt::format("node {}: {}", note.first_node, note.text);
   return fmt::format("{} times, first at node {}: {}", note.count, note.first_node, note.text);

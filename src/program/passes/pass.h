@@ -45,6 +45,10 @@ std::vector<std::string> pass_names();
 std::vector<PassReport> run_passes(Graph& graph, const Target& target, std::span<const Pass> passes,
                                    std::span<const std::string> disabled);
 
+// Whether the device has any kernel of that op, for whatever types. A pass for ops that only some devices
+// bring has nothing to say about the others.
+bool has_kernels(const Target& target, std::string_view op);
+
 // The passes, one file each.
 Graph quantize_linear(const Graph& graph, const Target& target, PassReport& report);
 Graph merge_projections(const Graph& graph, const Target& target, PassReport& report);
