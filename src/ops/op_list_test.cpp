@@ -107,6 +107,20 @@ FusedCall fused_call(GraphBuilder& builder, const std::string& op) {
     return {{floats("x", {tokens, 64}), floats("residual", {tokens, 64}), floats("weight", {64})},
             {{"eps", 1e-5}}};
   }
+  if (op == "musaic::add_rms_norm_quant_fp8") {
+    return {{floats("x", {tokens, 64}), floats("residual", {tokens, 64}), floats("weight", {64})},
+            {{"eps", 1e-5}}};
+  }
+  if (op == "musaic::moe_gate_route") {
+    return {{floats("logits", {tokens, 8})},
+            {{"top_k", int64_t{2}},
+             {"num_groups", int64_t{1}},
+             {"top_groups", int64_t{1}},
+             {"renormalize", false},
+             {"scale", 1.0},
+             {"layout", std::string("compact")},
+             {"alignment", int64_t{128}}}};
+  }
   if (op == "musaic::swiglu_quantize_q8") return {{floats("x", {tokens, 128})}, {}};
   if (op == "musaic::rope_kv_write") {
     return {{floats("query", {tokens, 128}), floats("key", {tokens, 64}), floats("value", {tokens, 64}),

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "ir/op_sample.h"
+#include "ops/add/add.h"
 #include "ops/fake_checks.h"
 #include "ops/linear_fp8/fp8_checks.h"
 #include "ops/rms_norm/rms_norm.h"
@@ -30,8 +31,8 @@ std::vector<FakeOutput> fake_add_norm_quant(const FakeCall& call) {
 
 std::vector<Value> decompose_add_norm_quant(GraphBuilder&, std::span<const Value> inputs,
                                             const Attributes& attributes) {
-  const auto [normed, residual] =
-      fused_add_rms_norm(inputs[0], inputs[1], inputs[2], attributes.get_float("eps"));
+  const Value residual = add(inputs[0], inputs[1]);
+  const Value normed = rms_norm(residual, inputs[2], attributes.get_float("eps"));
   const Fp8Rows rows = quantize_fp8(normed);
   return {rows.q, rows.scale, normed, residual};
 }
