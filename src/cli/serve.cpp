@@ -40,6 +40,7 @@ SessionOptions session_options(const ServeOptions& serve) {
   session.mem_fraction_static = serve.mem_fraction_static;
   session.max_total_tokens = serve.max_total_tokens;
   session.max_running_requests = serve.max_running_requests;
+  session.max_queued_requests = serve.max_queued_requests;
   session.chunked_prefill_size = serve.chunked_prefill_size;
   session.page_size = serve.page_size;
   session.graphs = serve.graphs;
@@ -49,7 +50,6 @@ SessionOptions session_options(const ServeOptions& serve) {
   session.chat_template = serve.chat_template;
   session.engine.random_seed = static_cast<uint64_t>(serve.random_seed.value_or(std::time(nullptr)));
   session.engine.watchdog_timeout_s = serve.watchdog_timeout_seconds;
-  if (serve.max_queued_requests >= 0) session.engine.max_queued_requests = serve.max_queued_requests;
   if (serve.max_prefill_tokens > 0) session.engine.scheduler.max_prefill_tokens = serve.max_prefill_tokens;
   session.engine.scheduler.itl_target_ms = serve.itl_target_ms < 0 ? kItlTargetMs : serve.itl_target_ms;
   session.engine.scheduler.schedule_conservativeness = serve.schedule_conservativeness;
@@ -98,6 +98,9 @@ Json resolved_flags(const ServeOptions& serve, ModelSession& session) {
   flags["context_length"] = session.context_length();
   flags["max_total_tokens"] = session.max_total_tokens();
   flags["max_running_requests"] = limits.max_sequences;
+  flags["max_queued_requests"] = session.max_queued_requests();
+  flags["chunked_prefill_size"] = session.chunked_prefill_size();
+  flags["kv_cache_dtype"] = name(session.kv_dtype());
   flags["page_size"] = limits.page_size;
   flags["device"] = to_string(session.backend().device());
   flags["cuda_graph_config"] = graph_config_json(session.graphs());

@@ -33,7 +33,8 @@ void add_model_group(CLI::App& app, ServeOptions& options) {
                    "none, or fp8 for a checkpoint in FP8: weights are used as they are stored");
   group
       .add_option("--kv-cache-dtype", options.kv_cache_dtype,
-                  "default: float16; fp8_e4m3: half of its memory and less exact, on the CPU")
+                  "default: float16 on the CPU, bfloat16 on a GPU; fp8_e4m3: half of its memory and less "
+                  "exact, on the CPU")
       ->check(CLI::IsMember(kv_cache_dtypes()));
   group.add_option("--device", options.device, "default: auto, the best one there is")->check(is_device());
   group.add_option("--context-length", options.context_length, "default: the model's")
@@ -46,11 +47,13 @@ void add_schedule_group(CLI::App& app, ServeOptions& options) {
   FlagGroup group(app, "Memory and scheduling");
   group
       .add_option("--mem-fraction-static", options.mem_fraction_static,
-                  "share of a GPU's memory for weights and KV cache; default: 0.88")
+                  "share of a GPU's memory for all that it holds: what weights, steps and captures leave of "
+                  "it is KV cache; default: 0.88")
       ->check(in_range(0.01, 1.0));
   group
       .add_option("--max-total-tokens", options.max_total_tokens,
-                  "KV tokens; default on the CPU: a quarter of the free memory or 64 contexts")
+                  "KV tokens; default on the CPU: a quarter of the free memory or 64 contexts; on a GPU: "
+                  "what --mem-fraction-static leaves")
       ->check(in_range(int64_t{1}, std::numeric_limits<int64_t>::max()));
   group
       .add_option("--max-running-requests", options.max_running_requests,

@@ -39,6 +39,11 @@ const Plan& Program::add_bucket(int bucket, const DimBindings& bindings) {
   return added.plan;
 }
 
+void Program::set_dimension(const std::string& symbol, int64_t size) {
+  CHECK(weights_ == nullptr, "graph {}: {} is changed after it was bound", graph_.name, symbol);
+  for (auto& [bucket, state] : buckets_) state.plan.bindings[symbol] = size;
+}
+
 void Program::bind(AddressBook addresses, const WeightStore& weights, void* arena) {
   addresses_ = std::move(addresses);
   weights_ = &weights;

@@ -26,6 +26,9 @@ class Program {
 
   // Plans one bucket. Throws LoadError when a node has no kernel.
   const Plan& add_bucket(int bucket, const DimBindings& bindings);
+  // Gives a dimension of what lies outside the arena another size, in all plans. REQUIRES: not bound; no
+  // temporary or workspace has that dimension.
+  void set_dimension(const std::string& symbol, int64_t size);
   // REQUIRES: all buckets were added; the addresses stay valid as long as the program.
   void bind(AddressBook addresses, const WeightStore& weights, void* arena);
 

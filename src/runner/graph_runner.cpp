@@ -101,23 +101,40 @@ void GraphRunner::plan_captures() {
   if (extend || decode) captures_.add(logprobs_, head_sizes_);
 }
 
-void GraphRunner::load(const WeightReader& reader, int num_threads, const LoadProgress& progress) {
-  weights_.load(reader, num_threads, progress);
+void GraphRunner::set_num_pages(int num_pages) {
+  options_.num_pages = num_pages;
+  limits_.num_pages = num_pages;
+  sizes_.num_pages = num_pages;
+  for (Program* program : programs()) program->set_dimension("pages", num_pages);
+}
+
+DimBindings GraphRunner::largest_bindings() const {
   const int max_tokens = std::max(extend_sizes_.planned.back(), decode_sizes_.planned.back());
   DimBindings largest = extend_bindings(sizes_, max_tokens);
   largest["rows"] = kMaxHeadRows;
+  return largest;
+}
+
+void GraphRunner::add_buffers(IoBuffers& buffers) const {
+  const DimBindings largest = largest_bindings();
   for (const ModelGraph* graph : {&graphs_.extend, &graphs_.head, &graphs_.logprobs})
-    buffers_.add(graph->graph, largest);
-  const DimBindings largest_decode = decode_bindings(sizes_, decode_sizes_.planned.back());
-  buffers_.add(graphs_.decode.graph, largest_decode);
+    buffers.add(graph->graph, largest);
+  buffers.add(graphs_.decode.graph, decode_bindings(sizes_, decode_sizes_.planned.back()));
+}
+
+size_t GraphRunner::planned_arena_bytes() const {
+  return std::max(
+      {extend_.arena_bytes(), decode_.arena_bytes(), head_.arena_bytes(), logprobs_.arena_bytes()});
+}
+
+void GraphRunner::load(const WeightReader& reader, int num_threads, const LoadProgress& progress) {
+  weights_.load(reader, num_threads, progress);
+  add_buffers(buffers_);
   buffers_.allocate();
-  const size_t arena_bytes =
-      std::max({extend_.arena_bytes(), decode_.arena_bytes(), head_.arena_bytes(), logprobs_.arena_bytes()});
-  arena_ = backend_.allocate(arena_bytes, "arena");
-  for (Program* program : {&extend_, &decode_, &head_, &logprobs_}) {
-    program->bind(buffers_.addresses(), weights_, arena_->data());
-  }
-  step_writer_.emplace(buffers_, max_tokens, options_.max_sequences,
+  arena_ = backend_.allocate(planned_arena_bytes(), "arena");
+  for (Program* program : programs()) program->bind(buffers_.addresses(), weights_, arena_->data());
+  const DimBindings largest = largest_bindings();
+  step_writer_.emplace(buffers_, static_cast<int>(largest.at("tokens")), options_.max_sequences,
                        static_cast<int>(largest.at("max_pages")), limits_.page_size);
   head_writer_.emplace(buffers_, kMaxHeadRows);
 }
@@ -197,6 +214,19 @@ std::vector<float> GraphRunner::last_logits(int rows) const {
 void GraphRunner::poison_arena() {
   const std::vector<std::byte> poison(arena_->bytes(), std::byte{0xff});  // 0xffffffff is a NaN
   backend_.copy_to_device(arena_->data(), poison.data(), poison.size(), backend_.stream());
+}
+
+GraphRunner::Memory GraphRunner::planned_memory() const {
+  IoBuffers buffers(backend_);
+  add_buffers(buffers);
+  const GraphExecutables executables = backend_.graph_executables();
+  const int pieces = captures_.num_pieces();
+  const int live = executables.budget > 0 ? std::min(executables.budget, pieces) : pieces;
+  const size_t graph_bytes = static_cast<size_t>(live) * executables.bytes_each;
+  return {.weight_bytes = weights_.planned_bytes(),
+          .arena_bytes = planned_arena_bytes(),
+          .io_bytes = buffers.total_bytes() - buffers.bytes_of_states("_cache"),
+          .graph_bytes = std::min(graph_bytes, options_.graph_memory_budget)};
 }
 
 GraphRunner::Memory GraphRunner::memory() const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -43,6 +44,9 @@ class GraphRunner : public Runner {
  public:
   // Traces and plans; needs no weights yet. `model`, `target` and `backend` outlive the runner.
   GraphRunner(const Model& model, const Target& target, Backend& backend, GraphRunnerOptions options);
+
+  // Sets the size of the KV cache, whatever the options said. Before load.
+  void set_num_pages(int num_pages);
 
   // Loads the weights and allocates everything. Must be called before the first launch.
   void load(const WeightReader& reader, int num_threads, const LoadProgress& progress);
@@ -89,6 +93,8 @@ class GraphRunner : public Runner {
     size_t graph_bytes = 0;
   };
   Memory memory() const;
+  // What load() and the captures will take of a device with memory of its own, without the KV cache.
+  Memory planned_memory() const;
 
  private:
   // The buckets of one body: all that are planned, of which the last holds the largest step, and those of
@@ -101,6 +107,10 @@ class GraphRunner : public Runner {
   static Ladder decode_ladder(const GraphRunnerOptions& options);
   static constexpr int kMaxHeadRows = 64;  // rows of logits at a time: 64 × vocabulary of floats
   void add_buckets();
+  DimBindings largest_bindings() const;
+  void add_buffers(IoBuffers& buffers) const;
+  std::array<Program*, 4> programs() { return {&extend_, &decode_, &head_, &logprobs_}; }
+  size_t planned_arena_bytes() const;
   void plan_captures();
   void announce_captures() const;
   void prepare_slots(const Batch& batch);
