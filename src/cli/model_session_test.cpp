@@ -4,6 +4,7 @@
 
 #include "backends/simulated/simulated_backend.h"
 #include "base/status.h"
+#include "device/launch_ahead.h"
 #include "ops/kernels_cpu.h"
 #include "ops/kernels_simulated.h"
 #include "ops/op_list.h"
@@ -17,10 +18,11 @@ constexpr size_t kMiB = 1 << 20;
 constexpr size_t kExecutableBytes = 5000;
 
 // A device whose driver keeps captured pieces in the device's memory.
-class DeviceWithExecutables : public SimulatedBackend {
+class DeviceWithExecutables : public SimulatedBackend, public LaunchAhead {
  public:
   DeviceWithExecutables() : SimulatedBackend({.num_threads = 1, .isa = std::nullopt}) {}
-  GraphExecutables graph_executables() const override { return {.bytes_each = kExecutableBytes}; }
+  std::unique_ptr<StreamClock> make_clock() override { return std::make_unique<HostStreamClock>(); }
+  size_t executable_bytes() const override { return kExecutableBytes; }
 };
 
 class ModelSessionTest : public testing::Test {

@@ -43,6 +43,7 @@ struct ServeOptions {
   bool enable_deterministic_inference = false;
   std::optional<int64_t> random_seed;
   double watchdog_timeout_seconds = 300.0;
+  std::string profile;  // file of a trace of the whole run
 
   // Programs and the processor.
   GraphRequest graphs;

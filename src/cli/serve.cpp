@@ -15,6 +15,7 @@
 #include "cli/explain_session.h"
 #include "cli/model_session.h"
 #include "cli/options.h"
+#include "cli/profile_files.h"
 #include "cli/verbs.h"
 #include "server/server.h"
 
@@ -109,7 +110,8 @@ Json resolved_flags(const ServeOptions& serve, ModelSession& session) {
   return flags;
 }
 
-ServerContext server_context(const ServeOptions& serve, ModelSession& session, EngineClient& engine) {
+ServerContext server_context(const ServeOptions& serve, ModelSession& session, EngineClient& engine,
+                             Profiler& profiler) {
   ServerContext context{
       .engine = engine,
       .tokenizer = session.tokenizer(),
@@ -117,7 +119,9 @@ ServerContext server_context(const ServeOptions& serve, ModelSession& session, E
       .model = describe_model(serve, session),
       .flags = resolved_flags(serve, session),
       .program_info = [&session] { return session.program_info(); },
-      .explain_program = [&session](const ProgramQuery& query) { return explain_session(session, query); }};
+      .explain_program = [&session](const ProgramQuery& query) { return explain_session(session, query); },
+      .start_profile = [&profiler](const ProfileQuery& query) { return start_profile(profiler, query); },
+      .stop_profile = [&profiler] { return profiler.stop(); }};
   return context;
 }
 
@@ -196,8 +200,14 @@ int run_serve(Platform& platform, int argc, char** argv) {
   load_plugins(platform, serve.plugins);
   ModelSession session(platform, session_options(serve));
   session.load();
+  Profiler profiler;
+  if (!serve.profile.empty()) {
+    if (const Status status = profiler.start({.path = serve.profile}); !status.ok())
+      fail_load("--profile: {}", status.message());
+  }
   const auto engine = session.make_engine();
-  Server server(server_context(serve, session, *engine), server_options(serve, platform));
+  engine->record_to(profiler);
+  Server server(server_context(serve, session, *engine, profiler), server_options(serve, platform));
   if (const Status status = server.listen(); !status.ok()) fail_load("{}", status.message());
   session.log_summary();  // before the engine's thread, which owns the runner from then on
   if (session.graphs().capture == CaptureTime::kEager) session.capture_all();

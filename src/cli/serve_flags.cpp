@@ -129,6 +129,8 @@ void add_server_group(CLI::App& app, ServeOptions& options, OtherArguments& othe
       ->check(in_range(1, kMax));
   group.add_flag("--enable-metrics", others.enable_metrics, "GET /metrics; on by default");
   group.add_flag("--disable-metrics", others.disable_metrics, "no GET /metrics");
+  group.add_option("--profile", options.profile,
+                   "a new file for a trace of the whole run, which chrome://tracing and Perfetto open");
   group.add_option("--log-level", options.log_level, "default: info")
       ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "critical", "off"}));
   group.add_flag("--log-requests", options.log_requests, "a line a request, without its content");

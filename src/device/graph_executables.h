@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
 namespace musaic {
@@ -10,7 +9,6 @@ struct GraphExecutables {
   int budget = 0;  // 0: each graph keeps its own
   int graphs = 0;  // that can be replayed
   int live = 0;
-  size_t bytes_each = 0;   // of the device's memory, about; 0: none
   uint64_t rotations = 0;  // replays that took the executable of another graph first
   double rotation_seconds = 0.0;
 };

@@ -63,6 +63,17 @@ struct StepRecord {
 // reason=disabled".
 std::string describe(const StepRecord& record);
 
+// When a device ran one piece of a step's programs, or a break between pieces.
+struct SegmentTime {
+  std::string name;  // "extend piece 3 of 31"
+  bool is_break = false;
+  bool replayed = false;
+  int bucket = 0;
+  int launches = 0;
+  double begin = 0.0;  // seconds of the steady clock
+  double end = 0.0;
+};
+
 struct SequenceOutput {
   RequestId request = 0;
   std::vector<TokenId> tokens;                    // 0..k drawn tokens
@@ -73,6 +84,7 @@ struct SequenceOutput {
 struct StepOutput {
   std::vector<SequenceOutput> sequences;  // in the batch's order
   StepRecord record;
+  std::vector<SegmentTime> segments;  // where they are timed
 };
 
 }  // namespace musaic

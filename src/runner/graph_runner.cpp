@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "device/launch_ahead.h"
 #include "program/buckets.h"
 
 namespace musaic {
@@ -139,6 +140,13 @@ void GraphRunner::load(const WeightReader& reader, int num_threads, const LoadPr
   head_writer_.emplace(buffers_, kMaxHeadRows);
 }
 
+void GraphRunner::time_segments(bool on) {
+  if (on == is_timing_) return;
+  is_timing_ = on;
+  if (!timer_) timer_ = std::make_unique<SegmentTimer>(backend_);
+  for (Program* program : programs()) program->observe_segments(on ? timer_.get() : nullptr);
+}
+
 bool GraphRunner::work_while_idle() {
   if (captures_.capture_next()) return true;
   if (!has_announced_captures_) announce_captures();
@@ -219,10 +227,11 @@ void GraphRunner::poison_arena() {
 GraphRunner::Memory GraphRunner::planned_memory() const {
   IoBuffers buffers(backend_);
   add_buffers(buffers);
-  const GraphExecutables executables = backend_.graph_executables();
+  const LaunchAhead* ahead = launch_ahead(backend_);
+  const int budget = backend_.graph_executables().budget;
   const int pieces = captures_.num_pieces();
-  const int live = executables.budget > 0 ? std::min(executables.budget, pieces) : pieces;
-  const size_t graph_bytes = static_cast<size_t>(live) * executables.bytes_each;
+  const int live = budget > 0 ? std::min(budget, pieces) : pieces;
+  const size_t graph_bytes = ahead == nullptr ? 0 : static_cast<size_t>(live) * ahead->executable_bytes();
   return {.weight_bytes = weights_.planned_bytes(),
           .arena_bytes = planned_arena_bytes(),
           .io_bytes = buffers.total_bytes() - buffers.bytes_of_states("_cache"),

@@ -16,6 +16,7 @@
 #include "runner/io_buffers.h"
 #include "runner/model_graphs.h"
 #include "runner/runner.h"
+#include "runner/segment_timer.h"
 #include "runner/step_sizes.h"
 #include "runner/step_writer.h"
 
@@ -59,6 +60,7 @@ class GraphRunner : public Runner {
   Ticket launch(const Batch& batch) override;
   Result<StepOutput> collect(Ticket ticket) override;
   bool work_while_idle() override;
+  void time_segments(bool on) override;
 
   // What a step of this size would do.
   StepChoice choose(StepKind kind, int tokens) const;
@@ -141,6 +143,7 @@ class GraphRunner : public Runner {
   std::optional<StepWriter> step_writer_;
   std::optional<HeadWriter> head_writer_;
   std::optional<StepOutput> pending_;
+  bool is_pending_timed_ = false;
   Ticket next_ticket_ = 1;
   CaptureSchedule captures_;
   GraphVerifier verifier_;
@@ -148,6 +151,8 @@ class GraphRunner : public Runner {
   bool has_announced_captures_ = false;
   bool force_eager_ = false;
   LogitsObserver observer_;
+  std::unique_ptr<SegmentTimer> timer_;  // made when first asked for
+  bool is_timing_ = false;
 };
 
 }  // namespace musaic

@@ -127,6 +127,8 @@ Runner::Ticket GraphRunner::launch(const Batch& batch) {
     run_head(batch, std::span(rows).subspan(begin, count), output);
   }
   output.record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (is_timing_) timer_->end_step();
+  is_pending_timed_ = is_timing_;
   pending_ = std::move(output);
   return next_ticket_++;
 }
@@ -135,6 +137,7 @@ Result<StepOutput> GraphRunner::collect(Ticket ticket) {
   CHECK(pending_ && ticket + 1 == next_ticket_, "ticket {} is not in flight", ticket);
   StepOutput output = std::move(*pending_);
   pending_.reset();
+  if (is_pending_timed_) output.segments = timer_->read_step();
   return output;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "backends/gpu/gpu_clock.h"
 #include "backends/gpu/gpu_error.h"
 #include "backends/gpu/gpu_graph.h"
 #include "backends/gpu/gpu_probe.h"
@@ -176,6 +177,11 @@ void GpuBackend::copy_to_host(void* destination, const void* source, size_t byte
     std::memcpy(static_cast<std::byte*>(destination) + done, staged, part);
     done += part;
   }
+}
+
+std::unique_ptr<StreamClock> GpuBackend::make_clock() {
+  enter();
+  return std::make_unique<GpuClock>(*stream_);
 }
 
 void GpuBackend::zero(void* destination, size_t bytes, Stream& stream) {

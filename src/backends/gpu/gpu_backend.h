@@ -9,6 +9,7 @@
 #include "backends/gpu/pinned_ring.h"
 #include "device/backend.h"
 #include "device/gpu_options.h"
+#include "device/launch_ahead.h"
 #include "device/memory_size.h"
 
 namespace musaic {
@@ -25,7 +26,7 @@ DeviceMemorySize gpu_memory_size(const Device& device);
 // One GPU: one stream, captures that become executables of the driver, copies through page-locked memory.
 // Errors name device and op. Throws LoadError: no driver, too old a driver, no such device, or a device that
 // this binary has no machine code for.
-class GpuBackend : public Backend {
+class GpuBackend : public Backend, public LaunchAhead {
  public:
   explicit GpuBackend(const GpuOptions& options);
   ~GpuBackend() override;
@@ -43,6 +44,8 @@ class GpuBackend : public Backend {
   void zero(void* destination, size_t bytes, Stream& stream) override;
   void name_next(const char* op) override { stream_->name_next(op); }
   GraphExecutables graph_executables() const override { return executables_->totals(); }
+  std::unique_ptr<StreamClock> make_clock() override;
+  size_t executable_bytes() const override { return kExecutableBytes; }
 
   const std::string& model_name() const { return model_name_; }  // "NVIDIA H200"
 

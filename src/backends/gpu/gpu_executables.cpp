@@ -112,7 +112,6 @@ GraphExecutables GpuExecutables::totals() const {
   return {.budget = budget_,
           .graphs = num_graphs_,
           .live = num_live_,
-          .bytes_each = kExecutableBytes,
           .rotations = rotations_,
           .rotation_seconds = rotation_seconds_};
 }

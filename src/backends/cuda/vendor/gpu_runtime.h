@@ -117,6 +117,14 @@ inline gpuError_t gpuStreamSynchronize(gpuStream_t stream) {
 inline gpuError_t gpuEventCreate(gpuEvent_t* event) {
   return cudaEventCreateWithFlags(event, cudaEventDisableTiming);
 }
+// One whose time gpuEventElapsed tells.
+inline gpuError_t gpuTimedEventCreate(gpuEvent_t* event) {
+  return cudaEventCreateWithFlags(event, cudaEventDefault);
+}
+// REQUIRES: both are timed, and were reached.
+inline gpuError_t gpuEventElapsed(float* milliseconds, gpuEvent_t from, gpuEvent_t to) {
+  return cudaEventElapsedTime(milliseconds, from, to);
+}
 inline gpuError_t gpuEventDestroy(gpuEvent_t event) {
   return cudaEventDestroy(event);
 }

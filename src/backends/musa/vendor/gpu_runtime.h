@@ -116,6 +116,14 @@ inline gpuError_t gpuStreamSynchronize(gpuStream_t stream) {
 inline gpuError_t gpuEventCreate(gpuEvent_t* event) {
   return musaEventCreateWithFlags(event, musaEventDisableTiming);
 }
+// One whose time gpuEventElapsed tells.
+inline gpuError_t gpuTimedEventCreate(gpuEvent_t* event) {
+  return musaEventCreateWithFlags(event, musaEventDefault);
+}
+// REQUIRES: both are timed, and were reached.
+inline gpuError_t gpuEventElapsed(float* milliseconds, gpuEvent_t from, gpuEvent_t to) {
+  return musaEventElapsedTime(milliseconds, from, to);
+}
 inline gpuError_t gpuEventDestroy(gpuEvent_t event) {
   return musaEventDestroy(event);
 }
