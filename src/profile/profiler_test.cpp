@@ -20,7 +20,8 @@ class ProfilerTest : public testing::Test {
   }
   std::vector<std::string> span_names() const {
     std::vector<std::string> names;
-    for (const Json& event : trace()["traceEvents"]) {
+    const Json all = trace();
+    for (const Json& event : all["traceEvents"]) {
       if (event["ph"] == "X") names.push_back(event["name"]);
     }
     return names;
@@ -45,11 +46,12 @@ TEST_F(ProfilerTest, WritesWhatChromeOpens) {
   profiler_.end_step();
   EXPECT_EQ(profiler_.stop().value(), path_);
   std::map<std::string, int> rows;
-  for (const Json& event : trace()["traceEvents"]) {
+  const Json all = trace();
+  for (const Json& event : all["traceEvents"]) {
     if (event["name"] == "thread_name") rows[event["args"]["name"]] = event["tid"];
   }
   EXPECT_EQ(rows, (std::map<std::string, int>{{"scheduler", 1}, {"steps", 2}, {"pieces", 3}, {"breaks", 4}}));
-  const Json span = trace()["traceEvents"].back();
+  const Json& span = all["traceEvents"].back();
   EXPECT_EQ(span["name"], "piece \"1\"");
   EXPECT_EQ(span["tid"], rows["pieces"]);
   EXPECT_NEAR(span["dur"].get<double>(), 2.5, 2e-3);
