@@ -35,6 +35,7 @@ void add_model_flags(CLI::App& app, SessionOptions& options) {
       },
       "larger steps run eagerly");
   app.add_option("--page-size", options.page_size);
+  app.add_flag_callback("--disable-overlap-schedule", [&options] { options.overlap = false; });
   app.add_option("--disable-pass", options.disabled_passes, "graph passes to leave out");
   app.add_option("--allow-decomposed-ops", options.allowed_decompositions,
                  "fused ops that the device may lack: simpler ones run in their place");

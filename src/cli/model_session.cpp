@@ -16,6 +16,7 @@
 #include "cli/program_info.h"
 #include "cli/progress.h"
 #include "cli/size_defaults.h"
+#include "device/launch_ahead.h"
 #include "runner/decomposed_ops.h"
 #include "runner/weight_rows.h"
 #include "tokenizer/tokenizer_files.h"
@@ -137,6 +138,7 @@ void ModelSession::choose_sizes() {
   const MaybeAsked<int>& max_tokens = options_.graphs.prefill.max_size;
   if (chunk_ < 0) chunk_ = max_tokens ? max_tokens->value : kUnchunkedStepTokens;
   chunk_ = std::min(chunk_, context_length_);
+  overlap_ = options_.overlap.value_or(launch_ahead(*backend_) != nullptr);
   const Capabilities& device = backend_->capabilities();
   graphs_ = resolve_graphs(options_.graphs, {.device = to_string(backend_->device()),
                                              .whole_extend = captures_whole(device, StepKind::kExtend),
@@ -202,6 +204,7 @@ GraphRunnerOptions ModelSession::runner_options() const {
   runner.max_tokens_per_step = std::max(chunk_, max_running_requests_);
   runner.max_sequences = max_running_requests_;
   runner.max_context = context_length_;
+  runner.overlap = overlap_;
   runner.num_pages = 1;  // until the capacity is chosen
   apply(graphs_, runner);
   return runner;
@@ -307,6 +310,7 @@ void ModelSession::log_summary() const {
 std::unique_ptr<Engine> ModelSession::make_engine() {
   EngineOptions engine = options_.engine;
   engine.max_queued_requests = max_queued_requests_;
+  engine.overlap_depth = overlap_ ? 1 : 0;
   engine.scheduler.chunked_prefill_size = chunked_prefill_size();
   engine.scheduler.max_running_requests = max_running_requests_;
   engine.scheduler.end_tokens = files_.config.eos_token_ids;

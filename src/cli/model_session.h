@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,7 +39,8 @@ struct SessionOptions {
   std::vector<std::string> disabled_passes;
   std::vector<std::string> allowed_decompositions;  // fused ops that the device may lack
   std::string moe_runner_backend = "auto";
-  EngineOptions engine;  // its queue and its scheduler's chunk are set by the session
+  std::optional<bool> overlap;  // steps with the next one's launch; absent: where launches run ahead
+  EngineOptions engine;         // its queue and its scheduler's chunk are set by the session
   bool show_progress = true;
   std::string chat_template;  // a file, or the template itself; empty: the model's
 };
@@ -79,6 +81,7 @@ class ModelSession {
   int context_length() const { return context_length_; }
   int64_t max_total_tokens() const { return max_total_tokens_; }
   int max_queued_requests() const { return max_queued_requests_; }
+  bool overlaps() const { return overlap_; }
   int chunked_prefill_size() const { return options_.chunked_prefill_size < 0 ? -1 : chunk_; }
   DType kv_dtype() const { return kv_dtype_; }
   std::string dtype() const { return exact() ? "float32" : options_.dtype; }
@@ -113,6 +116,7 @@ class ModelSession {
   int max_running_requests_ = 0;
   int max_queued_requests_ = 0;
   int chunk_ = 0;
+  bool overlap_ = false;
   ResolvedGraphs graphs_;
   double load_seconds_ = 0.0;
   Json description_;  // of the programs, made once they are loaded

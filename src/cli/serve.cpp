@@ -43,6 +43,8 @@ SessionOptions session_options(const ServeOptions& serve) {
   session.max_running_requests = serve.max_running_requests;
   session.max_queued_requests = serve.max_queued_requests;
   session.chunked_prefill_size = serve.chunked_prefill_size;
+  if (serve.enable_overlap_schedule || serve.disable_overlap_schedule)
+    session.overlap = serve.enable_overlap_schedule;
   session.page_size = serve.page_size;
   session.graphs = serve.graphs;
   session.disabled_passes = serve.disabled_passes;
@@ -101,6 +103,7 @@ Json resolved_flags(const ServeOptions& serve, ModelSession& session) {
   flags["max_running_requests"] = limits.max_sequences;
   flags["max_queued_requests"] = session.max_queued_requests();
   flags["chunked_prefill_size"] = session.chunked_prefill_size();
+  flags["disable_overlap_schedule"] = !session.overlaps();
   flags["kv_cache_dtype"] = name(session.kv_dtype());
   flags["page_size"] = limits.page_size;
   flags["device"] = to_string(session.backend().device());

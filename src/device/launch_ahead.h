@@ -1,8 +1,10 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "device/backend.h"
+#include "device/host_reader.h"
 #include "device/stream_clock.h"
 
 namespace musaic {
@@ -12,6 +14,9 @@ class LaunchAhead {
  public:
   virtual ~LaunchAhead() = default;
   virtual std::unique_ptr<StreamClock> make_clock() = 0;
+  virtual std::unique_ptr<HostReader> make_reader(size_t bytes) = 0;
+  // Enqueues a copy inside of the device. Not inside a capture.
+  virtual void copy_on_device(void* destination, const void* source, size_t bytes, Stream& stream) = 0;
   // Memory that one captured piece takes of the device, about.
   virtual size_t executable_bytes() const = 0;
 };
@@ -23,6 +28,19 @@ inline LaunchAhead* launch_ahead(Backend& backend) {
 inline std::unique_ptr<StreamClock> make_clock(Backend& backend) {
   LaunchAhead* ahead = launch_ahead(backend);
   return ahead != nullptr ? ahead->make_clock() : std::make_unique<HostStreamClock>();
+}
+
+inline std::unique_ptr<HostReader> make_reader(Backend& backend, size_t bytes) {
+  LaunchAhead* ahead = launch_ahead(backend);
+  if (ahead != nullptr) return ahead->make_reader(bytes);
+  return std::make_unique<HostCopyReader>(backend, bytes);
+}
+inline void copy_on_device(Backend& backend, void* destination, const void* source, size_t bytes) {
+  if (LaunchAhead* ahead = launch_ahead(backend))
+    return ahead->copy_on_device(destination, source, bytes, backend.stream());
+  std::vector<std::byte> values(bytes);
+  backend.copy_to_host(values.data(), source, bytes, backend.stream());
+  backend.copy_to_device(destination, values.data(), bytes, backend.stream());
 }
 
 }  // namespace musaic

@@ -18,13 +18,14 @@ TraceSpan span_of(const SegmentTime& segment) {
 void add_step(Profiler& profiler, const StepOutput& output) {
   const StepRecord& record = output.record;
   if (!output.segments.empty()) {
-    profiler.add(
-        {.row = TraceRow::kSteps,
-         .name = describe(record),
-         .begin = output.segments.front().begin,
-         .end = output.segments.back().end,
-         .arguments = {
-             {"tokens", record.tokens}, {"sequences", output.sequences.size()}, {"reason", record.reason}}});
+    profiler.add({.row = TraceRow::kSteps,
+                  .name = describe(record),
+                  .begin = output.segments.front().begin,
+                  .end = output.segments.back().end,
+                  .arguments = {{"tokens", record.tokens},
+                                {"sequences", output.sequences.size()},
+                                {"reason", record.reason},
+                                {"waited", record.waited}}});
     for (const SegmentTime& segment : output.segments) profiler.add(span_of(segment));
   }
   profiler.end_step();

@@ -258,6 +258,12 @@ int Program::num_launches(int bucket, int segment) const {
   }));
 }
 
+int Program::num_launches(int bucket) const {
+  int launches = 0;
+  for (int i = 0; i < static_cast<int>(segments_.size()); ++i) launches += num_launches(bucket, i);
+  return launches;
+}
+
 std::string Program::segment_name(int segment) const {
   const bool is_break = segments_[segment].is_break;
   const auto number = std::count_if(segments_.begin(), segments_.begin() + segment + 1,

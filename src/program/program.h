@@ -75,8 +75,9 @@ class Program {
   std::vector<int> bucket_sizes() const;
   int num_pieces() const;
   int num_launches(int bucket, int segment) const;  // of the calls, captured or not
-  std::string segment_name(int segment) const;      // "piece 3 of 31", "break 2 of 30"
-  size_t arena_bytes() const;                       // of the largest bucket
+  int num_launches(int bucket) const;
+  std::string segment_name(int segment) const;  // "piece 3 of 31", "break 2 of 30"
+  size_t arena_bytes() const;                   // of the largest bucket
   // Of pieces, and of the calls of the breaks between them.
   size_t captured_bytes() const { return captured_bytes_; }
   size_t captured_bytes(int bucket) const { return buckets_.at(bucket).captured_bytes; }

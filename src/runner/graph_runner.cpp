@@ -56,13 +56,14 @@ GraphRunner::GraphRunner(const Model& model, const Target& target, Backend& back
       graphs_(trace_model_graphs(model, target, options_.graphs)),
       extend_sizes_(extend_ladder(options_)),
       decode_sizes_(decode_ladder(options_)),
-      head_sizes_(head_buckets()),
+      head_sizes_(head_buckets(std::max(kLeastHeadRows, options_.max_sequences))),
       extend_(graphs_.extend.graph, target, backend, options_.extend_mode == GraphMode::kFull),
       decode_(graphs_.decode.graph, target, backend, options_.decode_mode == GraphMode::kFull),
       head_(graphs_.head.graph, target, backend, /*whole=*/true),
       logprobs_(graphs_.logprobs.graph, target, backend, /*whole=*/true),
       buffers_(backend),
       weights_(backend),
+      feed_(backend, options_.max_sequences),
       captures_(options_.graph_memory_budget),
       verifier_(backend, options_.verify_share) {
   const int page_size = model.cache().page_size;
@@ -71,7 +72,8 @@ GraphRunner::GraphRunner(const Model& model, const Target& target, Backend& back
              .max_context = options_.max_context,
              .page_size = page_size,
              .num_pages = options_.num_pages,
-             .vocab_size = static_cast<int>(vocab_size(graphs_))};
+             .vocab_size = static_cast<int>(vocab_size(graphs_)),
+             .max_steps_in_flight = kMaxStepsInFlight};
   sizes_ = {.max_tokens_per_step = options_.max_tokens_per_step,
             .max_sequences = options_.max_sequences,
             .max_context = options_.max_context,
@@ -96,7 +98,7 @@ void GraphRunner::add_buckets() {
 void GraphRunner::plan_captures() {
   const bool extend = options_.extend_mode != GraphMode::kDisabled;
   const bool decode = options_.decode_mode != GraphMode::kDisabled;
-  if (extend || decode) captures_.add(head_, head_sizes_);
+  if (extend) captures_.add(head_, head_sizes_);
   if (decode) captures_.add(decode_, decode_sizes_.captured);
   if (extend) captures_.add(extend_, extend_sizes_.captured);
   if (extend || decode) captures_.add(logprobs_, head_sizes_);
@@ -112,7 +114,7 @@ void GraphRunner::set_num_pages(int num_pages) {
 DimBindings GraphRunner::largest_bindings() const {
   const int max_tokens = std::max(extend_sizes_.planned.back(), decode_sizes_.planned.back());
   DimBindings largest = extend_bindings(sizes_, max_tokens);
-  largest["rows"] = kMaxHeadRows;
+  largest["rows"] = max_head_rows();
   return largest;
 }
 
@@ -120,7 +122,7 @@ void GraphRunner::add_buffers(IoBuffers& buffers) const {
   const DimBindings largest = largest_bindings();
   for (const ModelGraph* graph : {&graphs_.extend, &graphs_.head, &graphs_.logprobs})
     buffers.add(graph->graph, largest);
-  buffers.add(graphs_.decode.graph, decode_bindings(sizes_, decode_sizes_.planned.back()));
+  buffers.add(graphs_.decode.graph, decode_bindings(sizes_, decode_sizes_.planned.back()), kDecodeInputs);
 }
 
 size_t GraphRunner::planned_arena_bytes() const {
@@ -133,11 +135,16 @@ void GraphRunner::load(const WeightReader& reader, int num_threads, const LoadPr
   add_buffers(buffers_);
   buffers_.allocate();
   arena_ = backend_.allocate(planned_arena_bytes(), "arena");
-  for (Program* program : programs()) program->bind(buffers_.addresses(), weights_, arena_->data());
+  for (Program* program : programs()) {
+    const char* prefix = program == &decode_ ? kDecodeInputs : "";
+    program->bind(buffers_.addresses(prefix), weights_, arena_->data());
+  }
   const DimBindings largest = largest_bindings();
-  step_writer_.emplace(buffers_, static_cast<int>(largest.at("tokens")), options_.max_sequences,
+  step_writer_.emplace(buffers_, feed_, static_cast<int>(largest.at("tokens")), options_.max_sequences,
                        static_cast<int>(largest.at("max_pages")), limits_.page_size);
-  head_writer_.emplace(buffers_, kMaxHeadRows);
+  head_writer_.emplace(buffers_, max_head_rows());
+  for (int i = 0; i < kMaxStepsInFlight; ++i)
+    readers_.push_back(make_reader(backend_, static_cast<size_t>(max_head_rows()) * sizeof(TokenId)));
 }
 
 void GraphRunner::time_segments(bool on) {
@@ -192,6 +199,18 @@ StepChoice GraphRunner::choose(StepKind kind, int tokens) const {
 void GraphRunner::observe_nodes(const Program::NodeObserver& observer) {
   force_eager_ = observer != nullptr;
   for (Program* program : {&extend_, &decode_, &head_}) program->observe_nodes(observer);
+}
+
+double GraphRunner::time_replay(StepKind kind, int tokens) {
+  const StepChoice choice = choose(kind, tokens);
+  CHECK(choice.replay, "a step of {} tokens is not replayed: {}", tokens, choice.reason);
+  Program& program = kind == StepKind::kDecode ? decode_ : extend_;
+  backend_.stream().synchronize();
+  const auto start = std::chrono::steady_clock::now();
+  program.replay(choice.bucket);
+  const auto end = std::chrono::steady_clock::now();
+  backend_.stream().synchronize();
+  return std::chrono::duration<double>(end - start).count();
 }
 
 std::vector<int> GraphRunner::count_experts(const Batch& batch) {

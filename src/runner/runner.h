@@ -14,6 +14,7 @@ struct RunnerLimits {
   int page_size = 0;            // tokens a KV page
   int num_pages = 0;
   int vocab_size = 0;
+  int max_steps_in_flight = 8;  // launched and not collected
 };
 
 // Runs steps on a device. Called by the engine thread only. A failed step is reported by collect and leaves

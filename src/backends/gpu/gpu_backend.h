@@ -45,6 +45,8 @@ class GpuBackend : public Backend, public LaunchAhead {
   void name_next(const char* op) override { stream_->name_next(op); }
   GraphExecutables graph_executables() const override { return executables_->totals(); }
   std::unique_ptr<StreamClock> make_clock() override;
+  std::unique_ptr<HostReader> make_reader(size_t bytes) override;
+  void copy_on_device(void* destination, const void* source, size_t bytes, Stream& stream) override;
   size_t executable_bytes() const override { return kExecutableBytes; }
 
   const std::string& model_name() const { return model_name_; }  // "NVIDIA H200"

@@ -56,7 +56,7 @@ enum musaError_t {
   musaErrorUnknown = 999,
 };
 
-enum musaMemcpyKind { musaMemcpyHostToDevice = 1, musaMemcpyDeviceToHost = 2 };
+enum musaMemcpyKind { musaMemcpyHostToDevice = 1, musaMemcpyDeviceToHost = 2, musaMemcpyDeviceToDevice = 3 };
 enum musaStreamCaptureMode { musaStreamCaptureModeThreadLocal = 1 };
 enum musaGraphExecUpdateResult { musaGraphExecUpdateSuccess = 0, musaGraphExecUpdateError = 1 };
 enum musaFuncAttribute { musaFuncAttributeMaxDynamicSharedMemorySize = 8 };

@@ -100,6 +100,9 @@ inline gpuError_t gpuCopyToDevice(void* to, const void* from, size_t bytes, gpuS
 inline gpuError_t gpuCopyToHost(void* to, const void* from, size_t bytes, gpuStream_t stream) {
   return cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream);
 }
+inline gpuError_t gpuCopyOnDevice(void* to, const void* from, size_t bytes, gpuStream_t stream) {
+  return cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream);
+}
 inline gpuError_t gpuMemsetAsync(void* address, int value, size_t bytes, gpuStream_t stream) {
   return cudaMemsetAsync(address, value, bytes, stream);
 }

@@ -99,6 +99,9 @@ inline gpuError_t gpuCopyToDevice(void* to, const void* from, size_t bytes, gpuS
 inline gpuError_t gpuCopyToHost(void* to, const void* from, size_t bytes, gpuStream_t stream) {
   return musaMemcpyAsync(to, from, bytes, musaMemcpyDeviceToHost, stream);
 }
+inline gpuError_t gpuCopyOnDevice(void* to, const void* from, size_t bytes, gpuStream_t stream) {
+  return musaMemcpyAsync(to, from, bytes, musaMemcpyDeviceToDevice, stream);
+}
 inline gpuError_t gpuMemsetAsync(void* address, int value, size_t bytes, gpuStream_t stream) {
   return musaMemsetAsync(address, value, bytes, stream);
 }
