@@ -11,7 +11,7 @@ void add_model_flags(CLI::App& app, SessionOptions& options) {
   app.add_option(
       "--model-path,--model,-m", options.model_path,
       "a GGUF file, a Hugging Face folder, or org/name in the hub cache; default: the default model");
-  app.add_option("--tokenizer-path", options.tokenizer_path, "a GGUF file or a folder with tokenizer.json");
+  app.add_option("--tokenizer-path", options.tokenizer_path, "a GGUF file, a folder with tokenizer.json, or org/name in the hub cache");
   app.add_option("--load-format", options.load_format)
       ->check(CLI::IsMember({"auto", "gguf", "safetensors", "dummy"}));
   app.add_option("--dtype", options.dtype,

@@ -17,6 +17,7 @@
 #include "runner/decomposed_ops.h"
 #include "runner/weight_rows.h"
 #include "tokenizer/tokenizer_files.h"
+#include "weights/hub_cache.h"
 #include "weights/random_weights.h"
 
 namespace musaic {
@@ -57,6 +58,15 @@ std::string read_template(const std::string& file_or_source) {
   std::ifstream file(file_or_source, std::ios::binary);
   if (!file) fail_load("--chat-template: cannot open {}", file_or_source);
   return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// Of a GGUF file, a folder with tokenizer.json, that file, or a cached `org/name`.
+TokenizerData read_tokenizer(const std::string& path_or_name) {
+  namespace fs = std::filesystem;
+  const bool is_cached = !fs::exists(path_or_name) && is_hub_name(path_or_name);
+  const fs::path path = is_cached ? find_cached_snapshot(path_or_name) : fs::path(path_or_name);
+  if (path.extension() == ".gguf") return tokenizer_data_from_gguf(*GgufFile::open(path));
+  return tokenizer_data_from_hf(fs::is_directory(path) ? path : path.parent_path());
 }
 
 }  // namespace
@@ -201,15 +211,10 @@ std::string ModelSession::tokenizer_path() const {
 void ModelSession::load_tokenizer() {
   if (options_.skip_tokenizer) return;
   const bool own = options_.tokenizer_path.empty();
-  const std::filesystem::path path = own ? files_.path : std::filesystem::path(options_.tokenizer_path);
-  if (own && files_.gguf) {
-    tokenizer_ = std::make_shared<const Tokenizer>(tokenizer_data_from_gguf(*files_.gguf));
-  } else if (path.extension() == ".gguf") {
-    tokenizer_ = std::make_shared<const Tokenizer>(tokenizer_data_from_gguf(*GgufFile::open(path)));
-  } else {
-    tokenizer_ = std::make_shared<const Tokenizer>(
-        tokenizer_data_from_hf(std::filesystem::is_directory(path) ? path : path.parent_path()));
-  }
+  tokenizer_ = std::make_shared<const Tokenizer>(own && files_.gguf
+                                                     ? tokenizer_data_from_gguf(*files_.gguf)
+                                                     : read_tokenizer(own ? files_.path.string()
+                                                                          : options_.tokenizer_path));
   load_chat_template();
 }
 
@@ -268,6 +273,19 @@ RenderChat ModelSession::chat_renderer() const {
   };
 }
 
+// A tokenizer may be another model's.
+void ModelSession::log_tokenizer() const {
+  if (tokenizer_ == nullptr) return;
+  const int known = tokenizer_->vocab_size();
+  const int of_model = files_.config.vocab_size;
+  if (known < of_model)
+    spdlog::info("tokenizer {}: {} of the model's {} tokens; ids from {} on decode to the empty string",
+                 tokenizer_path(), known, of_model, known);
+  if (known > of_model)
+    spdlog::warn("tokenizer {}: {} tokens, but the model has {}: prompts with ids from {} on are refused",
+                 tokenizer_path(), known, of_model, of_model);
+}
+
 void ModelSession::log_summary() const {
   for (const std::string& line : table_lines(graphs_.table)) spdlog::info("{}", line);
   for (const std::string& op : decomposed_ops_)
@@ -289,6 +307,7 @@ void ModelSession::log_summary() const {
       "graph extend: {} nodes in {} pieces, traced in {:.1f} ms; {} buckets to capture; arena {:.1f} MiB",
       extend.graph.nodes.size(), runner_->extend().num_pieces(), extend.trace_milliseconds,
       runner_->captures().totals().buckets, memory.arena_bytes / kMiB);
+  log_tokenizer();
 }
 
 std::unique_ptr<Engine> ModelSession::make_engine() {

@@ -20,7 +20,7 @@ namespace musaic {
 // How one model is run, named after the server's flags. -1 or empty: the default of docs/OPERATIONS.md.
 struct SessionOptions {
   std::string model_path;      // empty: the default model
-  std::string tokenizer_path;  // empty: with the model
+  std::string tokenizer_path;  // empty: with the model; may be another model's
   bool skip_tokenizer = false;
   std::string load_format = "auto";
   std::string dtype = "auto";
@@ -88,6 +88,7 @@ class ModelSession {
   void open_files();
   void load_tokenizer();
   void load_chat_template();
+  void log_tokenizer() const;
   void choose_sizes();
   int64_t kv_budget_bytes() const;
   void choose_kv_capacity();  // REQUIRES: model_

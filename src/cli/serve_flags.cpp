@@ -20,7 +20,8 @@ void add_model_group(CLI::App& app, ServeOptions& options) {
   group.add_option("--served-model-name", options.served_model_name,
                    "its name in answers; default: the model path");
   group.add_option("--tokenizer-path", options.tokenizer_path,
-                   "a GGUF file or a folder; default: with the model");
+                   "a GGUF file, a folder with tokenizer.json, or org/name in the hub cache; may be another model's; "
+                   "default: with the model");
   group.add_flag("--skip-tokenizer-init", options.skip_tokenizer_init, "token ids in and out, no text");
   group
       .add_option("--load-format", options.load_format, "default: auto, from the file; dummy: random weights")

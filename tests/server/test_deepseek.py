@@ -53,6 +53,37 @@ def test_fp8_answers_with_the_golden_first_token(serve, runner):
     assert server.get_json("/server_info")["moe_runner_backend"] == runner
 
 
+@pytest.fixture
+def small_tokenizer(tmp_path):
+    """The path of a tokenizer.json with fewer tokens than the tiny models have: 400 of 512."""
+    data = json.loads((ROOT / "tests" / "data" / "tokenizer" / "smollm" / "tokenizer.json").read_text())
+    vocab = {text: number for text, number in data["model"]["vocab"].items() if number < 400}
+    parts = [merge.split(" ") if isinstance(merge, str) else merge for merge in data["model"]["merges"]]
+    data["model"]["vocab"] = vocab
+    data["model"]["merges"] = [pair for pair in parts if {*pair, "".join(pair)} <= vocab.keys()]
+    data["added_tokens"] = [token for token in data["added_tokens"] if token["id"] < 400]
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(data))
+    return str(path)
+
+
+def test_a_smaller_tokenizer_of_another_model_leaves_ids_without_text(small_tokenizer):
+    server = RunningServer(str(TINY / "deepseek_v2"), *PULL_REQUEST_FLAGS, "--tokenizer-path", small_tokenizer)
+    try:
+        server.wait_until_ready()
+        assert "400 of the model's 512 tokens; ids from 400 on decode to the empty string" in server.log()
+        sampling = {"max_new_tokens": 64, "temperature": 1.5, "seed": 3, "ignore_eos": True}
+        answer = server.post_json("/generate", {"text": "Question: how many?", "sampling_params": sampling,
+                                                "return_logprob": True, "return_text_in_logprobs": True})
+        ids = answer["output_ids"]
+        known = [number for number in ids if number < 400]
+        assert len(ids) == 64 and 0 < len(known) < 64
+        assert answer["text"] == server.post_json("/detokenize", {"tokens": known})["text"]
+        assert all(text == "" for _, number, text in answer["meta_info"]["output_token_logprobs"] if number >= 400)
+    finally:
+        server.end()
+
+
 def test_fp8_is_refused_for_a_checkpoint_that_is_not():
     ended = run_musaic("serve", "--model-path", str(TINY / "deepseek_v2"), "--quantization", "fp8")
     assert ended.returncode == 1
