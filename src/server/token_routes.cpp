@@ -71,7 +71,8 @@ std::optional<std::string> decode(const Services& services, const Json& value, b
   const auto ids = to_token_ids(value);
   if (!ids)
     return fields.fail("tokens", "expected a list of token ids or a list of such lists"), std::nullopt;
-  const int vocab_size = std::max(services.context.tokenizer->vocab_size(), services.context.model.vocab_size);
+  const int vocab_size =
+      std::max(services.context.tokenizer->vocab_size(), services.context.model.vocab_size);
   for (const TokenId id : *ids) {
     if (id >= 0 && id < vocab_size) continue;
     return fields.fail("tokens",
