@@ -1,4 +1,5 @@
 #include "backends/gpu/gpu_stream.h"
+#include "device/row_invariant.h"
 #include "ir/registry.h"
 #include "ops/linear/linear_call_gpu.h"
 #include "ops/linear/linear_sm90.h"
@@ -20,10 +21,11 @@ bool is_multiple(const Dim& dim, int64_t of) {
   return dim.is_constant() && dim.constant() % of == 0;
 }
 
+// Few rows have other bits.
 bool supports(const KernelQuery& query) {
   const Meta& weight = *query.inputs[1];
-  return query.capabilities.has("sm_90") && weight.dtype == DType::kBF16 && is_multiple(weight.dim(0), 16) &&
-         is_multiple(weight.dim(1), 32);
+  return query.capabilities.has("sm_90") && !query.capabilities.has(kRowInvariant) &&
+         weight.dtype == DType::kBF16 && is_multiple(weight.dim(0), 16) && is_multiple(weight.dim(1), 32);
 }
 
 }  // namespace
