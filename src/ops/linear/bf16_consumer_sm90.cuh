@@ -2,9 +2,10 @@
 
 #include "ops/linear/bf16_tile_shape_sm90.cuh"
 
-// The warpgroups that multiply. They take turns with the steps of k: the sum of the even steps, in ascending
-// order, 16 values at a time and of them the larger parts of x first, is one's, that of the odd steps the
-// other's. Every shape of tile keeps to this order, so that all give the same bits.
+// The warpgroups that multiply. They take turns with the steps of k: while one multiplies, which keeps its
+// warps busy since a factor is in registers, the other one prepares its next step. The sum of the even steps,
+// in ascending order, 16 values at a time and of them the larger parts of x first, is one's, that of the odd
+// steps the other's. Every shape of tile keeps to this order, so that all give the same bits.
 namespace musaic {
 
 // A lane's rows of a tile are this one and the eighth behind. Neighbouring lanes have every other row, so
@@ -13,17 +14,6 @@ __device__ inline int row_of_lane() {
   const int warp = static_cast<int>(threadIdx.x) % kWarpgroupSize / kWarpSize;
   const int g = static_cast<int>(threadIdx.x) % kWarpSize / 4;
   return warp * 16 + g % 4 * 2 + g / 4;
-}
-
-__device__ inline float2 norm_weights_at(const LinearTileCall& call, int column) {
-  if (column >= call.linear.x.width) return make_float2(0, 0);
-  if (call.norm_dtype == DType::kBF16) {
-    const uint32_t pair =
-        *reinterpret_cast<const uint32_t*>(static_cast<const gpuBfloat16*>(call.norm_weight) + column);
-    return make_float2(__uint_as_float(pair << 16), __uint_as_float(pair & 0xFFFF0000u));
-  }
-  return make_float2(bias_value(call.norm_weight, call.norm_dtype, column),
-                     bias_value(call.norm_weight, call.norm_dtype, column + 1));
 }
 
 // A lane's values of one step in two bf16 parts, as products take them.
@@ -64,17 +54,28 @@ class Bf16Consumer {
   __device__ void run() {
     const int rows = static_cast<int>(live_count(call_.linear.live_rows, call_.linear.x.outer));
     const int num_steps = num_steps_of(call_);
-    const int my_steps = (num_steps - index_ + 1) / 2;
     Bf16TileWalk<Shape> walk(call_);
     for (int first = 0; walk.is_there(); walk.advance(rows), first += num_steps) {
       Sums sums;
       clear(sums);
-      if (my_steps > 0) multiply(first + index_, my_steps, sums);
+      for (int step = index_; step < num_steps; step += kConsumers) {
+        Bf16Left left;
+        prepare(first + step, left);
+        if (step > 0) meet<kThreads>(kTurn + index_);
+        start(first + step, left, sums);
+        if (step + 1 < num_steps) announce<kThreads>(kTurn + 1 - index_);
+#pragma unroll
+        for (int p = 0; p < Shape::kProducts; ++p) wait_for_products<0>(sums[p]);
+        release(first + step);
+      }
       finish(walk, rows, sums);
     }
   }
 
  private:
+  static constexpr int kThreads = kConsumers * kWarpgroupSize;
+  static constexpr int kTogether = 1;  // numbers of meetings: of both, and two for turns
+  static constexpr int kTurn = 2;
   static constexpr int kXOffsets = 4;
   static constexpr int kQuarter = Shape::kColumns / 8;  // a lane's sums of a quarter of the tile's columns
   using Sums = float[Shape::kProducts][Shape::kSums];
@@ -89,51 +90,17 @@ class Bf16Consumer {
     }
   }
 
-  // `count` steps, every other one from `place` on. While one is multiplied, the next one is prepared.
-  __device__ void multiply(int place, int count, Sums& sums) {
-    Bf16Left even, odd;
-    const int first_column = index_ * kStepValues;
-    prepare(place, first_column, even);
-    for (int i = 0;; i += 2, place += 4) {
-      const int column = first_column + i * 2 * kStepValues;
-      start(place, even, sums);
-      if (i > 0) {
-        wait_for_products<1>();
-        release(place - 2);
-      }
-      if (i + 1 == count) return finish_products(place, sums);
-      prepare(place + 2, column + 2 * kStepValues, odd);
-      start(place + 2, odd, sums);
-      wait_for_products<1>();
-      release(place);
-      if (i + 2 == count) return finish_products(place + 2, sums);
-      prepare(place + 4, column + 4 * kStepValues, even);
-    }
-  }
-
-  __device__ void finish_products(int place, Sums& sums) {
-#pragma unroll
-    for (int p = 0; p < Shape::kProducts; ++p) wait_for_products<0>(sums[p]);
-    release(place);
-  }
-
-  // `column` is the step's first one.
-  __device__ void prepare(int place, int column, Bf16Left& left) {
-    float2 norm[Bf16Left::kProducts][2];
-    if constexpr (kNorm) {
-#pragma unroll
-      for (int i = 0; i < Bf16Left::kProducts; ++i) {
-#pragma unroll
-        for (int c = 0; c < 2; ++c) norm[i][c] = norm_weights_at(call_, column + 16 * i + 8 * c + column_);
-      }
-    }
+  __device__ void prepare(int place, Bf16Left& left) {
     memory_.full[place % Shape::kStages].wait(Shape::parity(place));
     const uint8_t* x = &memory_.stages[place % Shape::kStages].x[0][0][0];
+    const float* norm_weights = &memory_.norm_weights[place % Shape::kStages][column_];
 #pragma unroll
     for (int i = 0; i < Bf16Left::kProducts; ++i) {
       const uint8_t* part = x + i / 2 * (kWarpgroupRows * kSwizzledRow);
 #pragma unroll
       for (int c = 0; c < 2; ++c) {
+        float2 norm = make_float2(1, 1);
+        if constexpr (kNorm) norm = *reinterpret_cast<const float2*>(norm_weights + 16 * i + 8 * c);
 #pragma unroll
         for (int r = 0; r < 2; ++r) {
           float2 value =
@@ -141,8 +108,7 @@ class Bf16Consumer {
           if constexpr (kNorm) {
             squares_[r] = fmaf(value.x, value.x, squares_[r]);
             squares_[r] = fmaf(value.y, value.y, squares_[r]);
-            value.x = __fmul_rn(value.x, norm[i][c].x);
-            value.y = __fmul_rn(value.y, norm[i][c].y);
+            value = make_float2(__fmul_rn(value.x, norm.x), __fmul_rn(value.y, norm.y));
           }
           left.put(i, 2 * c + r, value);
         }
@@ -193,7 +159,7 @@ class Bf16Consumer {
         write(y, column + Shape::kHalfColumns, r, factor, mine[1]);
       }
     }
-    meet<kConsumers * kWarpgroupSize>(1);  // the other one has read what was left to it
+    meet<kThreads>(kTogether);  // the other one has read what was left to it
   }
 
   // Sums of both warpgroups' steps, the even ones' first.
@@ -222,7 +188,7 @@ class Bf16Consumer {
         if (thread % 4 == 0) memory_.squares[index_][row_of_lane() + 8 * r] = sum;
       }
     }
-    meet<kConsumers * kWarpgroupSize>(1);
+    meet<kThreads>(kTogether);
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
 #pragma unroll

@@ -50,6 +50,7 @@ struct Bf16TileMemory {
   Bf16Stage<Shape> stages[Shape::kStages];
   float4 sums[kConsumers][Shape::kColumns / 16][kWarpgroupSize];  // what a warpgroup leaves to the other
   float squares[kConsumers][kWarpgroupRows];
+  float norm_weights[Shape::kStages][kStepValues];
   Barrier full[Shape::kStages];
   Barrier empty[Shape::kStages];
 };

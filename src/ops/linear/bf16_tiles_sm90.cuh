@@ -81,6 +81,39 @@ class Bf16Producer {
   const int num_steps_;
 };
 
+__device__ inline float2 norm_weights_at(const LinearTileCall& call, int column) {
+  if (column >= call.linear.x.width) return make_float2(0, 0);
+  return make_float2(bias_value(call.norm_weight, call.norm_dtype, column),
+                     bias_value(call.norm_weight, call.norm_dtype, column + 1));
+}
+
+// The warp that brings the norm's weights of every step, in float32.
+template <class Shape>
+__device__ void bring_norm_weights(const LinearTileCall& call, Bf16TileMemory<Shape>& memory) {
+  constexpr int kAtOnce = 4;  // steps
+  const int num_steps = num_steps_of(call), lane = static_cast<int>(threadIdx.x) % kWarpSize;
+  Bf16TileWalk<Shape> walk(call);
+  for (int first = 0; walk.is_there(); first += num_steps) {
+    for (int begin = 0; begin < num_steps; begin += kAtOnce) {
+      float2 weights[kAtOnce];
+#pragma unroll
+      for (int i = 0; i < kAtOnce; ++i)
+        weights[i] = norm_weights_at(call, (begin + i) * kStepValues + 2 * lane);
+#pragma unroll
+      for (int i = 0; i < kAtOnce; ++i) {
+        const int place = first + begin + i, stage = place % Shape::kStages;
+        if (begin + i >= num_steps) break;
+        memory.empty[stage].wait(Shape::parity(place) ^ 1);
+        *reinterpret_cast<float2*>(&memory.norm_weights[stage][2 * lane]) = weights[i];
+        __syncwarp();
+        if (lane == 0) memory.full[stage].arrive();
+      }
+    }
+    wait_for_previous_kernel();
+    walk.advance(static_cast<int>(live_count(call.linear.live_rows, call.linear.x.outer)));
+  }
+}
+
 template <class Shape, bool kNorm>
 __global__ void __launch_bounds__(Shape::kThreads, 1)
     multiply_bf16_tiles(const __grid_constant__ Bf16Maps maps, const __grid_constant__ LinearTileCall call) {
@@ -92,7 +125,7 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
     prefetch_map(maps.weight);
     prefetch_map(maps.x);
     for (int s = 0; s < Shape::kStages; ++s) {
-      memory.full[s].init(1);
+      memory.full[s].init(kNorm ? 2 : 1);  // the bringer of tiles, that of the norm's weights
       memory.empty[s].init(Bf16Consumer<Shape, kNorm>::kArrivals);
     }
     publish_barriers();
@@ -101,8 +134,14 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
   const int warpgroup = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x) / kWarpgroupSize, 0);
   if (warpgroup == 0) {
     shrink_registers<kProducerRegisters>();
-    if (threadIdx.x != 0) return;
-    Bf16Producer<Shape>(call, maps, memory).run();
+    const int warp = static_cast<int>(threadIdx.x) / kWarpSize;
+    if (kNorm && warp == 1) {
+      bring_norm_weights<Shape>(call, memory);
+    } else if (threadIdx.x == 0) {
+      Bf16Producer<Shape>(call, maps, memory).run();
+    } else {
+      return;
+    }
   } else {
     grow_registers<kConsumerRegisters>();
     wait_for_previous_kernel();

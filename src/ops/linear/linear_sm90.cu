@@ -26,12 +26,10 @@ Choice choice(const LinearTileCall& call, int64_t step_cycles) {
   return {rounds * (num_steps_of(call) * step_cycles + kTileCycles), launch_bf16_tiles<Shape, kNorm>};
 }
 
-using Few32 = Bf16TileShape<32, 1, 4, 8>;
-using Few64 = Bf16TileShape<64, 1, 4, 8>;
-using Few128 = Bf16TileShape<128, 1, 4, 5>;
-using Many64 = Bf16TileShape<64, 2, 2, 8>;
-using Many128 = Bf16TileShape<128, 2, 2, 5>;
-using Many192 = Bf16TileShape<192, 2, 2, 4>;
+using Tile32 = Bf16TileShape<32, 1, 2, 8>;
+using Tile64 = Bf16TileShape<64, 1, 2, 8>;
+using Tile128 = Bf16TileShape<128, 1, 2, 5>;
+using Tile192 = Bf16TileShape<192, 2, 1, 4>;
 
 Choice faster(const Choice& a, const Choice& b) {
   return b.cycles < a.cycles ? b : a;
@@ -39,11 +37,8 @@ Choice faster(const Choice& a, const Choice& b) {
 
 template <bool kNorm>
 Choice choose(const LinearTileCall& call) {
-  if (call.linear.x.outer <= kWarpgroupRows)
-    return faster(faster(choice<Few32, kNorm>(call, 330), choice<Few64, kNorm>(call, 420)),
-                  choice<Few128, kNorm>(call, 690));
-  return faster(faster(choice<Many64, kNorm>(call, 420), choice<Many128, kNorm>(call, 560)),
-                choice<Many192, kNorm>(call, 790));
+  return faster(faster(choice<Tile32, kNorm>(call, 330), choice<Tile64, kNorm>(call, 350)),
+                faster(choice<Tile128, kNorm>(call, 560), choice<Tile192, kNorm>(call, 800)));
 }
 
 }  // namespace

@@ -85,7 +85,7 @@ struct Barrier {
     asm volatile(
         "{.reg .b32 there;\n"
         "mapa.shared::cluster.u32 there, %0, %1;\n"
-        "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [there];}" ::"r"(shared_address(this)),
+        "mbarrier.arrive.shared::cluster.b64 _, [there];}" ::"r"(shared_address(this)),
         "r"(block)
         : "memory");
   }
@@ -128,6 +128,12 @@ __device__ inline void meet_cluster() {
 template <int kThreads>
 __device__ void meet(int number) {
   asm volatile("bar.sync %0, %1;" ::"r"(number), "n"(kThreads) : "memory");
+}
+
+// The same for threads that do not wait for the others.
+template <int kThreads>
+__device__ void announce(int number) {
+  asm volatile("bar.arrive %0, %1;" ::"r"(number), "n"(kThreads) : "memory");
 }
 
 // Makes what was written to shared memory before, by the thread or by others that it has waited for, visible
@@ -222,11 +228,6 @@ template <int kUnderWay, int N>
 __device__ void wait_for_products(float (&sum)[N]) {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kUnderWay) : "memory");
   keep_in_place(sum);
-}
-// The same for batches whose sums others go on with.
-template <int kUnderWay>
-__device__ void wait_for_products() {
-  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kUnderWay) : "memory");
 }
 
 // sum = left · rightᵀ, plus `sum` with `keep`, by a warpgroup: 64 rows and kColumns rows, of 32 bytes each.
