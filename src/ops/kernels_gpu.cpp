@@ -18,6 +18,7 @@
 #include "ops/logprobs/logprobs.h"
 #include "ops/mla_attention/mla_attention.h"
 #include "ops/mla_project/mla_project.h"
+#include "ops/moe_combine/combine_norm_fp8.h"
 #include "ops/moe_combine/moe_combine.h"
 #include "ops/moe_gate/moe_gate.h"
 #include "ops/moe_gate_route/moe_gate_route.h"
@@ -54,6 +55,7 @@ void add_gpu_kernels(OpRegistry& registry) {
   add_logprobs_gpu(registry);
   add_mla_attention_gpu(registry);
   add_mla_project_gpu(registry);
+  add_combine_norm_fp8_gpu(registry);
   add_moe_combine_gpu(registry);
   add_moe_gate_gpu(registry);
   add_moe_gate_route_gpu(registry);
