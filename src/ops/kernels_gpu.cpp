@@ -12,6 +12,7 @@
 #include "ops/index_select/index_select.h"
 #include "ops/kv_write/kv_write.h"
 #include "ops/latent_write/latent_write.h"
+#include "ops/latent_write/norm_latent_write.h"
 #include "ops/linear/fused_linear.h"
 #include "ops/linear/linear.h"
 #include "ops/linear_fp8/linear_fp8.h"
@@ -60,6 +61,7 @@ void add_gpu_kernels(OpRegistry& registry) {
   add_moe_gate_gpu(registry);
   add_moe_gate_route_gpu(registry);
   add_moe_route_gpu(registry);
+  add_norm_latent_write_gpu(registry);
   add_norm_quant_fp8_gpu(registry);
   add_norm_quantize_gpu(registry);
   add_per_token_group_quant_gpu(registry);

@@ -12,6 +12,7 @@
 #include "ops/index_select/index_select.h"
 #include "ops/kv_write/kv_write.h"
 #include "ops/latent_write/latent_write.h"
+#include "ops/latent_write/norm_latent_write.h"
 #include "ops/linear/fused_linear.h"
 #include "ops/linear/linear.h"
 #include "ops/linear_fp8/linear_fp8.h"
@@ -74,6 +75,7 @@ void define_gpu_ops(OpRegistry& registry) {
   define_combine_norm_fp8(registry);
   define_experts_fp8(registry);
   define_fused_linear(registry);
+  define_norm_latent_write(registry);
   define_rope_attention(registry);
 }
 
