@@ -192,6 +192,11 @@ __device__ inline void grow_registers() {
   asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kRegisters));
 }
 
+// Two values of FP8 (e4m3), the first in the low byte; rounded to nearest even, held within ±448.
+__device__ inline uint16_t f8e4m3_pair(float first, float second) {
+  return __nv_cvt_float2_to_fp8x2(make_float2(first, second), __NV_SATFINITE, __NV_E4M3);
+}
+
 // Rows of 128 bytes in shared memory whose 16-byte pieces are permuted: piece p of row r lies at p XOR r % 8.
 inline constexpr int kSwizzledRow = 128;
 __device__ inline uint32_t swizzled_offset(int row, int piece) {
