@@ -11,12 +11,15 @@ void add_model_flags(CLI::App& app, SessionOptions& options) {
   app.add_option(
       "--model-path,--model,-m", options.model_path,
       "a GGUF file, a Hugging Face folder, or org/name in the hub cache; default: the default model");
-  app.add_option("--tokenizer-path", options.tokenizer_path, "a GGUF file or a folder with tokenizer.json");
+  app.add_option("--tokenizer-path", options.tokenizer_path,
+                 "a GGUF file, a folder with tokenizer.json, or org/name in the hub cache");
   app.add_option("--load-format", options.load_format)
       ->check(CLI::IsMember({"auto", "gguf", "safetensors", "dummy"}));
   app.add_option("--dtype", options.dtype,
                  "auto: quantized weights meet quantized activations; float32: exact")
       ->check(CLI::IsMember({"auto", "half", "float16", "bfloat16", "float", "float32"}));
+  app.add_option("--quantization", options.quantization, "fp8: linears are quantized as they are loaded")
+      ->check(CLI::IsMember({"none", "fp8"}));
   app.add_option("--kv-cache-dtype", options.kv_cache_dtype)->check(CLI::IsMember(kv_cache_dtypes()));
   app.add_option("--device", options.backend.device)->check(is_device());
   app.add_option("--threads", options.backend.num_threads, "0: the CPUs that the process may use");
@@ -40,6 +43,7 @@ void add_model_flags(CLI::App& app, SessionOptions& options) {
   app.add_option("--allow-decomposed-ops", options.allowed_decompositions,
                  "fused ops that the device may lack: simpler ones run in their place");
   add_moe_runner_flag(app, options.moe_runner_backend);
+  app.add_flag("--enable-deterministic-inference", options.deterministic, kDeterministicHelp);
   app.add_option("--chat-template", options.chat_template, "a file, or the template itself");
   app.add_option("--random-seed", options.engine.random_seed);
 }

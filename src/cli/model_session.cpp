@@ -17,9 +17,12 @@
 #include "cli/progress.h"
 #include "cli/size_defaults.h"
 #include "device/launch_ahead.h"
+#include "device/row_invariant.h"
 #include "runner/decomposed_ops.h"
 #include "runner/weight_rows.h"
 #include "tokenizer/tokenizer_files.h"
+#include "weights/hub_cache.h"
+#include "weights/quantized_weights.h"
 #include "weights/random_weights.h"
 
 namespace musaic {
@@ -58,6 +61,27 @@ std::string read_template(const std::string& file_or_source) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Of weights that were read or made and copied.
+void log_rate(size_t bytes, double seconds) {
+  constexpr size_t kManyBytes = 1'000'000'000;  // fewer take no time worth a line
+  if (bytes < kManyBytes) return;
+  const double gigabytes = static_cast<double>(bytes) / 1e9;
+  spdlog::info("weights: {:.2f} GB in {:.2f} s, {:.1f} GB/s", gigabytes, seconds, gigabytes / seconds);
+}
+
+// Of a GGUF file, a folder with tokenizer.json, that file, or a cached `org/name`.
+TokenizerData read_tokenizer(const std::string& path_or_name) {
+  namespace fs = std::filesystem;
+  const bool is_cached = !fs::exists(path_or_name) && is_hub_name(path_or_name);
+  const fs::path path = is_cached ? find_cached_snapshot(path_or_name) : fs::path(path_or_name);
+  if (path.extension() == ".gguf") return tokenizer_data_from_gguf(*GgufFile::open(path));
+  return tokenizer_data_from_hf(fs::is_directory(path) ? path : path.parent_path());
+}
+
 }  // namespace
 
 std::vector<std::string> kv_cache_dtypes() {
@@ -81,14 +105,16 @@ std::string default_model_path() {
 ModelSession::ModelSession(const Platform& platform, SessionOptions options)
     : platform_(platform), options_(std::move(options)) {
   backend_ = platform_.make_backend(options_.backend);
-  target_ =
-      std::make_unique<Target>(Target{platform_.registry, backend_->device(), backend_->capabilities()});
+  capabilities_ = backend_->capabilities();
+  if (options_.deterministic) capabilities_.features.emplace(kRowInvariant);
+  target_ = std::make_unique<Target>(Target{platform_.registry, backend_->device(), capabilities_});
   open_files();
   choose_sizes();
   model_ = make_model(files_.config, files_.weights.get(),
                       {.kv_dtype = kv_dtype_,
                        .page_size = options_.page_size,
-                       .deepgemm_layouts = uses_deepgemm_layouts(options_.moe_runner_backend)});
+                       .deepgemm_layouts = uses_deepgemm_layouts(options_.moe_runner_backend),
+                       .one_form = options_.deterministic});
   runner_ = std::make_unique<GraphRunner>(*model_, *target_, *backend_, runner_options());
   choose_kv_capacity();
   decomposed_ops_ = decomposed_ops(runner_->graphs(), *target_);
@@ -106,9 +132,8 @@ void ModelSession::open_files() {
   if (options_.load_format == "safetensors" && files_.format != ModelFormat::kSafetensors) {
     fail_load("{}: has no safetensors (--load-format safetensors)", files_.path.string());
   }
-  if (options_.quantization == "fp8" && !files_.config.fp8)
-    fail_load("{}: is not in FP8, and quantizing while loading is not supported yet (--quantization fp8)",
-              files_.path.string());
+  const bool quantizes = options_.quantization == "fp8" && !files_.config.fp8;
+  if (quantizes) files_.config.fp8.emplace();
   if (options_.load_format == "dummy") {
     files_.weights = make_random_weights(files_.config, DType::kBF16, options_.engine.random_seed);
     spdlog::warn("--load-format dummy: the weights are random, so the text means nothing");
@@ -116,6 +141,11 @@ void ModelSession::open_files() {
   if (files_.weights == nullptr) {
     fail_load("{}: has a configuration but no weights; --load-format dummy runs it with random ones",
               files_.path.string());
+  }
+  if (quantizes && options_.load_format != "dummy") {
+    files_.weights = quantize_weights(std::move(files_.weights), files_.config);
+    spdlog::info("--quantization fp8: linears are quantized as they are loaded, in blocks of {0} x {0}",
+                 BlockFp8::kBlock);
   }
 }
 
@@ -217,15 +247,9 @@ std::string ModelSession::tokenizer_path() const {
 void ModelSession::load_tokenizer() {
   if (options_.skip_tokenizer) return;
   const bool own = options_.tokenizer_path.empty();
-  const std::filesystem::path path = own ? files_.path : std::filesystem::path(options_.tokenizer_path);
-  if (own && files_.gguf) {
-    tokenizer_ = std::make_shared<const Tokenizer>(tokenizer_data_from_gguf(*files_.gguf));
-  } else if (path.extension() == ".gguf") {
-    tokenizer_ = std::make_shared<const Tokenizer>(tokenizer_data_from_gguf(*GgufFile::open(path)));
-  } else {
-    tokenizer_ = std::make_shared<const Tokenizer>(
-        tokenizer_data_from_hf(std::filesystem::is_directory(path) ? path : path.parent_path()));
-  }
+  tokenizer_ = std::make_shared<const Tokenizer>(
+      own && files_.gguf ? tokenizer_data_from_gguf(*files_.gguf)
+                         : read_tokenizer(own ? files_.path.string() : options_.tokenizer_path));
   load_chat_template();
 }
 
@@ -255,16 +279,23 @@ void ModelSession::load() {
     }
   });
   const WeightReader reader = read_weights(*files_.weights, *target_, *backend_);
-  LoadBar bar("loading weights", options_.show_progress);
+  LoadBar bar("loading weights", options_.show_progress, ProgressUnit::kBytes);
   const int threads = options_.backend.num_threads > 0
                           ? options_.backend.num_threads
                           : static_cast<int>(std::thread::hardware_concurrency());
-  runner_->load(reader, threads, [&](size_t done, size_t total) { bar.show(done, total); });
+  size_t loaded_bytes = 0;
+  double seconds = 0.0;
+  runner_->load(reader, threads, [&](size_t done, size_t total) {
+    bar.show(done, total);
+    loaded_bytes = done;
+    seconds = seconds_since(start);
+  });
   bar.finish();
+  log_rate(loaded_bytes, seconds);
   tokenizer_thread.join();
   if (tokenizer_error) std::rethrow_exception(tokenizer_error);
   description_ = describe_programs(*runner_);
-  load_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  load_seconds_ = seconds_since(start);
 }
 
 RenderChat ModelSession::chat_renderer() const {
@@ -282,6 +313,19 @@ RenderChat ModelSession::chat_renderer() const {
     for (const auto& [key, value] : arguments.items()) context[key] = value;
     return parsed->render(context);
   };
+}
+
+// A tokenizer may be another model's.
+void ModelSession::log_tokenizer() const {
+  if (tokenizer_ == nullptr) return;
+  const int known = tokenizer_->vocab_size();
+  const int of_model = files_.config.vocab_size;
+  if (known < of_model)
+    spdlog::info("tokenizer {}: {} of the model's {} tokens; ids from {} on decode to the empty string",
+                 tokenizer_path(), known, of_model, known);
+  if (known > of_model)
+    spdlog::warn("tokenizer {}: {} tokens, but the model has {}: prompts with ids from {} on are refused",
+                 tokenizer_path(), known, of_model, of_model);
 }
 
 void ModelSession::log_summary() const {
@@ -305,6 +349,10 @@ void ModelSession::log_summary() const {
       "graph extend: {} nodes in {} pieces, traced in {:.1f} ms; {} buckets to capture; arena {:.1f} MiB",
       extend.graph.nodes.size(), runner_->extend().num_pieces(), extend.trace_milliseconds,
       runner_->captures().totals().buckets, memory.arena_bytes / kMiB);
+  if (options_.deterministic)
+    spdlog::info("deterministic: kernels are chosen whatever the number of rows{}",
+                 files_.config.latent_attention ? ", and prompts attend to latents as decode steps do" : "");
+  log_tokenizer();
 }
 
 std::unique_ptr<Engine> ModelSession::make_engine() {

@@ -21,12 +21,12 @@ namespace musaic {
 // How one model is run, named after the server's flags. -1 or empty: the default of docs/OPERATIONS.md.
 struct SessionOptions {
   std::string model_path;      // empty: the default model
-  std::string tokenizer_path;  // empty: with the model
+  std::string tokenizer_path;  // empty: with the model; may be another model's
   bool skip_tokenizer = false;
   std::string load_format = "auto";
   std::string dtype = "auto";
   std::string kv_cache_dtype = "auto";
-  std::string quantization;  // "fp8": the checkpoint must be in FP8; otherwise as it is
+  std::string quantization;  // "fp8": linears that are not in FP8 are quantized; otherwise as they are
   BackendRequest backend;
   int context_length = -1;
   double mem_fraction_static = -1.0;  // share of a GPU's memory for weights and KV cache
@@ -39,6 +39,7 @@ struct SessionOptions {
   std::vector<std::string> disabled_passes;
   std::vector<std::string> allowed_decompositions;  // fused ops that the device may lack
   std::string moe_runner_backend = "auto";
+  bool deterministic = false;  // a row's bits do not depend on what else its step has
   std::optional<bool> overlap;  // steps with the next one's launch; absent: where launches run ahead
   EngineOptions engine;         // its queue and its scheduler's chunk are set by the session
   bool show_progress = true;
@@ -94,6 +95,7 @@ class ModelSession {
   void open_files();
   void load_tokenizer();
   void load_chat_template();
+  void log_tokenizer() const;
   void choose_sizes();
   int64_t kv_budget_bytes() const;
   int64_t most_kv_tokens() const;
@@ -103,6 +105,7 @@ class ModelSession {
   const Platform& platform_;
   SessionOptions options_;
   std::unique_ptr<Backend> backend_;
+  Capabilities capabilities_;  // the device's, as far as the options let kernels use them
   ModelFiles files_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<Target> target_;

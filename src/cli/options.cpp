@@ -33,7 +33,8 @@ Status check_quantization(const std::string& name) {
   constexpr std::string_view kAsStored[] = {"", "none", "auto", "gguf", "fp8"};
   if (std::find(std::begin(kAsStored), std::end(kAsStored), name) != std::end(kAsStored)) return {};
   return invalid_argument(
-      "--quantization {}: quantizing while loading is not supported yet; weights are used as they are stored",
+      "--quantization {}: expected fp8, which quantizes while loading, or none: weights are used as they are "
+      "stored",
       name);
 }
 

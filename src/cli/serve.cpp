@@ -50,6 +50,7 @@ SessionOptions session_options(const ServeOptions& serve) {
   session.disabled_passes = serve.disabled_passes;
   session.allowed_decompositions = serve.allowed_decompositions;
   session.moe_runner_backend = serve.moe_runner_backend;
+  session.deterministic = serve.enable_deterministic_inference;
   session.chat_template = serve.chat_template;
   session.engine.random_seed = static_cast<uint64_t>(serve.random_seed.value_or(std::time(nullptr)));
   session.engine.watchdog_timeout_s = serve.watchdog_timeout_seconds;

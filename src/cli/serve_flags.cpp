@@ -4,6 +4,7 @@
 
 #include "cli/command_line.h"
 #include "cli/device_flag.h"
+#include "cli/model_flags.h"
 #include "cli/model_session.h"
 #include "cli/moe_runner.h"
 
@@ -19,8 +20,10 @@ void add_model_group(CLI::App& app, ServeOptions& options) {
                    "that `make serve` fetches");
   group.add_option("--served-model-name", options.served_model_name,
                    "its name in answers; default: the model path");
-  group.add_option("--tokenizer-path", options.tokenizer_path,
-                   "a GGUF file or a folder; default: with the model");
+  group.add_option(
+      "--tokenizer-path", options.tokenizer_path,
+      "a GGUF file, a folder with tokenizer.json, or org/name in the hub cache; may be another model's; "
+      "default: with the model");
   group.add_flag("--skip-tokenizer-init", options.skip_tokenizer_init, "token ids in and out, no text");
   group
       .add_option("--load-format", options.load_format, "default: auto, from the file; dummy: random weights")
@@ -30,7 +33,9 @@ void add_model_group(CLI::App& app, ServeOptions& options) {
                   "default: auto, quantized weights meet quantized activations; float32: exact")
       ->check(CLI::IsMember({"auto", "half", "float16", "bfloat16", "float", "float32"}));
   group.add_option("--quantization", options.quantization,
-                   "none, or fp8 for a checkpoint in FP8: weights are used as they are stored");
+                   "default: none, weights are used as they are stored; fp8: linears in bf16, f16 or float32 "
+                   "are quantized as "
+                   "they are loaded");
   group
       .add_option("--kv-cache-dtype", options.kv_cache_dtype,
                   "default: float16 on the CPU, bfloat16 on a GPU; fp8_e4m3: half of its memory and less "
@@ -92,7 +97,7 @@ void add_schedule_group(CLI::App& app, ServeOptions& options) {
   group.add_flag("--enable-overlap-schedule", options.enable_overlap_schedule,
                  "launch a step before the tokens of the one before are read; default on a GPU");
   group.add_flag("--enable-deterministic-inference", options.enable_deterministic_inference,
-                 "answers do not depend on their batch; always so on the CPU");
+                 kDeterministicHelp);
   group.add_option("--random-seed", options.random_seed, "of requests without a seed; default: drawn");
   group
       .add_option("--watchdog-timeout", options.watchdog_timeout_seconds,

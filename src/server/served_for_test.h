@@ -49,6 +49,7 @@ struct ServedOptions {
   std::chrono::microseconds step{0};
   int max_queued = 1024;
   bool with_tokenizer = true;
+  int vocab_size = FakeEngine::kVocab;  // of the model
   bool ready = true;
 };
 
@@ -63,7 +64,7 @@ struct ServedEngine {
     context.model.model_type = "llama";
     context.model.architectures = {"LlamaForCausalLM"};
     context.model.context_length = FakeEngine::kContext;
-    context.model.vocab_size = FakeEngine::kVocab;
+    context.model.vocab_size = options.vocab_size;
     context.flags = {{"page_size", 16}};
     context.program_info = [] { return Json{{"captured", 3}, {"graph_bytes", 1024}}; };
     context.explain_program = [](const ProgramQuery& query) -> Result<std::string> {
