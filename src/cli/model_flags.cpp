@@ -26,7 +26,7 @@ void add_model_flags(CLI::App& app, SessionOptions& options) {
   app.add_option("--cpu-isa", options.backend.cpu_isa, "a lower instruction set than the processor's");
   app.add_option("--context-length", options.context_length);
   app.add_option("--mem-fraction-static", options.mem_fraction_static,
-                 "share of a GPU's memory for weights and KV cache; default: 0.88");
+                 "share of a GPU's memory for all that it holds; default: 0.88");
   app.add_option("--max-total-tokens", options.max_total_tokens, "tokens in the KV cache");
   app.add_option("--max-running-requests", options.max_running_requests);
   app.add_option("--chunked-prefill-size", options.chunked_prefill_size, "tokens a step; -1: off");
@@ -38,6 +38,7 @@ void add_model_flags(CLI::App& app, SessionOptions& options) {
       },
       "larger steps run eagerly");
   app.add_option("--page-size", options.page_size);
+  app.add_flag_callback("--disable-overlap-schedule", [&options] { options.overlap = false; });
   app.add_option("--disable-pass", options.disabled_passes, "graph passes to leave out");
   app.add_option("--allow-decomposed-ops", options.allowed_decompositions,
                  "fused ops that the device may lack: simpler ones run in their place");

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,7 @@ struct SessionOptions {
   double mem_fraction_static = -1.0;  // share of a GPU's memory for weights and KV cache
   int64_t max_total_tokens = -1;
   int max_running_requests = -1;
+  int max_queued_requests = -1;
   int chunked_prefill_size = 0;  // 0: default, -1: off
   int page_size = -1;
   GraphRequest graphs;
@@ -38,7 +40,8 @@ struct SessionOptions {
   std::vector<std::string> allowed_decompositions;  // fused ops that the device may lack
   std::string moe_runner_backend = "auto";
   bool deterministic = false;  // a row's bits do not depend on what else its step has
-  EngineOptions engine;        // its scheduler's chunk is set by the session
+  std::optional<bool> overlap;  // steps with the next one's launch; absent: where launches run ahead
+  EngineOptions engine;         // its queue and its scheduler's chunk are set by the session
   bool show_progress = true;
   std::string chat_template;  // a file, or the template itself; empty: the model's
 };
@@ -78,6 +81,9 @@ class ModelSession {
   std::string tokenizer_path() const;
   int context_length() const { return context_length_; }
   int64_t max_total_tokens() const { return max_total_tokens_; }
+  int max_queued_requests() const { return max_queued_requests_; }
+  bool overlaps() const { return overlap_; }
+  int chunked_prefill_size() const { return options_.chunked_prefill_size < 0 ? -1 : chunk_; }
   DType kv_dtype() const { return kv_dtype_; }
   std::string dtype() const { return exact() ? "float32" : options_.dtype; }
 
@@ -92,7 +98,8 @@ class ModelSession {
   void log_tokenizer() const;
   void choose_sizes();
   int64_t kv_budget_bytes() const;
-  void choose_kv_capacity();  // REQUIRES: model_
+  int64_t most_kv_tokens() const;
+  void choose_kv_capacity();  // REQUIRES: runner_
   GraphRunnerOptions runner_options() const;
 
   const Platform& platform_;
@@ -110,7 +117,9 @@ class ModelSession {
   int context_length_ = 0;
   int64_t max_total_tokens_ = 0;
   int max_running_requests_ = 0;
+  int max_queued_requests_ = 0;
   int chunk_ = 0;
+  bool overlap_ = false;
   ResolvedGraphs graphs_;
   double load_seconds_ = 0.0;
   Json description_;  // of the programs, made once they are loaded

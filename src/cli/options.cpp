@@ -38,6 +38,11 @@ Status check_quantization(const std::string& name) {
       name);
 }
 
+Status check_overlap(const ServeOptions& options) {
+  if (!options.enable_overlap_schedule || !options.disable_overlap_schedule) return {};
+  return invalid_argument("--enable-overlap-schedule and --disable-overlap-schedule exclude each other");
+}
+
 Status check_keys(const ServeOptions& options) {
   for (const std::string* key : {&options.api_key, &options.admin_api_key}) {
     const bool printable = std::all_of(key->begin(), key->end(), [](char c) { return c > 0x20 && c < 0x7f; });
@@ -56,6 +61,7 @@ Status resolve(ServeCommandLine& line) {
   line.options.graphs = *std::move(graphs);
   note_compiler(line.options.graphs, line.options.notes);
   if (Status status = check_quantization(line.options.quantization); !status.ok()) return status;
+  if (Status status = check_overlap(line.options); !status.ok()) return status;
   return check_keys(line.options);
 }
 

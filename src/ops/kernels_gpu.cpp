@@ -12,12 +12,14 @@
 #include "ops/index_select/index_select.h"
 #include "ops/kv_write/kv_write.h"
 #include "ops/latent_write/latent_write.h"
+#include "ops/latent_write/norm_latent_write.h"
 #include "ops/linear/fused_linear.h"
 #include "ops/linear/linear.h"
 #include "ops/linear_fp8/linear_fp8.h"
 #include "ops/logprobs/logprobs.h"
 #include "ops/mla_attention/mla_attention.h"
 #include "ops/mla_project/mla_project.h"
+#include "ops/moe_combine/combine_norm_fp8.h"
 #include "ops/moe_combine/moe_combine.h"
 #include "ops/moe_gate/moe_gate.h"
 #include "ops/moe_gate_route/moe_gate_route.h"
@@ -54,10 +56,12 @@ void add_gpu_kernels(OpRegistry& registry) {
   add_logprobs_gpu(registry);
   add_mla_attention_gpu(registry);
   add_mla_project_gpu(registry);
+  add_combine_norm_fp8_gpu(registry);
   add_moe_combine_gpu(registry);
   add_moe_gate_gpu(registry);
   add_moe_gate_route_gpu(registry);
   add_moe_route_gpu(registry);
+  add_norm_latent_write_gpu(registry);
   add_norm_quant_fp8_gpu(registry);
   add_norm_quantize_gpu(registry);
   add_per_token_group_quant_gpu(registry);

@@ -1,3 +1,4 @@
+#include "ops/experts_fp8/experts_fp8_sm90.h"
 #include "ops/grouped_linear/grouped_linear_fp8_sm90.h"
 #include "ops/kernels_gpu.h"
 #include "ops/linear/linear_sm90.h"
@@ -6,6 +7,7 @@
 namespace musaic {
 
 void add_sm90_kernels(OpRegistry& registry) {
+  add_experts_fp8_sm90(registry);
   add_grouped_linear_fp8_sm90(registry);
   add_linear_fp8_sm90(registry);
   add_linear_sm90(registry);

@@ -6,17 +6,20 @@
 #include "ops/cast/cast.h"
 #include "ops/embedding/embedding.h"
 #include "ops/empty/empty.h"
+#include "ops/experts_fp8/experts_fp8.h"
 #include "ops/grouped_linear/grouped_linear.h"
 #include "ops/grouped_swiglu/grouped_swiglu.h"
 #include "ops/index_select/index_select.h"
 #include "ops/kv_write/kv_write.h"
 #include "ops/latent_write/latent_write.h"
+#include "ops/latent_write/norm_latent_write.h"
 #include "ops/linear/fused_linear.h"
 #include "ops/linear/linear.h"
 #include "ops/linear_fp8/linear_fp8.h"
 #include "ops/logprobs/logprobs.h"
 #include "ops/mla_attention/mla_attention.h"
 #include "ops/mla_project/mla_project.h"
+#include "ops/moe_combine/combine_norm_fp8.h"
 #include "ops/moe_combine/moe_combine.h"
 #include "ops/moe_gate/moe_gate.h"
 #include "ops/moe_gate_route/moe_gate_route.h"
@@ -69,7 +72,10 @@ void define_ops(OpRegistry& registry) {
 }
 
 void define_gpu_ops(OpRegistry& registry) {
+  define_combine_norm_fp8(registry);
+  define_experts_fp8(registry);
   define_fused_linear(registry);
+  define_norm_latent_write(registry);
   define_rope_attention(registry);
 }
 

@@ -212,11 +212,24 @@ void WeightStore::request(const Graph& graph, const Plan& plan) {
   }
 }
 
+// A vector counts as a column.
+size_t WeightStore::packed_bytes(const Entry& entry) {
+  const Meta& meta = entry.weight.meta;
+  const int64_t count = elements(meta.shape).constant();
+  if (entry.packing == nullptr) return byte_size(meta.dtype, count);
+  const int64_t columns = meta.rank() == 1 ? 1 : meta.dim(-1).constant();
+  return entry.packing->bytes(count / columns, columns);
+}
+
+size_t WeightStore::planned_bytes() const {
+  size_t sum = 0;
+  for (const auto& [key, entry] : entries_) sum += packed_bytes(entry);
+  return sum;
+}
+
 bool WeightStore::make_on_device(Entry& entry, const WeightReader& reader) {
   if (!reader.make || entry.packing != nullptr || backend_.reads_host_memory()) return false;
-  const Meta& meta = entry.weight.meta;
-  auto memory = backend_.allocate(byte_size(meta.dtype, elements(meta.shape).constant()),
-                                  "weights " + entry.weight.name);
+  auto memory = backend_.allocate(packed_bytes(entry), "weights " + entry.weight.name);
   if (!reader.make(entry.weight, memory->data())) return false;
   entry.memory = std::move(memory);
   entry.address = entry.memory->data();
@@ -237,7 +250,7 @@ void WeightStore::load(const WeightReader& reader, int num_threads, const LoadPr
       mapped_bytes_ += file_bytes;
       continue;
     }
-    const size_t bytes = entry.packing ? entry.packing->bytes(rows.rows, rows.columns) : file_bytes;
+    const size_t bytes = packed_bytes(entry);
     entry.memory = backend_.allocate(bytes, "weights " + entry.weight.name);
     entry.address = entry.memory->data();
     bytes_ += bytes;

@@ -42,6 +42,9 @@ class WeightStore {
   // Loads everything requested. Throws LoadError.
   void load(const WeightReader& reader, int num_threads, const LoadProgress& progress);
 
+  // Bytes that load() will take of a device that does not read host memory.
+  size_t planned_bytes() const;
+
   // REQUIRES: loaded.
   const void* address(const GraphValue& weight, const Kernel& kernel, int input) const;
   size_t bytes() const { return bytes_; }                // on the device
@@ -58,6 +61,7 @@ class WeightStore {
 
   bool make_on_device(Entry& entry, const WeightReader& reader);
   static Key key(const GraphValue& weight, const Kernel& kernel, int input);
+  static size_t packed_bytes(const Entry& entry);
 
   Backend& backend_;
   std::map<Key, Entry> entries_;

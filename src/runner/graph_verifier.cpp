@@ -14,10 +14,6 @@ constexpr size_t kMaxOpsInName = 4;
 
 std::string segment_name(const Program& program, int index) {
   const Segment& segment = program.segments()[index];
-  int number = 0;
-  for (int i = 0; i <= index; ++i) number += program.segments()[i].is_break == segment.is_break;
-  const auto total = segment.is_break ? static_cast<int>(program.segments().size()) - program.num_pieces()
-                                      : program.num_pieces();
   std::string ops;
   for (int node = segment.begin; node < segment.end; ++node) {
     if (node - segment.begin == static_cast<int>(kMaxOpsInName)) {
@@ -26,8 +22,8 @@ std::string segment_name(const Program& program, int index) {
     }
     ops += (ops.empty() ? "" : ", ") + program.graph().nodes[node].op;
   }
-  return fmt::format("{} {} of {} (nodes {}..{}: {})", segment.is_break ? "break" : "piece", number, total,
-                     segment.begin, segment.end - 1, ops);
+  return fmt::format("{} (nodes {}..{}: {})", program.segment_name(index), segment.begin, segment.end - 1,
+                     ops);
 }
 
 void append(std::vector<Region>& regions, std::vector<Region> more) {

@@ -70,6 +70,7 @@ LiveExtent body_extent(const Batch& batch, int page_size) {
   extent.live = {{"tokens", batch.num_tokens()}, {"sequences", static_cast<int64_t>(batch.sequences.size())}};
   for (const BatchSequence& sequence : batch.sequences) {
     for (int32_t page : sequence.pages) extent.pages_end = std::max(extent.pages_end, page + 1);
+    extent.slots.push_back(sequence.slot);
     if (sequence.tokens.empty()) continue;
     const int last = (sequence.start + static_cast<int>(sequence.tokens.size()) - 1) / page_size;
     for (int page = sequence.start / page_size; page <= last; ++page)

@@ -4,9 +4,11 @@
 #include <cstring>
 
 #include "backends/gpu/gpu_checksum.h"
+#include "backends/gpu/gpu_clock.h"
 #include "backends/gpu/gpu_error.h"
 #include "backends/gpu/gpu_graph.h"
 #include "backends/gpu/gpu_probe.h"
+#include "backends/gpu/gpu_reader.h"
 #include "backends/gpu/gpu_uploader.h"
 #include "base/status.h"
 
@@ -178,6 +180,23 @@ void GpuBackend::copy_to_host(void* destination, const void* source, size_t byte
     std::memcpy(static_cast<std::byte*>(destination) + done, staged, part);
     done += part;
   }
+}
+
+std::unique_ptr<StreamClock> GpuBackend::make_clock() {
+  enter();
+  return std::make_unique<GpuClock>(*stream_);
+}
+
+std::unique_ptr<HostReader> GpuBackend::make_reader(size_t bytes) {
+  enter();
+  return std::make_unique<GpuReader>(*stream_, bytes);
+}
+
+void GpuBackend::copy_on_device(void* destination, const void* source, size_t bytes, Stream& stream) {
+  enter();
+  GpuStream& own = gpu_stream(stream);
+  own.forbid_in_capture("a copy on the device");
+  own.check(gpuCopyOnDevice(destination, source, bytes, own.handle()), "a copy on the device");
 }
 
 void GpuBackend::zero(void* destination, size_t bytes, Stream& stream) {

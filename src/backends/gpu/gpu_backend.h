@@ -10,6 +10,7 @@
 #include "device/backend.h"
 #include "device/bulk_memory.h"
 #include "device/gpu_options.h"
+#include "device/launch_ahead.h"
 #include "device/memory_size.h"
 
 namespace musaic {
@@ -26,7 +27,7 @@ DeviceMemorySize gpu_memory_size(const Device& device);
 // One GPU: one stream, captures that become executables of the driver, copies through page-locked memory.
 // Errors name device and op. Throws LoadError: no driver, too old a driver, no such device, or a device that
 // this binary has no machine code for.
-class GpuBackend : public Backend, public BulkMemory {
+class GpuBackend : public Backend, public BulkMemory, public LaunchAhead {
  public:
   explicit GpuBackend(const GpuOptions& options);
   ~GpuBackend() override;
@@ -47,6 +48,10 @@ class GpuBackend : public Backend, public BulkMemory {
   std::unique_ptr<Uploader> make_uploader(size_t piece_bytes) override;
   void name_next(const char* op) override { stream_->name_next(op); }
   GraphExecutables graph_executables() const override { return executables_->totals(); }
+  std::unique_ptr<StreamClock> make_clock() override;
+  std::unique_ptr<HostReader> make_reader(size_t bytes) override;
+  void copy_on_device(void* destination, const void* source, size_t bytes, Stream& stream) override;
+  size_t executable_bytes() const override { return kExecutableBytes; }
 
   const std::string& model_name() const { return model_name_; }  // "NVIDIA H200"
 

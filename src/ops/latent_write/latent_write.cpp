@@ -17,6 +17,13 @@ void expect_token_rows(const FakeCall& call, int input, const Dim& tokens) {
 }
 
 std::vector<FakeOutput> fake_rope_latent_write(const FakeCall& call) {
+  expect_latent_write(call);
+  return {};
+}
+
+}  // namespace
+
+void expect_latent_write(const FakeCall& call) {
   const int64_t head_dim = call.attributes.get_int("head_dim");
   expect_heads(call, kQuery, head_dim);
   const Dim& tokens = call.input(kQuery).dim(0);
@@ -31,11 +38,10 @@ std::vector<FakeOutput> fake_rope_latent_write(const FakeCall& call) {
   expect_contiguous(call, kCache);
   expect_dim(call, kCache, 1, 1);
   expect_dim(call, kCache, 3, call.input(kLatent).dim(1) + call.input(kRopeKey).dim(1));
-  return {};
 }
 
 // Of the query only the rotated part, of the cache the step's rows.
-void cost_rope_latent_write(const CostQuery& query, CallCost& cost) {
+void cost_latent_write(const CostQuery& query, CallCost& cost) {
   const double heads = query.elements(kQuery) /
                        static_cast<double>(query.dim(kQuery, 0) * query.attributes.get_int("head_dim"));
   const double rotated = heads * query.elements(kRopeKey);
@@ -44,8 +50,6 @@ void cost_rope_latent_write(const CostQuery& query, CallCost& cost) {
   cost.written[kCache] = query.elements(kLatent) + query.elements(kRopeKey);
   cost.float_ops = kRopeOps * (rotated + query.elements(kRopeKey));
 }
-
-}  // namespace
 
 std::pair<Value, Value> rope_latent_write(const RopeLatentWriteArguments& a) {
   const auto out = a.query.builder().call(
@@ -61,7 +65,7 @@ void define_latent_write(OpRegistry& registry) {
       {.schema = {},
        .fake = fake_rope_latent_write,
        .samples = rope_latent_write_samples,
-       .cost = cost_rope_latent_write});
+       .cost = cost_latent_write});
 }
 
 }  // namespace musaic

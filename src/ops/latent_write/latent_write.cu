@@ -1,5 +1,6 @@
 #include "gpu_launch.cuh"
 #include "ops/latent_write/latent_write_gpu.h"
+#include "ops/rms_norm/norm_row_gpu.cuh"
 #include "ops/rope/rotate_gpu.cuh"
 
 namespace musaic {
@@ -42,27 +43,56 @@ __device__ void rotate_query(const LatentWriteCall& call, const LatentParts& par
               call.interleaved);
 }
 
+template <class C>
+__device__ C* cached_row(const LatentWriteCall& call, int64_t token) {
+  return static_cast<C*>(call.cache) + call.slots[token] * (call.latent.width + call.cos_sin.width);
+}
+
+// The parts that rotate.
+template <class C, int N>
+__device__ void rotate_part(const LatentWriteCall& call, const LatentParts& parts, int64_t token, int part) {
+  if (part < parts.query_pairs) return rotate_query<N>(call, parts, token, part);
+  part -= parts.query_pairs;
+  const Pairs<N> pairs = rotated_pairs<N>(call, row_of<const float>(call.rope_key, token), token, part * N);
+  store_pairs(pairs, cached_row<C>(call, token) + call.latent.width, part * N, call.cos_sin.width / 2,
+              call.interleaved);
+}
+
 template <class C, int N>
 __global__ void write_latents(LatentWriteCall call, LatentParts parts, unsigned blocks_a_row) {
   wait_for_previous_kernel();
   const PackPlace place = my_pack(blocks_a_row);
   const int64_t token = place.row;
   if (token >= live_count(call.live_rows, call.query.outer)) return;
-  int part = static_cast<int>(place.pack);
-  if (part < parts.query_pairs) return rotate_query<N>(call, parts, token, part);
-  part -= parts.query_pairs;
-  const int64_t rank = call.latent.width;
-  C* cached = static_cast<C*>(call.cache) + call.slots[token] * (rank + call.cos_sin.width);
-  if (part < parts.pairs_a_head) {
-    const Pairs<N> pairs = rotated_pairs<N>(call, row_of<const float>(call.rope_key, token), token, part * N);
-    store_pairs(pairs, cached + rank, part * N, call.cos_sin.width / 2, call.interleaved);
-    return;
-  }
-  const int64_t column = static_cast<int64_t>(part - parts.pairs_a_head) * N;
-  if (column >= rank) return;
+  const int part = static_cast<int>(place.pack), copy = part - parts.query_pairs - parts.pairs_a_head;
+  if (copy < 0) return rotate_part<C, N>(call, parts, token, part);
+  const int64_t column = static_cast<int64_t>(copy) * N;
+  if (column >= call.latent.width) return;
   float values[N];
   load_pack<float, N>(row_of<const float>(call.latent, token) + column, N, true, values);
-  store_pack<C, N>(values, cached + column, N, true);
+  store_pack<C, N>(values, cached_row<C>(call, token) + column, N, true);
+}
+
+// A token's first block norms its latent, the others rotate, a part a thread.
+template <class C, class W, int N>
+__global__ void __launch_bounds__(kMaxNormThreads)
+    norm_and_write_latents(LatentWriteCall call, LatentParts parts, LatentNorm norm, bool whole) {
+  __shared__ float scratch[32];
+  wait_for_previous_kernel();
+  const int64_t token = blockIdx.x;
+  if (token >= live_count(call.live_rows, call.query.outer)) return;
+  if (blockIdx.y > 0) {
+    const int part = static_cast<int>((blockIdx.y - 1) * blockDim.x + threadIdx.x);
+    if (part < parts.query_pairs + parts.pairs_a_head) rotate_part<C, N>(call, parts, token, part);
+    return;
+  }
+  const NormRow<float, W> row = {
+      row_of<const float>(call.latent, token), nullptr,  nullptr, static_cast<const W*>(norm.weight),
+      static_cast<int>(call.latent.width),     norm.eps, whole};
+  C* cached = cached_row<C>(call, token);
+  norm_row(row, scratch, [&](int column, const float(&values)[kPackWidth<float>]) {
+    if (column < row.width) store_pack(values, cached + column, row.width - column, whole);
+  });
 }
 
 template <class C, int N>
@@ -82,7 +112,35 @@ bool moves_in_packs(const LatentWriteCall& call) {
          rotates_in_packs<float>(call.rope_key, call.cos_sin, call.cos_sin.width, call.interleaved);
 }
 
+template <class C, class W, int N>
+void launch_normed(const LatentWriteCall& call, const LatentNorm& norm, gpuStream_t stream) {
+  constexpr int kWidth = kPackWidth<float>;
+  const int64_t row_width = call.latent.width + call.cos_sin.width;
+  const bool whole = has_whole_packs<float, kWidth>(call.latent) && row_width % kWidth == 0 &&
+                     is_aligned(call.cache, alignof(Pack<C, kWidth>)) &&
+                     is_aligned(norm.weight, alignof(Pack<W, kWidth>));
+  const LatentParts parts = parts_of<N>(call);
+  const auto threads = norm_block<float>(call.latent.width, 1).x;
+  const auto rotating = static_cast<unsigned>(parts.query_pairs + parts.pairs_a_head);
+  const dim3 grid(static_cast<unsigned>(call.query.outer), 1 + (rotating + threads - 1) / threads);
+  launch_kernel(norm_and_write_latents<C, W, N>, grid, dim3(threads), stream, call, parts, norm, whole);
+}
+
 }  // namespace
+
+void launch_norm_latent_write(const LatentWriteCall& call, const LatentNorm& norm, gpuStream_t stream) {
+  with_float_type(call.cache_dtype, [&](auto* type) {
+    using C = std::remove_pointer_t<decltype(type)>;
+    with_float_type(norm.dtype, [&](auto* weight) {
+      using W = std::remove_pointer_t<decltype(weight)>;
+      if (moves_in_packs<C>(call)) {
+        launch_normed<C, W, kPairsAtOnce>(call, norm, stream);
+      } else {
+        launch_normed<C, W, 1>(call, norm, stream);
+      }
+    });
+  });
+}
 
 void launch_latent_write(const LatentWriteCall& call, gpuStream_t stream) {
   with_float_type(call.cache_dtype, [&](auto* type) {

@@ -7,6 +7,9 @@
 namespace musaic {
 
 class OpRegistry;
+struct CallCost;
+struct CostQuery;
+struct FakeCall;
 
 struct RopeLatentWriteArguments {
   Value query;     // [tokens, heads · head_dim]  f32, dense rows; the last r values of a head are rotated
@@ -23,6 +26,10 @@ struct RopeLatentWriteArguments {
 // in the paged cache; returns the new {query, cache}. Stored values round to nearest even. Pairs as in
 // musaic::rope_. Pad rows are neither read nor written.
 std::pair<Value, Value> rope_latent_write(const RopeLatentWriteArguments& arguments);
+
+// The checks and the cost of its arguments.
+void expect_latent_write(const FakeCall& call);
+void cost_latent_write(const CostQuery& query, CallCost& cost);
 
 void define_latent_write(OpRegistry& registry);
 void add_latent_write_cpu(OpRegistry& registry);

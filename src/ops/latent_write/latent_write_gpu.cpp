@@ -6,39 +6,38 @@
 #include "ops/latent_write/latent_write.h"
 
 namespace musaic {
-namespace {
 
-bool supports_latent_write(const KernelQuery& query) {
+bool takes_latent_rows(const KernelQuery& query) {
   for (int i = 0; i < 3; ++i) {
     if (query.inputs[i]->dtype != DType::kF32) return false;
   }
   return true;
 }
 
-void run_latent_write(const KernelCall& call) {
+LatentWriteCall latent_write_call(const KernelCall& call) {
   const auto in = call.inputs;
-  GpuStream& stream = gpu_stream(call.stream);
-  launch_latent_write({.query = device_rows(in[0]),
-                       .latent = device_rows(in[1]),
-                       .rope_key = device_rows(in[2]),
-                       .cos_sin = device_rows(in[3]),
-                       .slots = in[4].as<const int32_t>(),
-                       .cache = in[5].data,
-                       .cache_dtype = in[5].dtype,
-                       .head_dim = call.attributes.get_int("head_dim"),
-                       .interleaved = call.attributes.get_bool("interleaved"),
-                       .live_rows = call.live_rows},
-                      stream.handle());
-  stream.check_launch();
+  return {.query = device_rows(in[0]),
+          .latent = device_rows(in[1]),
+          .rope_key = device_rows(in[2]),
+          .cos_sin = device_rows(in[3]),
+          .slots = in[4].as<const int32_t>(),
+          .cache = in[5].data,
+          .cache_dtype = in[5].dtype,
+          .head_dim = call.attributes.get_int("head_dim"),
+          .interleaved = call.attributes.get_bool("interleaved"),
+          .live_rows = call.live_rows};
 }
-
-}  // namespace
 
 void add_latent_write_gpu(OpRegistry& registry) {
   registry.add_kernel("musaic::rope_latent_write", {.name = "rope_latent_write_gpu",
                                                     .device_type = kGpuDeviceType,
-                                                    .supports = supports_latent_write,
-                                                    .run = run_latent_write});
+                                                    .supports = takes_latent_rows,
+                                                    .run = [](const KernelCall& call) {
+                                                      GpuStream& stream = gpu_stream(call.stream);
+                                                      launch_latent_write(latent_write_call(call),
+                                                                          stream.handle());
+                                                      stream.check_launch();
+                                                    }});
 }
 
 }  // namespace musaic

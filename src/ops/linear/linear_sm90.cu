@@ -5,31 +5,50 @@
 namespace musaic {
 namespace {
 
-using Large = Bf16TileShape<1, 2, 128, 4>;
-using Middle = Bf16TileShape<1, 2, 64, 6>;
-using Small = Bf16TileShape<1, 2, 32, 8>;
+constexpr int64_t kFirstRows = 33;  // fewer are done sooner by tiles of 16 rows
 
-bool is_aligned(const DeviceRows& rows) {
-  return reinterpret_cast<uintptr_t>(rows.data) % 16 == 0 && (rows.outer == 1 || rows.outer_stride % 4 == 0);
+bool has_aligned_rows(const DeviceRows& rows) {
+  return is_aligned(rows.data, 16) && (rows.outer == 1 || rows.outer_stride % 4 == 0);
 }
 
-// How many tiles a multiprocessor makes, in units of `cost`.
-template <class Shape>
-int64_t time_of(const LinearCall& call, int64_t cost) {
-  const int64_t blocks = num_multiprocessors();
-  return (num_bf16_tiles<Shape>(call) + blocks - 1) / blocks * cost;
+// A way to make the tiles of a call, and how long it takes.
+struct Choice {
+  int64_t cycles;
+  bool (*launch)(const LinearTileCall& call, gpuStream_t stream);
+};
+
+// `step_cycles`: of one step, as long as reading, copying or multiplying a tile takes, whichever is longest.
+template <class Shape, bool kNorm>
+Choice choice(const LinearTileCall& call, int64_t step_cycles) {
+  constexpr int64_t kTileCycles = 1500;  // from the first copy to the first product, and the results
+  const int64_t at_once = active_bf16_clusters<Shape, kNorm>();
+  const int64_t rounds = (Bf16TileWalk<Shape>::num_cluster_tiles(call) + at_once - 1) / at_once;
+  return {rounds * (num_steps_of(call) * step_cycles + kTileCycles), launch_bf16_tiles<Shape, kNorm>};
+}
+
+using Tile32 = Bf16TileShape<32, 1, 2, 8>;
+using Tile64 = Bf16TileShape<64, 1, 2, 8>;
+using Tile128 = Bf16TileShape<128, 1, 2, 5>;
+using Tile192 = Bf16TileShape<192, 2, 1, 4>;
+
+Choice faster(const Choice& a, const Choice& b) {
+  return b.cycles < a.cycles ? b : a;
+}
+
+template <bool kNorm>
+Choice choose(const LinearTileCall& call) {
+  return faster(faster(choice<Tile32, kNorm>(call, 330), choice<Tile64, kNorm>(call, 350)),
+                faster(choice<Tile128, kNorm>(call, 560), choice<Tile192, kNorm>(call, 800)));
 }
 
 }  // namespace
 
-bool launch_linear_sm90(const LinearCall& call, gpuStream_t stream) {
-  constexpr int64_t kFirstRows = 65;
-  if (call.x.outer < kFirstRows || !is_aligned(call.x) || !is_aligned(call.y)) return false;
-  const int64_t small = time_of<Small>(call, 4), middle = time_of<Middle>(call, 5),
-                large = time_of<Large>(call, 7);
-  if (large <= std::min(small, middle)) return launch_bf16_tiles<Large>(call, stream);
-  if (middle <= small) return launch_bf16_tiles<Middle>(call, stream);
-  return launch_bf16_tiles<Small>(call, stream);
+bool launch_linear_sm90(const LinearTileCall& call, gpuStream_t stream) {
+  if (call.linear.x.outer < kFirstRows || !has_aligned_rows(call.linear.x) ||
+      !has_aligned_rows(call.linear.y))
+    return false;
+  const Choice best = call.norm_weight != nullptr ? choose<true>(call) : choose<false>(call);
+  return best.launch(call, stream);
 }
 
 }  // namespace musaic

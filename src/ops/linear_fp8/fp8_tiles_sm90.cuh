@@ -4,17 +4,20 @@
 
 #include "gpu_launch.cuh"
 #include "ops/linear/tiles_sm90.cuh"
+#include "ops/swiglu/silu_gpu.cuh"
 
 // Products of FP8 rows and FP8 weights in blocks of 128 × 128, by Hopper's matrix units. A sum over k is made
 // group by group of 128: a product of the matrix unit, then `sum += product · scales` in float32. Every shape
 // of tile does so in the same order, so that a row's bits do not depend on the other rows.
 //
 // A block is a warpgroup that copies, group after group of tile after tile, into a ring of stages, and two
-// that multiply. Blocks stay for all their tiles. Rows come by copies of 16 bytes, since they may lie
-// anywhere, weights by copies of whole tiles.
+// that multiply. Blocks stay for all their tiles, of one product or of several that do not need each other.
+// Rows come by copies of 16 bytes, since they may lie anywhere, weights by copies of whole tiles. Rows of a
+// tile that are not there stay as they are: nothing but their own sums comes of them.
 namespace musaic {
 
-// Rows [start, start + count) of expert e are e's; without `start` there is one expert of all live rows.
+// One product. Rows [start, start + count) of expert e are e's; without `start` there is one expert of all
+// live rows.
 struct Fp8Tiles {
   const uint8_t* q;           // [.., 128 · groups]
   const float* scale;         // [.., groups]
@@ -25,6 +28,8 @@ struct Fp8Tiles {
   const float* weight_scale;  // [num_experts, parts · part_blocks, groups]
   const void* bias;           // [parts · part_columns]; null: none
   float* y;                   // [rows, parts · part_columns]
+  uint8_t* swiglu_q;          // [rows, part_columns]: instead of y, silu(part 0) · part 1 in FP8
+  float* swiglu_scale;        // [rows, part_columns / 128]
   int64_t rows;
   DType bias_dtype;
   int num_experts;
@@ -36,9 +41,20 @@ struct Fp8Tiles {
 // The largest number of experts whose rows a block keeps in mind.
 inline constexpr int kMaxTileExperts = 256;
 
+// Products that one launch makes, those of one expert first, and the maps of their weights.
+template <int kProducts>
+struct Fp8Work {
+  TensorMap weight[kProducts];
+  Fp8Tiles product[kProducts];
+  // The experts' rows were known before the kernel before this one began: weights are read ahead of its end.
+  bool knows_rows;
+};
+
 // A block's tile in tiles of 64 rows and kColumns columns: one of the two multiplying warpgroups has each.
-template <int kRowTiles_, int kColumnTiles_, int kColumns_, int kStages_>
+// With kSwiglu one of them has 128 columns of the first part of a weight, the other the same of the second.
+template <int kRowTiles_, int kColumnTiles_, int kColumns_, int kStages_, bool kSwiglu_ = false>
 struct Fp8TileShape {
+  static constexpr bool kSwiglu = kSwiglu_;
   static constexpr int kRowTiles = kRowTiles_;
   static constexpr int kColumnTiles = kColumnTiles_;
   static constexpr int kColumns = kColumns_;
@@ -52,6 +68,8 @@ struct Fp8TileShape {
 
   static_assert(kColumns == 128 || kColumns == 64 || kColumns == 32,
                 "a tile lies in one block of the weight");
+  static_assert(!kSwiglu || (kRowTiles == 1 && kColumnTiles == 2 && kColumns == 128),
+                "a tile has whole groups of both parts");
 };
 
 template <class Shape>
@@ -60,20 +78,34 @@ struct Fp8Stage {
   uint8_t weight[Shape::kColumnTiles][Shape::kColumns][kSwizzledRow];
 };
 
+// Where the warpgroups of a SwiGLU exchange half of their sums, and a warp's eight rows in FP8.
+struct SwigluExchange {
+  static constexpr int kValues = 32;          // of a thread
+  static constexpr int kRowBytes = 128 + 16;  // 16: rows begin in banks of their own
+  static constexpr int kWarpRows = 8;
+
+  float values[2][kValues][kWarpgroupSize];
+  uint8_t rows[2 * kWarpgroupSize / kWarpSize][kWarpRows][kRowBytes];
+};
+struct NoExchange {};
+
 // Dynamic shared memory, at a multiple of 1024.
 template <class Shape>
 struct Fp8TileMemory {
   Fp8Stage<Shape> stages[Shape::kStages];
+  std::conditional_t<Shape::kSwiglu, SwigluExchange, NoExchange> exchange;
   float scales[Shape::kStages][Shape::kRows + Shape::kColumnTiles];  // of the rows, of the column tiles
   Barrier full[Shape::kStages];
   Barrier empty[Shape::kStages];
-  int first_tile[kMaxTileExperts + 1];  // in tiles of rows
+  // Of the experts of all products.
+  int first_tile[kMaxTileExperts + 1];
   int start[kMaxTileExperts];
   int count[kMaxTileExperts];
 };
 
 struct Fp8Tile {
-  int expert;
+  int product;
+  int expert;        // of the product
   int first_row;     // in y
   int rows;          // of the expert from there on
   int first_column;  // in tiles of columns
@@ -89,10 +121,15 @@ struct Fp8Columns {
   static __host__ __device__ int tiles_a_part(const Fp8Tiles& call) {
     return (call.part_columns + Shape::kColumns - 1) / Shape::kColumns;
   }
+  // That a block has at once.
+  static __host__ __device__ int block_tiles(const Fp8Tiles& call) {
+    return (tiles_a_part(call) * call.parts + Shape::kColumnTiles - 1) / Shape::kColumnTiles;
+  }
   static __device__ Fp8Columns of(const Fp8Tiles& call, int index) {
-    const int tiles = tiles_a_part(call), part = index / tiles;
+    const int tiles = tiles_a_part(call), part = Shape::kSwiglu ? index % 2 : index / tiles;
     if (part >= call.parts) return {0, 0, 0};
-    const int column = (index - part * tiles) * Shape::kColumns, left = call.part_columns - column;
+    const int column = (Shape::kSwiglu ? index / 2 : index - part * tiles) * Shape::kColumns;
+    const int left = call.part_columns - column;
     return {part * call.part_columns + column, left < Shape::kColumns ? left : Shape::kColumns,
             part * ((call.part_columns + 127) / 128) + column / 128};
   }
@@ -101,83 +138,104 @@ struct Fp8Columns {
 // The block's tiles: expert by expert, the tiles of rows that meet one tile of columns side by side, so that
 // the blocks at work share weights. Blocks change places from round to round: those with the expert's last
 // rows are done sooner, and would run ahead of the others that read the same weight.
-template <class Shape>
+template <class Shape, int kProducts>
 class Fp8TileWalk {
  public:
-  __device__ Fp8TileWalk(const Fp8Tiles& call, const Fp8TileMemory<Shape>& memory)
-      : memory_(memory),
-        num_experts_(call.num_experts),
-        column_tiles_((Fp8Columns<Shape>::tiles_a_part(call) * call.parts + Shape::kColumnTiles - 1) /
-                      Shape::kColumnTiles),
-        place_(static_cast<int>(blockIdx.x)) {}
+  __device__ Fp8TileWalk(const Fp8Work<kProducts>& work, const Fp8TileMemory<Shape>& memory)
+      : memory_(memory), num_experts_(kProducts - 1), place_(static_cast<int>(blockIdx.x)) {
+    num_experts_ += work.product[kProducts - 1].num_experts;
+#pragma unroll
+    for (int p = 0; p < kProducts; ++p) column_tiles_[p] = Fp8Columns<Shape>::block_tiles(work.product[p]);
+  }
 
   __device__ bool next(Fp8Tile& tile) {
     const int index = first_of_round_ + place_;
     const int num_blocks = static_cast<int>(gridDim.x);
     first_of_round_ += num_blocks;
     if (++place_ == num_blocks) place_ = 0;
-    while (expert_ < num_experts_ && index >= memory_.first_tile[expert_ + 1] * column_tiles_) ++expert_;
+    while (expert_ < num_experts_ && index >= memory_.first_tile[expert_ + 1]) ++expert_;
     if (expert_ == num_experts_) return false;
-    const int first = memory_.first_tile[expert_], row_tiles = memory_.first_tile[expert_ + 1] - first;
-    const int local = index - first * column_tiles_, column = local / row_tiles;
+    const int first = memory_.first_tile[expert_];
+    const int product = expert_ < kProducts - 1 ? expert_ : kProducts - 1;
+    const int row_tiles = (memory_.first_tile[expert_ + 1] - first) / columns_of(product);
+    const int local = index - first, column = local / row_tiles;
     const int row = (local - column * row_tiles) * Shape::kRows;
-    tile = {expert_, memory_.start[expert_] + row, memory_.count[expert_] - row,
+    tile = {product, expert_ - product, memory_.start[expert_] + row, memory_.count[expert_] - row,
             column * Shape::kColumnTiles};
     return true;
   }
 
  private:
+  __device__ int columns_of(int product) const {
+    return product == 0 ? column_tiles_[0] : column_tiles_[kProducts - 1];
+  }
+
+  static_assert(kProducts <= 2, "columns_of");
   const Fp8TileMemory<Shape>& memory_;
-  const int num_experts_;
-  const int column_tiles_;
+  int num_experts_;
+  int column_tiles_[kProducts];
   int place_;
   int first_of_round_ = 0;
   int expert_ = 0;
 };
 
 // By the first warp.
-template <class Shape>
-__device__ void find_expert_rows(const Fp8Tiles& call, Fp8TileMemory<Shape>& memory) {
+template <class Shape, int kProducts>
+__device__ void find_expert_rows(const Fp8Work<kProducts>& work, Fp8TileMemory<Shape>& memory) {
   const int lane = static_cast<int>(threadIdx.x);
-  int before = 0;
-  for (int first = 0; first < call.num_experts; first += kWarpSize) {
-    const int expert = first + lane;
-    int start = 0, count = 0;
-    if (expert < call.num_experts) {
-      start = call.start == nullptr ? 0 : call.start[expert];
-      count = call.start == nullptr ? static_cast<int>(live_count(call.live_rows, call.rows))
-                                    : call.count[expert];
+  int before = 0, place = 0;
+#pragma unroll
+  for (int p = 0; p < kProducts; ++p) {
+    const Fp8Tiles& call = work.product[p];
+    const int columns = Fp8Columns<Shape>::block_tiles(call);
+    for (int first = 0; first < call.num_experts; first += kWarpSize) {
+      const int expert = first + lane;
+      int start = 0, count = 0;
+      if (expert < call.num_experts) {
+        start = call.start == nullptr ? 0 : call.start[expert];
+        count = call.start == nullptr ? static_cast<int>(live_count(call.live_rows, call.rows))
+                                      : call.count[expert];
+      }
+      int sum = (count + Shape::kRows - 1) / Shape::kRows * columns;
+      for (int distance = 1; distance < kWarpSize; distance *= 2) {
+        const int other = __shfl_up_sync(0xffffffffu, sum, distance);
+        if (lane >= distance) sum += other;
+      }
+      if (expert < call.num_experts) {
+        memory.start[place + expert] = start;
+        memory.count[place + expert] = count;
+        memory.first_tile[place + expert + 1] = before + sum;
+      }
+      before += __shfl_sync(0xffffffffu, sum, kWarpSize - 1);
     }
-    int sum = (count + Shape::kRows - 1) / Shape::kRows;
-    for (int distance = 1; distance < kWarpSize; distance *= 2) {
-      const int other = __shfl_up_sync(0xffffffffu, sum, distance);
-      if (lane >= distance) sum += other;
-    }
-    if (expert < call.num_experts) {
-      memory.start[expert] = start;
-      memory.count[expert] = count;
-      memory.first_tile[expert + 1] = before + sum;
-    }
-    before += __shfl_sync(0xffffffffu, sum, kWarpSize - 1);
+    place += call.num_experts;
   }
   if (lane == 0) memory.first_tile[0] = 0;
 }
 
 // The warpgroup that copies. Eight threads bring the 128 bytes of a row's group.
-template <class Shape>
+template <class Shape, int kProducts>
 class Fp8Producer {
  public:
   static constexpr int kArrivals = kWarpgroupSize + 1;  // its threads, and the announced bytes
 
-  __device__ Fp8Producer(const Fp8Tiles& call, const TensorMap& weight, Fp8TileMemory<Shape>& memory)
-      : call_(call),
-        weight_(weight),
-        memory_(memory),
-        thread_(static_cast<int>(threadIdx.x) % kWarpgroupSize),
-        scale_rows_(call.parts * ((call.part_columns + 127) / 128)) {}
+  __device__ Fp8Producer(const Fp8Work<kProducts>& work, Fp8TileMemory<Shape>& memory)
+      : work_(work), memory_(memory), thread_(static_cast<int>(threadIdx.x) % kWarpgroupSize) {}
+
+  // The weights of the first stages, which are empty.
+  __device__ void start_weights() {
+    Fp8TileWalk<Shape, kProducts> walk(work_, memory_);
+    Fp8Tile tile;
+    if (!walk.next(tile)) return;
+    const Fp8Tiles& call = work_.product[tile.product];
+    num_started_ = call.groups < Shape::kStages ? call.groups : Shape::kStages;
+    const Columns columns = columns_of(call, tile);
+    for (int group = 0; thread_ == 0 && group < num_started_; ++group)
+      copy_weight(columns, tile, group, group);
+  }
 
   __device__ void run() {
-    Fp8TileWalk<Shape> walk(call_, memory_);
+    Fp8TileWalk<Shape, kProducts> walk(work_, memory_);
     for (Fp8Tile tile; walk.next(tile);) copy(tile);
     // Nobody may leave before what it has copied is there.
     for (int s = 0; s < Shape::kStages; ++s) {
@@ -192,119 +250,248 @@ class Fp8Producer {
   static constexpr int kMyRows = Shape::kRows / kRowStep;
   static constexpr int kMyScales = (Shape::kRows + kWarpgroupSize - 1) / kWarpgroupSize;
 
-  __device__ int64_t source_row(const Fp8Tile& tile, int row) const {
-    return call_.row_token == nullptr ? tile.first_row + row : call_.row_token[tile.first_row + row];
+  struct Columns {
+    Fp8Columns<Shape> tile[Shape::kColumnTiles];
+  };
+  static __device__ Columns columns_of(const Fp8Tiles& call, const Fp8Tile& tile) {
+    Columns columns;
+#pragma unroll
+    for (int c = 0; c < Shape::kColumnTiles; ++c)
+      columns.tile[c] = Fp8Columns<Shape>::of(call, tile.first_column + c);
+    return columns;
+  }
+  static __device__ int64_t source_row(const Fp8Tiles& call, const Fp8Tile& tile, int row) {
+    return call.row_token == nullptr ? tile.first_row + row : call.row_token[tile.first_row + row];
   }
 
   __device__ void copy(const Fp8Tile& tile) {
-    const int first = thread_ / kPieces, piece = thread_ % kPieces;
+    const Fp8Tiles& call = work_.product[kProducts == 1 ? 0 : tile.product];
+    const int first = thread_ / kPieces, piece = thread_ % kPieces, groups = call.groups;
     const uint8_t* q[kMyRows];
 #pragma unroll
     for (int i = 0; i < kMyRows; ++i) {
       const int row = first + i * kRowStep;
-      q[i] = row < tile.rows ? call_.q + source_row(tile, row) * call_.groups * kSwizzledRow + piece * 16
+      q[i] = row < tile.rows ? call.q + source_row(call, tile, row) * groups * kSwizzledRow + piece * 16
                              : nullptr;
     }
     const float* scale[kMyScales];
 #pragma unroll
     for (int i = 0; i < kMyScales; ++i) {
       const int row = thread_ + i * kWarpgroupSize;
-      scale[i] = row < tile.rows ? call_.scale + source_row(tile, row) * call_.groups : nullptr;
+      scale[i] =
+          row < Shape::kRows && row < tile.rows ? call.scale + source_row(call, tile, row) * groups : nullptr;
     }
-    Fp8Columns<Shape> columns[Shape::kColumnTiles];
-#pragma unroll
-    for (int c = 0; c < Shape::kColumnTiles; ++c)
-      columns[c] = Fp8Columns<Shape>::of(call_, tile.first_column + c);
-    for (int group = 0; group < call_.groups; ++group) {
+    const Columns columns = columns_of(call, tile);
+    const float* block_scale = block_scales(call, columns, tile);
+    for (int group = 0; group < groups; ++group) {
       memory_.empty[write_.stage].wait(write_.parity ^ 1);
-      if (thread_ == 0) copy_weight(columns, tile.expert, group);
-      copy_scales(columns, tile.expert, group, scale);
+      if (num_started_ > 0) {
+        --num_started_;
+      } else if (thread_ == 0) {
+        copy_weight(columns, tile, group, write_.stage);
+      }
+      copy_scales(scale, block_scale, group);
       const uint32_t to = shared_address(&memory_.stages[write_.stage].q) + swizzled_offset(first, piece);
 #pragma unroll
       for (int i = 0; i < kMyRows; ++i) {
-        const bool is_there = q[i] != nullptr;
-        copy_16_bytes(to + i * kRowStep * kSwizzledRow, is_there ? q[i] + group * kSwizzledRow : call_.q,
-                      is_there);
+        if (q[i] != nullptr)
+          copy_16_bytes(to + i * kRowStep * kSwizzledRow, q[i] + group * kSwizzledRow, true);
       }
       arrive_after_copies(memory_.full[write_.stage]);
       write_.advance();
     }
   }
 
-  __device__ void copy_weight(const Fp8Columns<Shape> (&columns)[Shape::kColumnTiles], int expert,
-                              int group) {
-    Barrier& full = memory_.full[write_.stage];
+  __device__ void copy_weight(const Columns& columns, const Fp8Tile& tile, int group, int stage) {
+    const TensorMap& weight = work_.weight[kProducts == 1 ? 0 : tile.product];
+    Barrier& full = memory_.full[stage];
     int num_tiles = 0;
 #pragma unroll
-    for (int c = 0; c < Shape::kColumnTiles; ++c) num_tiles += columns[c].count > 0;
+    for (int c = 0; c < Shape::kColumnTiles; ++c) num_tiles += columns.tile[c].count > 0;
     full.arrive_and_expect(num_tiles * Shape::kColumns * kSwizzledRow);
 #pragma unroll
     for (int c = 0; c < Shape::kColumnTiles; ++c) {
-      if (columns[c].count > 0)
-        copy_tile(shared_address(&memory_.stages[write_.stage].weight[c]), weight_, group * kSwizzledRow,
-                  columns[c].first, expert, full);
+      if (columns.tile[c].count > 0)
+        copy_tile(shared_address(&memory_.stages[stage].weight[c]), weight, group * kSwizzledRow,
+                  columns.tile[c].first, tile.expert, full);
     }
+  }
+
+  // Of the weight tile that the thread brings the scales of, if any: its last threads, one a tile.
+  __device__ const float* block_scales(const Fp8Tiles& call, const Columns& columns,
+                                       const Fp8Tile& tile) const {
+    const int scale_rows = call.parts * ((call.part_columns + 127) / 128);  // of one expert
+#pragma unroll
+    for (int c = 0; c < Shape::kColumnTiles; ++c) {
+      if (thread_ != kWarpgroupSize - 1 - c || columns.tile[c].count == 0) continue;
+      const int64_t block = static_cast<int64_t>(tile.expert) * scale_rows + columns.tile[c].scale_row;
+      return call.weight_scale + block * call.groups;
+    }
+    return nullptr;
   }
 
   // `scale` is of the rows that the thread brings, if any.
-  __device__ void copy_scales(const Fp8Columns<Shape> (&columns)[Shape::kColumnTiles], int expert, int group,
-                              const float* const (&scale)[kMyScales]) {
+  __device__ void copy_scales(const float* const (&scale)[kMyScales], const float* block_scale, int group) {
     float* to = memory_.scales[write_.stage];
 #pragma unroll
     for (int i = 0; i < kMyScales; ++i) {
-      const int row = thread_ + i * kWarpgroupSize;
-      if (row < Shape::kRows)
-        copy_4_bytes(shared_address(to + row), scale[i] != nullptr ? scale[i] + group : call_.scale,
-                     scale[i] != nullptr);
+      if (scale[i] != nullptr)
+        copy_4_bytes(shared_address(to + thread_ + i * kWarpgroupSize), scale[i] + group, true);
     }
-#pragma unroll
-    for (int c = 0; c < Shape::kColumnTiles; ++c) {
-      if (thread_ != kWarpgroupSize - 1 - c) continue;
-      const int64_t block = static_cast<int64_t>(expert) * scale_rows_ + columns[c].scale_row;
-      copy_4_bytes(shared_address(to + Shape::kRows + c), call_.weight_scale + block * call_.groups + group,
-                   columns[c].count > 0);
-    }
+    if (block_scale != nullptr)
+      copy_4_bytes(shared_address(to + Shape::kRows + kWarpgroupSize - 1 - thread_), block_scale + group,
+                   true);
   }
 
-  const Fp8Tiles& call_;
-  const TensorMap& weight_;
+  const Fp8Work<kProducts>& work_;
   Fp8TileMemory<Shape>& memory_;
   const int thread_;
-  const int scale_rows_;  // of one expert
+  int num_started_ = 0;  // stages whose weights are on their way already
   RingPlace<Shape::kStages> write_;
 };
 
-// A warpgroup that multiplies.
+// A SwiGLU of two warpgroups' sums: each has the rows of a part, exchanges half of them for the same of the
+// other part, and quantizes the products of a group of 128 columns.
 template <class Shape>
+class SwigluWriter {
+ public:
+  __device__ SwigluWriter(SwigluExchange& exchange, int part)
+      : exchange_(exchange),
+        part_(part),
+        thread_(static_cast<int>(threadIdx.x) % kWarpgroupSize),
+        lane_(static_cast<int>(threadIdx.x) % kWarpSize),
+        warp_(thread_ / kWarpSize) {}
+
+  // The gate's warpgroup finishes the upper rows of its threads, the other one the lower ones.
+  __device__ void write(const Fp8Tiles& call, const Fp8Tile& tile, int column, const float (&sum)[64]) {
+    float gate[kValues], up[kValues];
+    meet(kReadBarrier);  // the other one has read what it got before
+    if (part_ == 0) {
+      take<0>(sum, gate);
+      send<2>(sum);
+    } else {
+      take<2>(sum, up);
+      send<0>(sum);
+    }
+    meet(kWrittenBarrier);
+    if (part_ == 0) {
+      receive(up);
+    } else {
+      receive(gate);
+    }
+    const int row = warp_ * 16 + part_ * 8 + lane_ / 4;
+    quantize(call, tile, column, row, gate, up);
+    store(call, tile, column);
+  }
+
+ private:
+  static constexpr int kValues = SwigluExchange::kValues;
+  static constexpr int kReadBarrier = 1, kWrittenBarrier = 2;  // 0 is __syncthreads
+
+  static __device__ void meet(int barrier) {
+    asm volatile("bar.sync %0, %1;" ::"r"(barrier), "n"(2 * kWarpgroupSize) : "memory");
+  }
+  // kHalf: 0 of the upper rows, 2 of the lower ones.
+  template <int kHalf>
+  static __device__ void take(const float (&sum)[64], float (&values)[kValues]) {
+#pragma unroll
+    for (int i = 0; i < kValues; ++i) values[i] = sum[i / 2 * 4 + kHalf + i % 2];
+  }
+  template <int kHalf>
+  __device__ void send(const float (&sum)[64]) {
+#pragma unroll
+    for (int i = 0; i < kValues; ++i) exchange_.values[part_][i][thread_] = sum[i / 2 * 4 + kHalf + i % 2];
+  }
+  __device__ void receive(float (&values)[kValues]) const {
+#pragma unroll
+    for (int i = 0; i < kValues; ++i) values[i] = exchange_.values[1 - part_][i][thread_];
+  }
+
+  // The thread's 32 values of a row; four neighbouring lanes have the row.
+  __device__ void quantize(const Fp8Tiles& call, const Fp8Tile& tile, int column, int row,
+                           const float (&gate)[kValues], float (&product)[kValues]) {
+    constexpr float kLeast = 1e-10f, kLargest = 448.0f;
+    const bool is_there = row < tile.rows;
+    float largest = 0.0f;
+    if (is_there) {
+#pragma unroll
+      for (int i = 0; i < kValues; ++i) {
+        product[i] = __fmul_rn(silu(gate[i]), product[i]);
+        largest = fmaxf(largest, fabsf(product[i]));
+      }
+    }
+    largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 1));
+    largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 2));
+    if (!is_there) return;
+    const float scale = __fdiv_rn(fmaxf(largest, kLeast), kLargest);
+    if (lane_ % 4 == 0)
+      call.swiglu_scale[(int64_t{tile.first_row} + row) * (call.part_columns / 128) + column / 128] = scale;
+    uint8_t* to = exchange_.rows[part_ * 4 + warp_][lane_ / 4] + 2 * (lane_ % 4);
+#pragma unroll
+    for (int i = 0; i < kValues; i += 2)
+      *reinterpret_cast<uint16_t*>(to + i * 4) =
+          f8e4m3_pair(__fdiv_rn(product[i], scale), __fdiv_rn(product[i + 1], scale));
+  }
+
+  __device__ void store(const Fp8Tiles& call, const Fp8Tile& tile, int column) const {
+    constexpr int kPieces = 128 / 16, kRows = SwigluExchange::kWarpRows;
+    __syncwarp();
+#pragma unroll
+    for (int i = 0; i < kRows * kPieces / kWarpSize; ++i) {
+      const int index = lane_ + i * kWarpSize, piece = index % kPieces, row = index / kPieces;
+      const int tile_row = warp_ * 16 + part_ * 8 + row;
+      if (tile_row >= tile.rows) continue;
+      uint8_t* to =
+          call.swiglu_q + (int64_t{tile.first_row} + tile_row) * call.part_columns + column + piece * 16;
+      *reinterpret_cast<uint4*>(to) =
+          *reinterpret_cast<const uint4*>(exchange_.rows[part_ * 4 + warp_][row] + piece * 16);
+    }
+    __syncwarp();
+  }
+
+  SwigluExchange& exchange_;
+  const int part_;
+  const int thread_;
+  const int lane_;
+  const int warp_;
+};
+
+// A warpgroup that multiplies.
+template <class Shape, int kProducts>
 class Fp8Consumer {
  public:
   static constexpr int kArrivals = kWarpgroupSize / kWarpSize * Shape::kConsumers;
 
   // `index` is the warpgroup's among those that multiply.
-  __device__ Fp8Consumer(const Fp8Tiles& call, Fp8TileMemory<Shape>& memory, int index)
-      : call_(call),
+  __device__ Fp8Consumer(const Fp8Work<kProducts>& work, Fp8TileMemory<Shape>& memory, int index)
+      : work_(work),
         memory_(memory),
         row_tile_(index % Shape::kRowTiles),
         column_tile_(index / Shape::kRowTiles),
         row_(row_tile_ * kWarpgroupRows + first_row_of_thread()) {}
 
   __device__ void run() {
-    Fp8TileWalk<Shape> walk(call_, memory_);
+    Fp8TileWalk<Shape, kProducts> walk(work_, memory_);
     for (Fp8Tile tile; walk.next(tile);) {
-      const auto columns = Fp8Columns<Shape>::of(call_, tile.first_column + column_tile_);
+      const Fp8Tiles& call = work_.product[kProducts == 1 ? 0 : tile.product];
+      const auto columns = Fp8Columns<Shape>::of(call, tile.first_column + column_tile_);
       if (columns.count == 0 || row_tile_ * kWarpgroupRows >= tile.rows) {
-        for (int group = 0; group < call_.groups; ++group) skip_group();
+        for (int group = 0; group < call.groups; ++group) skip_group();
         continue;
       }
       float sum[kSums] = {};
-      add_groups(sum);
-      write(tile, columns, sum);
+      add_groups(call.groups, sum);
+      if constexpr (Shape::kSwiglu) {
+        SwigluWriter<Shape>(memory_.exchange, column_tile_).write(call, tile, tile.first_column * 64, sum);
+      } else {
+        write(call, tile, columns, sum);
+      }
     }
   }
 
  private:
   static constexpr int kSums = Shape::kColumns / 2;
-  static constexpr int kProducts = kSwizzledRow / 32;
+  static constexpr int kGroupSteps = kSwizzledRow / 32;
 
   // A group's product on its way, and the scales of the thread's rows.
   struct Group {
@@ -314,10 +501,10 @@ class Fp8Consumer {
   };
 
   // While one group is scaled and added, the next one is multiplied.
-  __device__ void add_groups(float (&sum)[kSums]) {
+  __device__ void add_groups(int groups, float (&sum)[kSums]) {
     Group even, odd;
     start(even);
-    for (int left = call_.groups - 1;; left -= 2) {
+    for (int left = groups - 1;; left -= 2) {
       if (left == 0) return finish<0>(even, sum);
       start(odd);
       finish<1>(even, sum);
@@ -339,7 +526,7 @@ class Fp8Consumer {
     const uint64_t right = swizzled_rows(shared_address(&stage.weight[column_tile_]));
     begin_products();
 #pragma unroll
-    for (int i = 0; i < kProducts; ++i)
+    for (int i = 0; i < kGroupSteps; ++i)
       Fp8Product<Shape::kColumns>::add(group.product, left + 2 * i, right + 2 * i, i > 0);
     end_products();
     read_.advance();
@@ -372,21 +559,21 @@ class Fp8Consumer {
     done_.advance();
   }
 
-  __device__ void write(const Fp8Tile& tile, const Fp8Columns<Shape>& columns,
+  __device__ void write(const Fp8Tiles& call, const Fp8Tile& tile, const Fp8Columns<Shape>& columns,
                         const float (&sum)[kSums]) const {
-    const int64_t width = static_cast<int64_t>(call_.parts) * call_.part_columns;
+    const int64_t width = static_cast<int64_t>(call.parts) * call.part_columns;
     const int first_row = row_tile_ * kWarpgroupRows;
-    const TileOutput output = {call_.y + (int64_t{tile.first_row} + first_row) * width + columns.first,
+    const TileOutput output = {call.y + (int64_t{tile.first_row} + first_row) * width + columns.first,
                                width,
                                tile.rows - first_row,
                                columns.count,
-                               call_.bias,
-                               call_.bias_dtype,
+                               call.bias,
+                               call.bias_dtype,
                                columns.first};
     output.write(sum);
   }
 
-  const Fp8Tiles& call_;
+  const Fp8Work<kProducts>& work_;
   Fp8TileMemory<Shape>& memory_;
   const int row_tile_;
   const int column_tile_;
@@ -395,30 +582,38 @@ class Fp8Consumer {
   RingPlace<Shape::kStages> done_;  // at most one stage behind
 };
 
-template <class Shape>
+template <class Shape, int kProducts>
 __global__ void __launch_bounds__(Shape::kThreads, 1)
-    multiply_fp8_tiles(const __grid_constant__ TensorMap weight, const __grid_constant__ Fp8Tiles call) {
+    multiply_fp8_tiles(const __grid_constant__ Fp8Work<kProducts> work) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   extern __shared__ __align__(1024) uint8_t shared_bytes[];
   auto& memory = *reinterpret_cast<Fp8TileMemory<Shape>*>(shared_bytes);
+  using Producer = Fp8Producer<Shape, kProducts>;
+  using Consumer = Fp8Consumer<Shape, kProducts>;
   if (threadIdx.x == 0) {
-    prefetch_map(weight);
+    for (int p = 0; p < kProducts; ++p) prefetch_map(work.weight[p]);
     for (int s = 0; s < Shape::kStages; ++s) {
-      memory.full[s].init(Fp8Producer<Shape>::kArrivals);
-      memory.empty[s].init(Fp8Consumer<Shape>::kArrivals);
+      memory.full[s].init(Producer::kArrivals);
+      memory.empty[s].init(Consumer::kArrivals);
     }
     publish_barriers();
   }
-  wait_for_previous_kernel();
-  if (threadIdx.x < kWarpSize) find_expert_rows(call, memory);
+  if (!work.knows_rows) wait_for_previous_kernel();
+  if (threadIdx.x < kWarpSize) find_expert_rows<Shape>(work, memory);
   __syncthreads();
   const int warpgroup = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x) / kWarpgroupSize, 0);
   if (warpgroup == 0) {
     shrink_registers<Shape::kProducerRegisters>();
-    Fp8Producer<Shape>(call, weight, memory).run();
+    Producer producer(work, memory);
+    if (work.knows_rows) {
+      producer.start_weights();
+      wait_for_previous_kernel();
+    }
+    producer.run();
   } else {
     grow_registers<Shape::kConsumerRegisters>();
-    Fp8Consumer<Shape>(call, memory, warpgroup - 1).run();
+    if (work.knows_rows) wait_for_previous_kernel();
+    Consumer(work, memory, warpgroup - 1).run();
   }
 #endif
 }
@@ -426,25 +621,43 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
 // How many tiles a block would make if the device's blocks shared them.
 template <class Shape>
 int64_t tiles_a_block(const Fp8Tiles& call, int64_t row_tiles) {
-  const int64_t columns = Fp8Columns<Shape>::tiles_a_part(call) * call.parts;
-  const int64_t tiles = row_tiles * ((columns + Shape::kColumnTiles - 1) / Shape::kColumnTiles);
+  const int64_t tiles = row_tiles * Fp8Columns<Shape>::block_tiles(call);
   const int64_t blocks = num_multiprocessors();
   return (tiles + blocks - 1) / blocks;
 }
 
-// At most `row_tiles` tiles of rows are not empty. False: the driver cannot map the weight.
+// A product, its weight [num_experts, parts · part_columns, 128 · groups], and how many of its tiles of rows
+// are not empty, at most.
+struct Fp8WeightedTiles {
+  Fp8Tiles tiles;
+  const uint8_t* weight;
+  int64_t row_tiles;
+};
+
+// All but the last product have one expert. False: the driver cannot map a weight, nothing was launched.
+template <class Shape, int kProducts>
+bool launch_fp8_products(const Fp8WeightedTiles (&products)[kProducts], bool knows_rows, gpuStream_t stream) {
+  Fp8Work<kProducts> work;
+  work.knows_rows = knows_rows;
+  int64_t tiles = 0;
+  for (int p = 0; p < kProducts; ++p) {
+    const Fp8Tiles& call = work.product[p] = products[p].tiles;
+    const int64_t n = static_cast<int64_t>(call.parts) * call.part_columns;
+    if (!map_byte_rows(work.weight[p], products[p].weight, call.num_experts, n,
+                       int64_t{call.groups} * kSwizzledRow, Shape::kColumns))
+      return false;
+    tiles += products[p].row_tiles * Fp8Columns<Shape>::block_tiles(call);
+  }
+  const auto blocks = static_cast<unsigned>(std::min<int64_t>(tiles, num_multiprocessors()));
+  launch_kernel_with_shared(multiply_fp8_tiles<Shape, kProducts>, dim3(blocks), dim3(Shape::kThreads),
+                            sizeof(Fp8TileMemory<Shape>), stream, work);
+  return true;
+}
+
 template <class Shape>
 bool launch_fp8_tiles(const Fp8Tiles& call, const uint8_t* weight, int64_t row_tiles, gpuStream_t stream) {
-  TensorMap map;
-  const int64_t n = static_cast<int64_t>(call.parts) * call.part_columns;
-  if (!map_byte_rows(map, weight, call.num_experts, n, int64_t{call.groups} * kSwizzledRow, Shape::kColumns))
-    return false;
-  const int64_t columns = Fp8Columns<Shape>::tiles_a_part(call) * call.parts;
-  const int64_t tiles = row_tiles * ((columns + Shape::kColumnTiles - 1) / Shape::kColumnTiles);
-  const auto blocks = static_cast<unsigned>(std::min<int64_t>(tiles, num_multiprocessors()));
-  launch_kernel_with_shared(multiply_fp8_tiles<Shape>, dim3(blocks), dim3(Shape::kThreads),
-                            sizeof(Fp8TileMemory<Shape>), stream, map, call);
-  return true;
+  const Fp8WeightedTiles products[] = {{call, weight, row_tiles}};
+  return launch_fp8_products<Shape>(products, /*knows_rows=*/false, stream);
 }
 
 }  // namespace musaic

@@ -7,6 +7,21 @@ namespace musaic {
 namespace {
 
 std::vector<FakeOutput> fake_moe_combine(const FakeCall& call) {
+  expect_moe_combine(call);
+  const Meta& x = call.input(0);
+  return {{Meta::contiguous(DType::kF32, {call.input(1).dim(0), x.dim(1)}, x.device)}};
+}
+
+// Each choice's row is read once, whatever the layout left between the rows.
+void cost_moe_combine(const CostQuery& query, CallCost& cost) {
+  const double values = query.elements(1) * static_cast<double>(query.dim(0, 1));
+  cost.read[0] = values;
+  cost.float_ops = 2.0 * values;
+}
+
+}  // namespace
+
+void expect_moe_combine(const FakeCall& call) {
   for (int input : {0, 1, 2}) {
     expect_rank(call, input, 2);
     expect_contiguous(call, input);
@@ -21,17 +36,7 @@ std::vector<FakeOutput> fake_moe_combine(const FakeCall& call) {
     expect_dense_rows(call, 3);
     expect_shape(call, 3, {call.input(1).dim(0), x.dim(1)});
   }
-  return {{Meta::contiguous(DType::kF32, {call.input(1).dim(0), x.dim(1)}, x.device)}};
 }
-
-// Each choice's row is read once, whatever the layout left between the rows.
-void cost_moe_combine(const CostQuery& query, CallCost& cost) {
-  const double values = query.elements(1) * static_cast<double>(query.dim(0, 1));
-  cost.read[0] = values;
-  cost.float_ops = 2.0 * values;
-}
-
-}  // namespace
 
 Value moe_combine(Value x, Value token_row, Value weights, Value addend) {
   return x.builder().call("musaic::moe_combine", {x, token_row, weights, addend})[0];

@@ -84,10 +84,11 @@ __device__ void scale_pack(float factor, const float (&weights)[N], float (&valu
 }
 
 // Calls use(column, values) with each pack of the normed row, its last one padded with zeros; every lane of a
-// warp calls it equally often, beyond the row with a column >= width. REQUIRES: every thread of the block
-// takes part; `scratch` as block_sum wants it.
-template <class T, class W, class Use>
-__device__ void norm_row(const NormRow<T, W>& row, float* scratch, Use use) {
+// warp calls it equally often, beyond the row with a column >= width. load(column, values) gives what the
+// norm works on, once a column. REQUIRES: every thread of the block takes part; `scratch` as block_sum wants
+// it; the row has a residual, or x is what `load` gives.
+template <class T, class W, class Load, class Use>
+__device__ void norm_loaded_row(const NormRow<T, W>& row, float* scratch, Load load, Use use) {
   constexpr int N = kPackWidth<T>;
   constexpr int kKept = kKeptPacks<T>;
   const int step = static_cast<int>(blockDim.x) * N;
@@ -98,7 +99,7 @@ __device__ void norm_row(const NormRow<T, W>& row, float* scratch, Use use) {
   for (int j = 0; j < kKept; ++j) {
     const int column = first + j * step;
     if (column >= row.width) continue;
-    load_sum(row, column, kept[j]);
+    load(column, kept[j]);
     load_pack(row.weight + column, row.width - column, row.whole, weights[j]);
   }
   float squares = 0.0f;
@@ -111,7 +112,7 @@ __device__ void norm_row(const NormRow<T, W>& row, float* scratch, Use use) {
   }
   for (int column = first + kKept * step; column < row.width; column += step) {
     float values[N];
-    load_sum(row, column, values);
+    load(column, values);
     keep_residual(row, column, values);
     squares = add_squares(values, squares);
   }
@@ -137,6 +138,13 @@ __device__ void norm_row(const NormRow<T, W>& row, float* scratch, Use use) {
     scale_pack(factor, factors, values);
     use(column, values);
   }
+}
+
+// The same of the row's own sum.
+template <class T, class W, class Use>
+__device__ void norm_row(const NormRow<T, W>& row, float* scratch, Use use) {
+  norm_loaded_row(
+      row, scratch, [&](int column, float(&values)[kPackWidth<T>]) { load_sum(row, column, values); }, use);
 }
 
 }  // namespace musaic

@@ -60,7 +60,10 @@ Graph fuse_linear_add(const Graph& graph, const Target& target, PassReport& repo
 Graph fuse_norm_linear(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_norm_quantize(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_norm_quant_fp8(const Graph& graph, const Target& target, PassReport& report);
+Graph fuse_combine_norm(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_swiglu_quantize(const Graph& graph, const Target& target, PassReport& report);
+Graph fuse_experts(const Graph& graph, const Target& target, PassReport& report);
+Graph fuse_norm_latent_write(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_rope_kv_write(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_rope_attention(const Graph& graph, const Target& target, PassReport& report);
 Graph remove_dead_code(const Graph& graph, const Target& target, PassReport& report);

@@ -1,0 +1,81 @@
+#include "ops/experts_fp8/experts_fp8_samples.h"
+
+#include <fmt/format.h>
+
+#include "ops/op_samples.h"
+
+namespace musaic {
+namespace {
+
+constexpr int64_t kExperts = 3;
+constexpr int64_t kGroup = 128;
+// The last one fills more than one tile of rows.
+constexpr std::initializer_list<int64_t> kRows = {0, 1, 7, 150};
+
+// Each row meets one expert: the first half expert 0, nobody expert 1.
+struct Groups {
+  SampleInput row_token;
+  SampleInput start;
+  SampleInput count;
+
+  explicit Groups(int64_t rows) {
+    const auto all = static_cast<int32_t>(rows), first = all / 2;
+    std::vector<int32_t> tokens;
+    for (int32_t row = 0; row < all; ++row) tokens.push_back(all - 1 - row);
+    row_token = sample_rows_of(HostTensor::ints(tokens));
+    start = sample_fixed(HostTensor::ints({0, first, first}));
+    count = sample_fixed(HostTensor::ints({first, 0, all - first}));
+  }
+};
+
+SampleInput f8_rows(int64_t rows, int64_t width, uint32_t seed) {
+  return sample_rows_of(HostTensor::random(DType::kF8E4M3, {rows, width}, seed, 100));
+}
+SampleInput scale_rows(int64_t rows, int64_t width, uint32_t seed) {
+  return sample_rows_of(HostTensor::random(DType::kF32, {rows, width / kGroup}, seed));
+}
+SampleInput f8(const Shape& shape, uint32_t seed) {
+  return sample_fixed(HostTensor::random(DType::kF8E4M3, shape, seed, 100));
+}
+SampleInput f32(const Shape& shape, uint32_t seed) {
+  return sample_fixed(HostTensor::random(DType::kF32, shape, seed));
+}
+
+}  // namespace
+
+std::vector<OpSample> experts_gate_up_fp8_samples() {
+  constexpr int64_t kIn = 3 * kGroup, kOut = kGroup, kShared = 2 * kGroup;
+  std::vector<OpSample> samples;
+  for (int64_t rows : kRows) {
+    const Groups groups(rows);
+    samples.push_back({.name = fmt::format("{} rows of {}", rows, kIn),
+                       .inputs = {f8_rows(rows, kIn, 1), scale_rows(rows, kIn, 2), groups.row_token,
+                                  groups.start, groups.count, f8({kExperts, 2 * kOut, kIn}, 3),
+                                  f32({kExperts, 2 * kOut / kGroup, kIn / kGroup}, 4),
+                                  f8({2 * kShared, kIn}, 5), f32({2 * kShared / kGroup, kIn / kGroup}, 6)},
+                       .outputs = {{DType::kF8E4M3, {rows, kOut}},
+                                   {DType::kF32, {rows, kOut / kGroup}},
+                                   {DType::kF8E4M3, {rows, kShared}},
+                                   {DType::kF32, {rows, kShared / kGroup}}},
+                       .live_rows = static_cast<int32_t>(rows)});
+  }
+  return samples;
+}
+
+std::vector<OpSample> experts_down_fp8_samples() {
+  constexpr int64_t kIn = kGroup, kSharedIn = 2 * kGroup, kOut = 140;
+  std::vector<OpSample> samples;
+  for (int64_t rows : kRows) {
+    const Groups groups(rows);
+    samples.push_back({.name = fmt::format("{} rows of {} and {}", rows, kIn, kSharedIn),
+                       .inputs = {f8_rows(rows, kIn, 1), scale_rows(rows, kIn, 2), groups.start, groups.count,
+                                  f8({kExperts, kOut, kIn}, 3), f32({kExperts, 2, kIn / kGroup}, 4),
+                                  f8_rows(rows, kSharedIn, 5), scale_rows(rows, kSharedIn, 6),
+                                  f8({kOut, kSharedIn}, 7), f32({2, kSharedIn / kGroup}, 8)},
+                       .outputs = {{DType::kF32, {rows, kOut}}, {DType::kF32, {rows, kOut}}},
+                       .live_rows = static_cast<int32_t>(rows)});
+  }
+  return samples;
+}
+
+}  // namespace musaic

@@ -1,0 +1,79 @@
+#include "ops/experts_fp8/experts_fp8_sm90.h"
+
+#include "ops/linear_fp8/fp8_tiles_sm90.cuh"
+
+namespace musaic {
+namespace {
+
+using Swiglu = Fp8TileShape<1, 2, 128, 4, true>;
+using Low = Fp8TileShape<1, 2, 32, 8>;
+using Tall = Fp8TileShape<2, 1, 128, 6>;
+using Wide = Fp8TileShape<1, 2, 128, 5>;
+
+template <class Shape>
+Fp8WeightedTiles routed_tiles(const GroupedLinearFp8Call& call) {
+  Fp8Tiles tiles = {};
+  tiles.q = call.q;
+  tiles.scale = call.scale;
+  tiles.row_token = call.row_token;
+  tiles.start = call.start;
+  tiles.count = call.count;
+  tiles.weight_scale = call.weight_scale;
+  tiles.y = call.y;
+  tiles.rows = call.rows;
+  tiles.num_experts = static_cast<int>(call.num_experts);
+  tiles.parts = static_cast<int>(call.parts);
+  tiles.part_columns = static_cast<int>(call.n / call.parts);
+  tiles.groups = static_cast<int>(call.k / 128);
+  return {tiles, call.weight, std::min(call.rows, call.rows / Shape::kRows + call.num_experts)};
+}
+
+template <class Shape>
+Fp8WeightedTiles shared_tiles(const LinearFp8Call& call, int parts) {
+  Fp8Tiles tiles = {};
+  tiles.q = call.q;
+  tiles.scale = call.scale;
+  tiles.live_rows = call.live_rows;
+  tiles.weight_scale = call.weight_scale;
+  tiles.y = call.y;
+  tiles.rows = call.rows;
+  tiles.num_experts = 1;
+  tiles.parts = parts;
+  tiles.part_columns = static_cast<int>(call.n / parts);
+  tiles.groups = static_cast<int>(call.k / 128);
+  return {tiles, call.weight, (call.rows + Shape::kRows - 1) / Shape::kRows};
+}
+
+void set_swiglu(Fp8WeightedTiles& product, const SwigluRowsFp8& rows) {
+  product.tiles.swiglu_q = rows.q;
+  product.tiles.swiglu_scale = rows.scale;
+}
+
+template <class Shape>
+bool launch_down(const GroupedLinearFp8Call& routed, const LinearFp8Call& shared, gpuStream_t stream) {
+  const Fp8WeightedTiles products[] = {shared_tiles<Shape>(shared, 1), routed_tiles<Shape>(routed)};
+  return launch_fp8_products<Shape>(products, /*knows_rows=*/true, stream);
+}
+
+}  // namespace
+
+bool launch_experts_gate_up_fp8(const GroupedLinearFp8Call& routed, const SwigluRowsFp8& routed_rows,
+                                const LinearFp8Call& shared, const SwigluRowsFp8& shared_rows,
+                                gpuStream_t stream) {
+  Fp8WeightedTiles products[] = {shared_tiles<Swiglu>(shared, 2), routed_tiles<Swiglu>(routed)};
+  set_swiglu(products[0], shared_rows);
+  set_swiglu(products[1], routed_rows);
+  return launch_fp8_products<Swiglu>(products, /*knows_rows=*/false, stream);
+}
+
+// Of few rows, low and narrow tiles spread the weights evenly over the device; later most experts' rows shall
+// fit into one tile, and where they do not, low tiles leave fewer rows empty.
+bool launch_experts_down_fp8(const GroupedLinearFp8Call& routed, const LinearFp8Call& shared,
+                             gpuStream_t stream) {
+  constexpr int64_t kFewRows = 4, kRowsInOneTile = 112;  // of an expert, on average
+  if (routed.rows <= kFewRows * routed.num_experts) return launch_down<Low>(routed, shared, stream);
+  if (routed.rows <= kRowsInOneTile * routed.num_experts) return launch_down<Tall>(routed, shared, stream);
+  return launch_down<Wide>(routed, shared, stream);
+}
+
+}  // namespace musaic

@@ -1,0 +1,67 @@
+#include "ops/moe_combine/combine_norm_fp8.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "ops/op_list.h"
+#include "ops/testing/run_op.h"
+#include "ops/testing/test_device.h"
+
+namespace musaic::testing {
+namespace {
+
+constexpr const char* kOp = "musaic::moe_combine_norm_quant_fp8";
+
+TEST(CombineNormFp8, HasTheBitsOfItsPartsAndLeavesPadRowsAlone) {
+  constexpr int kTokens = 6, kLive = 5, kTopK = 3, kRows = 20;
+  const OpRegistry registry = cpu_registry();
+  const OpDef* op = registry.find(kOp);
+  const bool is_here = op != nullptr && std::ranges::any_of(op->kernels, [](const Kernel& kernel) {
+                         return kernel.device_type == test_device_type();
+                       });
+  if (!is_here) GTEST_SKIP() << "the tests' device has no kernel for it";
+  std::vector<int32_t> token_row;
+  for (int i = 0; i < kTokens * kTopK; ++i) token_row.push_back(i * 7 % kRows);
+  for (int width : {128, 150, 2048}) {
+    const auto rows = [&](uint32_t seed) {
+      TestTensor tensor = TestTensor::random(DType::kF32, {kTokens, width}, seed, 3);
+      tensor.poison_rows(kLive);
+      return tensor;
+    };
+    const OpCase op_case{.op = kOp,
+                         .inputs = {TestTensor::random(DType::kF32, {kRows, width}, 1),
+                                    TestTensor::ints(token_row, {kTokens, kTopK}),
+                                    TestTensor::random(DType::kF32, {kTokens, kTopK}, 2), rows(3), rows(4),
+                                    TestTensor::random(DType::kBF16, {width}, 5)},
+                         .attributes = {{"eps", 1e-6}},
+                         .live_rows = kLive};
+    const OpRun run = check_op(registry, op_case), parts = run_decomposition(registry, op_case);
+    for (int row = 0; row < kLive; ++row) {
+      for (size_t i : {0, 1}) EXPECT_EQ(run.outputs[i].row(row), parts.outputs[i].row(row)) << width;
+      EXPECT_EQ(run.inputs[4].row(row), parts.inputs[4].row(row)) << width;
+    }
+    EXPECT_TRUE(run.inputs[4].row_is_poisoned(kLive));
+  }
+}
+
+TEST(CombineNormFp8, ItsFakeGivesWhatItsDecompositionGives) {
+  OpRegistry registry;
+  define_ops(registry);
+  define_gpu_ops(registry);
+  GraphBuilder builder(registry, "g", {"musa", 0});
+  const Dim tokens = Dim::symbol("tokens");
+  const std::vector<Value> inputs = {builder.input("x", DType::kF32, {tokens * 2, 256}),
+                                     builder.input("token_row", DType::kI32, {tokens, 2}),
+                                     builder.input("weights", DType::kF32, {tokens, 2}),
+                                     Value(),
+                                     builder.input("residual", DType::kF32, {tokens, 256}),
+                                     builder.weight({"norm"}, DType::kBF16, {256})};
+  const auto parts = registry.get(kOp).decomposition(builder, inputs, {{"eps", 1e-5}});
+  const auto results = builder.call(kOp, inputs, {{"eps", 1e-5}});
+  ASSERT_EQ(results.size(), parts.size());
+  for (size_t i = 0; i < results.size(); ++i) EXPECT_EQ(results[i].meta(), parts[i].meta()) << i;
+}
+
+}  // namespace
+}  // namespace musaic::testing
