@@ -59,11 +59,9 @@ void launch_many(const LinearTileCall& call, gpuStream_t stream) {
 
 template <bool kNorm>
 void launch_many_rows(const LinearTileCall& call, gpuStream_t stream) {
-  using Large = ManyShape<4, 2, 2, 4, 5>;   // 128 × 64
-  using Middle = ManyShape<4, 2, 1, 4, 6>;  // 64 × 64
-  using Small = ManyShape<4, 1, 1, 4, 8>;   // 64 × 32
+  using Large = ManyShape<2, 2, 4, 2, 8, 2>;  // 128 × 32
+  using Small = ManyShape<2, 1, 2, 4, 8, 2>;  // 64 × 32
   if (num_blocks<Large>(call) >= kEnoughBlocks) return launch_many<Large, kNorm>(call, stream);
-  if (num_blocks<Middle>(call) >= kEnoughBlocks) return launch_many<Middle, kNorm>(call, stream);
   launch_many<Small, kNorm>(call, stream);
 }
 
