@@ -46,9 +46,11 @@ class Bf16Consumer {
   __device__ Bf16Consumer(const LinearTileCall& call, Bf16TileMemory<Shape>& memory, int index)
       : call_(call), memory_(memory), index_(index), column_(static_cast<int>(threadIdx.x) % 4 * 2) {
     const int row = row_of_lane(), t = static_cast<int>(threadIdx.x) % 4;
+    const int part = row / Shape::kXRows * (kXPlanes * Shape::kXRows);
 #pragma unroll
     for (int i = 0; i < kXOffsets; ++i)
-      x_offsets_[i] = swizzled_offset(row, 2 * i + t / 2) + static_cast<uint32_t>(t % 2 * sizeof(float2));
+      x_offsets_[i] = swizzled_offset(part + row % Shape::kXRows, 2 * i + t / 2) +
+                      static_cast<uint32_t>(t % 2 * sizeof(float2));
   }
 
   __device__ void run() {
@@ -107,11 +109,11 @@ class Bf16Consumer {
 
   __device__ void prepare(int place, Bf16Left& left) {
     memory_.full[place % Shape::kStages].wait(Shape::parity(place));
-    const uint8_t* x = &memory_.stages[place % Shape::kStages].x[0][0][0];
+    const uint8_t* x = &memory_.stages[place % Shape::kStages].x[0][0][0][0];
     const float* norm_weights = &memory_.norm_weights[place % Shape::kStages][column_];
 #pragma unroll
     for (int i = 0; i < Bf16Left::kProducts; ++i) {
-      const uint8_t* part = x + i / 2 * (kWarpgroupRows * kSwizzledRow);
+      const uint8_t* part = x + i / 2 * (Shape::kXRows * kSwizzledRow);
 #pragma unroll
       for (int c = 0; c < 2; ++c) {
         float2 norm = make_float2(1, 1);

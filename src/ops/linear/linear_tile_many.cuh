@@ -7,21 +7,17 @@
 // Many rows: tiles of the product, chunks of the weight and of x streamed through shared memory.
 namespace musaic {
 
-// A block's tile: kWarpsDown × kWarpsAcross warps of kSquares × kOctets products. Its warps wait for one
-// another every kTogether chunks.
-template <int kSquares_, int kOctets_, int kWarpsDown_, int kWarpsAcross_, int kStages_, int kTogether_>
+// A block's tile: kWarpsDown × kWarpsAcross warps of kSquares × kOctets products.
+template <int kSquares_, int kOctets_, int kWarpsDown_, int kWarpsAcross_, int kStages_>
 struct ManyShape {
   static constexpr int kSquares = kSquares_;
   static constexpr int kOctets = kOctets_;
   static constexpr int kWarpsDown = kWarpsDown_;
   static constexpr int kWarpsAcross = kWarpsAcross_;
-  static constexpr int kStages = kStages_;  // chunks
-  static constexpr int kTogether = kTogether_;
-  static constexpr int kAhead = kStages - kTogether;
+  static constexpr int kStages = kStages_;
   static constexpr int kThreads = 32 * kWarpsDown * kWarpsAcross;
   static constexpr int kWeightRows = kSquare * kSquares * kWarpsDown;
   static constexpr int kRows = kOctet * kOctets * kWarpsAcross;
-  static_assert(kStages % kTogether == 0, "a stage is always in the same place of those that come together");
 };
 
 inline constexpr int kWeightPacks = kChunk * 2 / 16;  // of 16 bytes, of a row's chunk
@@ -98,17 +94,6 @@ class ManyCopies {
 #pragma unroll
     for (int i = 0; i < kXs; ++i)
       start_copy(to + i * Shape::kThreads, x_[i] + chunk * (kChunk * 4), has_x_[i]);
-  }
-  // kTogether chunks from `first` on into the stages before `stage`, which were multiplied; ends a batch.
-  __device__ void load_behind(int first, int num_chunks, ManyStage<Shape>* stages, int stage) const {
-    ManyStage<Shape>* to = stages + (stage == 0 ? Shape::kStages : stage) - Shape::kTogether;
-#pragma unroll
-    for (int i = 0; i < Shape::kTogether; ++i) {
-      if (first + i >= num_chunks) break;
-      load_weight(first + i, to[i]);
-      load_x(first + i, to[i]);
-    }
-    end_batch();
   }
 
  private:
@@ -231,10 +216,11 @@ __global__ void __launch_bounds__(Shape::kThreads) linear_many_tile(LinearTileCa
   ManyStage<Shape>* stages = reinterpret_cast<ManyStage<Shape>*>(shared);
   const int64_t columns = call.swiglu ? Shape::kWeightRows / 2 : Shape::kWeightRows;
   ManyTile tile = {call, blockIdx.x * columns, static_cast<int64_t>(blockIdx.y) * Shape::kRows, 0};
+  constexpr int kAhead = Shape::kStages - 1;
   ManyCopies<Shape> copies;
   copies.find_weight(tile);
 #pragma unroll
-  for (int i = 0; i < Shape::kAhead; ++i)
+  for (int i = 0; i < kAhead; ++i)
     if (i < segments.chunks) copies.load_weight(i, stages[i]);
   wait_for_previous_kernel();
   tile.rows = live_count(call.linear.live_rows, call.linear.x.outer);
@@ -244,9 +230,9 @@ __global__ void __launch_bounds__(Shape::kThreads) linear_many_tile(LinearTileCa
   }
   copies.find_x(tile);
 #pragma unroll
-  for (int i = 0; i < Shape::kAhead; ++i) {
+  for (int i = 0; i < kAhead; ++i) {
     if (i < segments.chunks) copies.load_x(i, stages[i]);
-    if (i % Shape::kTogether == Shape::kTogether - 1) end_batch();
+    end_batch();
   }
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int first_square = warp % Shape::kWarpsDown * Shape::kSquares;
@@ -256,26 +242,23 @@ __global__ void __launch_bounds__(Shape::kThreads) linear_many_tile(LinearTileCa
   sums.clear();
   int left = segments.length;  // chunks of the segment
   int stage = 0;
-  for (int first = 0; first < segments.chunks; first += Shape::kTogether) {
-    float norm_weights[Shape::kTogether][8];
-#pragma unroll
-    for (int i = 0; i < Shape::kTogether; ++i) {
-      if (kNorm && first + i < segments.chunks)
-        load_norm_weight(call, (first + i) * kChunk + norm_column, norm_weights[i]);
-    }
-    wait_for_batches<Shape::kAhead / Shape::kTogether - 1>();
+  for (int chunk = 0; chunk < segments.chunks; ++chunk) {
+    float norm_weights[8];
+    if constexpr (kNorm) load_norm_weight(call, chunk * kChunk + norm_column, norm_weights);
+    wait_for_batches<kAhead - 1>();
     __syncthreads();
-    copies.load_behind(first + Shape::kAhead, segments.chunks, stages, stage);
-#pragma unroll
-    for (int i = 0; i < Shape::kTogether; ++i) {
-      const int chunk = first + i;
-      if (chunk >= segments.chunks) break;
-      sums.add(stages[stage + i], first_square, first_octet, norm_weights[i]);
-      if (--left > 0 && chunk + 1 < segments.chunks) continue;
-      sums.end_segment();
-      left = segments.length;
+    const int next = chunk + kAhead;
+    if (next < segments.chunks) {
+      ManyStage<Shape>& free_stage = stages[stage == 0 ? Shape::kStages - 1 : stage - 1];
+      copies.load_weight(next, free_stage);
+      copies.load_x(next, free_stage);
     }
-    stage = stage + Shape::kTogether == Shape::kStages ? 0 : stage + Shape::kTogether;
+    end_batch();
+    sums.add(stages[stage], first_square, first_octet, norm_weights);
+    stage = stage + 1 == Shape::kStages ? 0 : stage + 1;
+    if (--left > 0 && chunk + 1 < segments.chunks) continue;
+    sums.end_segment();
+    left = segments.length;
   }
   if (call.swiglu) {
     put_many_rows<Shape, kNorm, true>(tile, sums, segments.inverse_k, first_square, first_octet);
