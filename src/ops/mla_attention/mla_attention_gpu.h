@@ -2,6 +2,7 @@
 
 #include "gpu_vendor.h"
 #include "ops/mla_attention/kv_b_gpu.h"
+#include "ops/per_token_group_quant/fp8_rows_gpu.h"
 
 namespace musaic {
 
@@ -19,7 +20,8 @@ struct MlaCacheGpu {
   int64_t sequences = 0;  // pad sequences included
 };
 
-// One call of musaic::mla_absorbed_attention or, with kv_b, of musaic::mla_expanded_attention.
+// One call of musaic::mla_absorbed_attention or, with kv_b, of musaic::mla_expanded_attention and
+// musaic::mla_absorbed_values_fp8, the last without `out`.
 struct MlaAttentionCall {
   const float* query = nullptr;
   float* out = nullptr;
@@ -55,6 +57,9 @@ constexpr int64_t mla_span_state_bytes() {  // of a row, a group of heads and a 
   return kMlaHeadsAtOnce * (kMlaMatrixRank + 2) * 4;
 }
 void launch_absorbed_matrix(const MlaAttentionCall& call, int max_spans, gpuStream_t stream);
+// The results through kv_b's value rows, in FP8. REQUIRES: kv_b.has_matrix_sizes(), in FP8.
+void launch_absorbed_values(const MlaAttentionCall& call, const Fp8RowsOut& out, int max_spans,
+                            gpuStream_t stream);
 
 // Expanded: keys and values of the tiles of positions that the step sees, of all heads, are made first, as
 // far as there is memory: of `max_tiles` tiles. Tiles behind them are made where they are needed, with the

@@ -9,7 +9,7 @@ namespace musaic {
 template <int N>
 __device__ void combine_pack(const MoeCombineCall& call, int64_t token, int64_t column, bool whole,
                              float (&sum)[N]) {
-  constexpr int kLoads = 4;  // on their way at once
+  constexpr int kLoads = 8;  // on their way at once
   const int32_t* rows = call.token_row + token * call.top_k;
   const float* weights = call.weights + token * call.top_k;
 #pragma unroll

@@ -9,13 +9,19 @@ namespace {
 
 constexpr int N = kPackWidth<float>;
 
+// A pack a thread, as far as there are threads: a pack waits for the rows of all its token's experts.
+dim3 block_of(int64_t width) {
+  const int64_t packs = (width + N - 1) / N, threads = (packs + kWarpSize - 1) / kWarpSize * kWarpSize;
+  return dim3(static_cast<unsigned>(threads < kMaxNormThreads ? threads : kMaxNormThreads));
+}
+
 template <class W>
 __global__ void __launch_bounds__(kMaxNormThreads)
     combine_norm_rows(MoeCombineCall combine, RmsNormCall norm, Fp8RowsOut out, bool whole) {
   __shared__ float scratch[32];
   wait_for_previous_kernel();
-  const int64_t token = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
-  if (token >= live_count(norm.live_rows, norm.residual.outer)) return;  // whole blocks or warps
+  const int64_t token = blockIdx.x;
+  if (token >= live_count(norm.live_rows, norm.residual.outer)) return;
   float* residual = row_of<float>(norm.residual, token);
   const NormRow<float, W> row = {
       nullptr,  residual, nullptr, static_cast<const W*>(norm.weight), static_cast<int>(norm.residual.width),
@@ -38,9 +44,8 @@ void launch_combine_norm_fp8(const MoeCombineCall& combine, const RmsNormCall& n
     const bool whole = has_whole_packs<float, N>(combine.x) && has_whole_packs<float, N>(combine.addend) &&
                        has_whole_packs<float, N>(norm.residual) &&
                        is_aligned(norm.weight, alignof(Pack<W, N>)) && is_aligned(out.q, N);
-    const dim3 block = norm_block<float>(norm.residual.width, norm.residual.outer);
-    launch_kernel(combine_norm_rows<W>, norm_grid(norm.residual.outer, block), block, stream, combine, norm,
-                  out, whole);
+    launch_kernel(combine_norm_rows<W>, dim3(static_cast<unsigned>(norm.residual.outer)),
+                  block_of(norm.residual.width), stream, combine, norm, out, whole);
   });
 }
 
