@@ -312,13 +312,13 @@ __global__ void __launch_bounds__(kThreads, 1) attend_spans(MlaAttentionCall cal
   SpanMemory& memory = *reinterpret_cast<SpanMemory*>(shared_bytes);
   const MatrixLane lane;
   const int group = static_cast<int>(blockIdx.y);
-  wait_for_previous_kernel();
+  // All of this is known before the previous kernel, which makes the query, has ended.
   if (lane.warp == 0) number_items(call, batch, memory);
   __syncthreads();
   const int64_t items = memory.first_item[kMlaRowsAtOnce];
   const int first = static_cast<int>(items * blockIdx.x / gridDim.x);
   const int last = static_cast<int>(items * (blockIdx.x + 1) / gridDim.x);
-  if (first == last) return;
+  if (first == last) return wait_for_previous_kernel();
 
   TileWalk ahead(memory, first, last), walk = ahead;
   for (int stage = 0; stage < kStages; ++stage) {
@@ -328,6 +328,7 @@ __global__ void __launch_bounds__(kThreads, 1) attend_spans(MlaAttentionCall cal
     }
     end_batch();
   }
+  wait_for_previous_kernel();
   QueryPart<Factor> query;
   ResultPart result;
   HeadState state;
@@ -425,10 +426,11 @@ __device__ MergedColumns merge_head(const MlaAttentionCall& call, const RowBatch
 
 __global__ void __launch_bounds__(kMergeThreads) merge_spans(MlaAttentionCall call, RowBatch batch) {
   __shared__ MergeMemory memory;
-  wait_for_previous_kernel();
   const int64_t token = batch.first_token + blockIdx.x;
   MlaRow row;
-  if (!find_row(call.cache, token, &row)) return;
+  const bool is_there = find_row(call.cache, token, &row);
+  wait_for_previous_kernel();
+  if (!is_there) return;
   const MergedColumns merged = merge_head(call, batch, row, memory);
   if (!merged.is_mine) return;
   float* out = call.out + token * call.out_stride + static_cast<int64_t>(blockIdx.y) * kRank;
@@ -476,10 +478,11 @@ __global__ void __launch_bounds__(kMergeThreads)
             lane = static_cast<int>(threadIdx.x) % kWarpSize;
   ValueRows value_rows;
   value_rows.load(call.kv_b, head);
-  wait_for_previous_kernel();
   const int64_t token = batch.first_token + blockIdx.x;
   MlaRow row;
-  if (!find_row(call.cache, token, &row)) return;
+  const bool is_there = find_row(call.cache, token, &row);
+  wait_for_previous_kernel();
+  if (!is_there) return;
   const MergedColumns merged = merge_head(call, batch, row, memory);
   if (merged.is_mine) reinterpret_cast<float4*>(attended)[merged.column] = merged.values;
   __syncthreads();

@@ -45,7 +45,8 @@ void launch_expanded_plain(const MlaAttentionCall& call, gpuStream_t stream);
 //
 // Absorbed: a row's positions are cut into at most kMlaMaxSpans spans, by its own position only; a span's
 // sixteen heads are computed by one block of threads, and spans are merged in their order. So many rows are
-// computed at once, the others after them.
+// computed at once, the others after them. REQUIRES: the cache was written before the kernel before this one,
+// which makes the query, began: it is read ahead of that one's end.
 inline constexpr int kMlaMaxSpans = 64;
 inline constexpr int kMlaRowsAtOnce = 64;
 inline constexpr int kMlaTile = 64;         // positions, counted from 0, that a softmax goes on by
