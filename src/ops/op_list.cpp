@@ -17,6 +17,7 @@
 #include "ops/linear/linear.h"
 #include "ops/linear_fp8/linear_fp8.h"
 #include "ops/logprobs/logprobs.h"
+#include "ops/mla_attention/mla_absorbed_values.h"
 #include "ops/mla_attention/mla_attention.h"
 #include "ops/mla_project/mla_project.h"
 #include "ops/moe_combine/combine_norm_fp8.h"
@@ -75,6 +76,7 @@ void define_gpu_ops(OpRegistry& registry) {
   define_combine_norm_fp8(registry);
   define_experts_fp8(registry);
   define_fused_linear(registry);
+  define_mla_absorbed_values(registry);
   define_norm_latent_write(registry);
   define_rope_attention(registry);
 }

@@ -27,6 +27,7 @@ std::vector<OpSample> linear_samples();
 std::vector<OpSample> logprobs_samples();
 std::vector<OpSample> mla_absorb_query_samples();
 std::vector<OpSample> mla_absorbed_attention_samples();
+std::vector<OpSample> mla_absorbed_values_fp8_samples();
 std::vector<OpSample> mla_expand_values_samples();
 std::vector<OpSample> mla_expanded_attention_samples();
 std::vector<OpSample> moe_combine_samples();

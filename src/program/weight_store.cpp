@@ -17,9 +17,12 @@ constexpr size_t kLeastMappedBytes = 64 << 10;  // what the system maps around o
 constexpr int64_t kRowsPerTask =
     256;  // that are packed: small enough to balance two threads, a multiple of every row alignment
 constexpr size_t kBytesPerTask = size_t{4} << 20;  // that are copied: a piece on its way to a device
-constexpr int64_t kMadeRows =
-    128;                          // a task's are a multiple: rows that are made need their block of a weight
-constexpr int kMostUploads = 16;  // threads: more of them share the way to a device's memory, not widen it
+// A task's rows are a multiple: those that are made need their block of a weight.
+constexpr int64_t kMadeRows = 128;
+// More threads share the way to a device's memory, and do not widen it.
+constexpr size_t kMostUploaders = 16;
+// Less does not repay what it takes to page-lock the memory of one more.
+constexpr size_t kBytesPerUploader = size_t{32} << 20;
 
 // Rows [begin, end) one after the other.
 void copy_rows(const WeightRows& rows, int64_t begin, int64_t end, std::byte* to) {
@@ -84,7 +87,10 @@ class Packer {
   }
   // Throws what a thread threw.
   void run(int num_threads) {
-    if (is_staged()) num_threads = std::min(num_threads, kMostUploads);
+    if (is_staged()) {
+      const size_t worth = std::min(total_bytes_ / kBytesPerUploader + 1, kMostUploaders);
+      num_threads = std::min(num_threads, static_cast<int>(worth));
+    }
     {
       std::vector<std::jthread> threads;
       for (int i = 1; i < num_threads; ++i) threads.emplace_back([this] { work(); });

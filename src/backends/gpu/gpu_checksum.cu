@@ -15,8 +15,9 @@ __global__ void add_checksum(const uint64_t* words, size_t count, unsigned long 
   const size_t threads = static_cast<size_t>(gridDim.x) * kThreads;
   for (size_t i = static_cast<size_t>(blockIdx.x) * kThreads + threadIdx.x; i < count; i += threads)
     mine += words[i] * (2 * i + 1);
-  for (int distance = 16; distance > 0; distance /= 2) mine += __shfl_xor_sync(kAllLanes, mine, distance);
-  if (threadIdx.x % 32 == 0) atomicAdd(sum, static_cast<unsigned long long>(mine));
+  for (int distance = kWarpSize / 2; distance > 0; distance /= 2)
+    mine += __shfl_xor_sync(kAllLanes, mine, distance);
+  if (threadIdx.x % kWarpSize == 0) atomicAdd(sum, static_cast<unsigned long long>(mine));
 }
 
 }  // namespace

@@ -6,7 +6,7 @@ namespace musaic {
 namespace {
 
 using Swiglu = Fp8TileShape<1, 2, 128, 4, true>;
-using Low = Fp8TileShape<1, 2, 32, 8>;
+using Low = Fp8TileShape<1, 2, 64, 8>;
 using Tall = Fp8TileShape<2, 1, 128, 6>;
 using Wide = Fp8TileShape<1, 2, 128, 5>;
 
@@ -66,7 +66,7 @@ bool launch_experts_gate_up_fp8(const GroupedLinearFp8Call& routed, const Swiglu
   return launch_fp8_products<Swiglu>(products, /*knows_rows=*/false, stream);
 }
 
-// Of few rows, low and narrow tiles spread the weights evenly over the device; later most experts' rows shall
+// Of few rows, low and narrow tiles spread the weights more evenly over the device; later most experts' rows shall
 // fit into one tile, and where they do not, low tiles leave fewer rows empty.
 bool launch_experts_down_fp8(const GroupedLinearFp8Call& routed, const LinearFp8Call& shared,
                              gpuStream_t stream) {

@@ -74,13 +74,13 @@ __global__ void write_latents(LatentWriteCall call, LatentParts parts, unsigned 
 }
 
 // A token's first block norms its latent, the others rotate, a part a thread.
-template <class C, class W, int N>
+template <class C, class W, int N, bool whole>
 __global__ void __launch_bounds__(kMaxNormThreads)
-    norm_and_write_latents(LatentWriteCall call, LatentParts parts, LatentNorm norm, bool whole) {
+    norm_and_write_latents(LatentWriteCall call, LatentParts parts, LatentNorm norm) {
   __shared__ float scratch[32];
+  const int64_t token = blockIdx.x, live = live_count(call.live_rows, call.query.outer);
   wait_for_previous_kernel();
-  const int64_t token = blockIdx.x;
-  if (token >= live_count(call.live_rows, call.query.outer)) return;
+  if (token >= live) return;
   if (blockIdx.y > 0) {
     const int part = static_cast<int>((blockIdx.y - 1) * blockDim.x + threadIdx.x);
     if (part < parts.query_pairs + parts.pairs_a_head) rotate_part<C, N>(call, parts, token, part);
@@ -123,7 +123,8 @@ void launch_normed(const LatentWriteCall& call, const LatentNorm& norm, gpuStrea
   const auto threads = norm_block<float>(call.latent.width, 1).x;
   const auto rotating = static_cast<unsigned>(parts.query_pairs + parts.pairs_a_head);
   const dim3 grid(static_cast<unsigned>(call.query.outer), 1 + (rotating + threads - 1) / threads);
-  launch_kernel(norm_and_write_latents<C, W, N>, grid, dim3(threads), stream, call, parts, norm, whole);
+  launch_kernel(whole ? norm_and_write_latents<C, W, N, true> : norm_and_write_latents<C, W, N, false>, grid,
+                dim3(threads), stream, call, parts, norm);
 }
 
 }  // namespace

@@ -46,9 +46,11 @@ class Bf16Consumer {
   __device__ Bf16Consumer(const LinearTileCall& call, Bf16TileMemory<Shape>& memory, int index)
       : call_(call), memory_(memory), index_(index), column_(static_cast<int>(threadIdx.x) % 4 * 2) {
     const int row = row_of_lane(), t = static_cast<int>(threadIdx.x) % 4;
+    const int part = row / Shape::kXRows * (kXPlanes * Shape::kXRows);
 #pragma unroll
     for (int i = 0; i < kXOffsets; ++i)
-      x_offsets_[i] = swizzled_offset(row, 2 * i + t / 2) + static_cast<uint32_t>(t % 2 * sizeof(float2));
+      x_offsets_[i] = swizzled_offset(part + row % Shape::kXRows, 2 * i + t / 2) +
+                      static_cast<uint32_t>(t % 2 * sizeof(float2));
   }
 
   __device__ void run() {
@@ -58,17 +60,25 @@ class Bf16Consumer {
     for (int first = 0; walk.is_there(); walk.advance(rows), first += num_steps) {
       Sums sums;
       clear(sums);
+      Addends addends;
+      if (kEarlyAddends && call_.adds_to_y) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) load_addends(walk, rows, i / 2, i % 2, addends[i / 2][i % 2]);
+      }
       for (int step = index_; step < num_steps; step += kConsumers) {
         Bf16Left left;
         prepare(first + step, left);
-        if (step > 0) meet<kThreads>(kTurn + index_);
+        if (kTakesTurns && step > 0) meet<kThreads>(kTurn + index_);
         start(first + step, left, sums);
-        if (step + 1 < num_steps) announce<kThreads>(kTurn + 1 - index_);
+        if (kTakesTurns && step + 1 < num_steps) announce<kThreads>(kTurn + 1 - index_);
 #pragma unroll
-        for (int p = 0; p < Shape::kProducts; ++p) wait_for_products<0>(sums[p]);
+        for (int c = 0; c < Shape::kChains; ++c) {
+#pragma unroll
+          for (int p = 0; p < Shape::kProducts; ++p) wait_for_products<0>(sums[c][p]);
+        }
         release(first + step);
       }
-      finish(walk, rows, sums);
+      finish(walk, rows, sums, addends);
     }
   }
 
@@ -78,25 +88,32 @@ class Bf16Consumer {
   static constexpr int kTurn = 2;
   static constexpr int kXOffsets = 4;
   static constexpr int kQuarter = Shape::kColumns / 8;  // a lane's sums of a quarter of the tile's columns
-  using Sums = float[Shape::kProducts][Shape::kSums];
+  // Products of many columns fill the matrix units one after the other, those of few wait for their chain.
+  static constexpr bool kTakesTurns = Shape::kColumns > 128;
+  static constexpr bool kEarlyAddends = Shape::kColumns <= 128;  // where they find registers
+  using Sums = float[Shape::kChains][Shape::kProducts][Shape::kSums];
+  using Addends = float2[2][2][kQuarter / 4];  // of a row, a half of the columns, two of every 8
 
   __device__ void clear(Sums& sums) {
     squares_[0] = squares_[1] = 0.0f;
 #pragma unroll
-    for (int p = 0; p < Shape::kProducts; ++p) {
+    for (int c = 0; c < Shape::kChains; ++c) {
 #pragma unroll
-      for (int i = 0; i < Shape::kSums; ++i) sums[p][i] = 0.0f;
-      keep_in_place(sums[p]);
+      for (int p = 0; p < Shape::kProducts; ++p) {
+#pragma unroll
+        for (int i = 0; i < Shape::kSums; ++i) sums[c][p][i] = 0.0f;
+        keep_in_place(sums[c][p]);
+      }
     }
   }
 
   __device__ void prepare(int place, Bf16Left& left) {
     memory_.full[place % Shape::kStages].wait(Shape::parity(place));
-    const uint8_t* x = &memory_.stages[place % Shape::kStages].x[0][0][0];
+    const uint8_t* x = &memory_.stages[place % Shape::kStages].x[0][0][0][0];
     const float* norm_weights = &memory_.norm_weights[place % Shape::kStages][column_];
 #pragma unroll
     for (int i = 0; i < Bf16Left::kProducts; ++i) {
-      const uint8_t* part = x + i / 2 * (kWarpgroupRows * kSwizzledRow);
+      const uint8_t* part = x + i / 2 * (Shape::kXRows * kSwizzledRow);
 #pragma unroll
       for (int c = 0; c < 2; ++c) {
         float2 norm = make_float2(1, 1);
@@ -127,8 +144,8 @@ class Bf16Consumer {
       for (int part = 0; part < kXParts; ++part) {
 #pragma unroll
         for (int p = 0; p < Shape::kProducts; ++p)
-          Bf16RegisterProduct<Shape::kProductColumns>::add(sums[p], left.words[i][part],
-                                                           right + p * kNextProduct + 2 * i);
+          Bf16RegisterProduct<Shape::kProductColumns>::add(
+              sums[part % Shape::kChains][p], left.words[i][part], right + p * kNextProduct + 2 * i);
       }
     }
     end_products();
@@ -140,23 +157,45 @@ class Bf16Consumer {
     if (lane < Shape::kBlocks) memory_.empty[place % Shape::kStages].arrive_at(static_cast<uint32_t>(lane));
   }
 
-  // Each warpgroup finishes a quarter of the columns of both halves of the tile.
-  __device__ void finish(const Bf16TileWalk<Shape>& walk, int rows, const Sums& sums) {
+  // Each warpgroup finishes a quarter of the columns of both halves of the tile; of its lane this column is
+  // the first.
+  __device__ int first_column(const Bf16TileWalk<Shape>& walk) const {
+    return walk.column() + index_ * (Shape::kHalfColumns / 2) + column_;
+  }
+  __device__ float* y_row(int64_t row) const {
+    return static_cast<float*>(call_.linear.y.data) + row * call_.linear.y.outer_stride;
+  }
+
+  // Of the lane's row `r` and the tile's half `half`.
+  __device__ void load_addends(const Bf16TileWalk<Shape>& walk, int rows, int r, int half,
+                               float2 (&addends)[kQuarter / 4]) const {
+    const int row = walk.row() + row_of_lane() + 8 * r;
+    const int first = first_column(walk) + half * Shape::kHalfColumns;
+#pragma unroll
+    for (int i = 0; i < kQuarter / 4; ++i) {
+      if (row < rows && first + 8 * i < call_.linear.y.width)
+        addends[i] = *reinterpret_cast<const float2*>(y_row(row) + first + 8 * i);
+    }
+  }
+
+  __device__ void finish(const Bf16TileWalk<Shape>& walk, int rows, const Sums& sums, Addends& addends) {
     float mine[2][kQuarter];
     exchange(sums, mine);
-    const int row = row_of_lane();
+    const int column = first_column(walk);
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      const float factor = kNorm ? factor_of(row + 8 * r) : 1.0f;
-      if (walk.row() + row + 8 * r >= rows) continue;
-      float* y = static_cast<float*>(call_.linear.y.data) +
-                 static_cast<int64_t>(walk.row() + row + 8 * r) * call_.linear.y.outer_stride;
-      const int column = walk.column() + index_ * (Shape::kHalfColumns / 2) + column_;
+      const int row = row_of_lane() + 8 * r;
+      const float factor = kNorm ? factor_of(row) : 1.0f;
+      if (walk.row() + row >= rows) continue;
+      float* y = y_row(walk.row() + row);
       if (call_.swiglu) {
         write_swiglu(y, column, r, factor, mine);
-      } else {
-        write(y, column, r, factor, mine[0]);
-        write(y, column + Shape::kHalfColumns, r, factor, mine[1]);
+        continue;
+      }
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        if (!kEarlyAddends && call_.adds_to_y) load_addends(walk, rows, r, half, addends[r][half]);
+        write(y, column + half * Shape::kHalfColumns, r, factor, mine[half], addends[r][half]);
       }
     }
     meet<kThreads>(kTogether);  // the other one has read what was left to it
@@ -200,23 +239,18 @@ class Bf16Consumer {
     }
   }
   static __device__ float sum_at(const Sums& sums, int i) {
-    return sums[i / Shape::kSums][i % Shape::kSums];
+    const float sum = sums[0][i / Shape::kSums][i % Shape::kSums];
+    if constexpr (Shape::kChains == 1) return sum;
+    return sum + sums[Shape::kChains - 1][i / Shape::kSums][i % Shape::kSums];
   }
   __device__ float factor_of(int row) const {
     return norm_factor(memory_.squares[0][row] + memory_.squares[1][row],
                        1.0f / static_cast<float>(call_.linear.x.width), call_.eps);
   }
 
-  // Two neighbouring columns of `row` (0, or 1 for the eighth behind) of every 8.
-  __device__ void write(float* y, int column, int row, float factor, const float (&sums)[kQuarter]) const {
-    float2 addends[kQuarter / 4];
-    if (call_.adds_to_y) {
-#pragma unroll
-      for (int i = 0; i < kQuarter / 4; ++i) {
-        if (column + 8 * i < call_.linear.y.width)
-          addends[i] = *reinterpret_cast<const float2*>(y + column + 8 * i);
-      }
-    }
+  // Two neighbouring columns of every 8, of row `row` of the lane's two.
+  __device__ void write(float* y, int column, int row, float factor, const float (&sums)[kQuarter],
+                        const float2 (&addends)[kQuarter / 4]) const {
 #pragma unroll
     for (int i = 0; i < kQuarter / 4; ++i) {
       const int at = column + 8 * i;

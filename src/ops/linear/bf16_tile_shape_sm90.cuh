@@ -10,14 +10,18 @@ inline constexpr int kStepValues = 64;  // of k: 128 bytes of a weight's row
 inline constexpr int kConsumers = 2;    // warpgroups
 
 // A block's tile has 64 rows of x and kColumns rows of the weight: two halves, which for swiglu are of the
-// weight's two halves. The blocks of a cluster have kRowBlocks × kColumnBlocks neighbouring tiles.
-template <int kColumns_, int kRowBlocks_, int kColumnBlocks_, int kStages_>
+// weight's two halves. The blocks of a cluster have kRowBlocks × kColumnBlocks neighbouring tiles. A product
+// waits for the one before it in its chain: with kXParts chains the parts of x have one each, whose sums are
+// added.
+template <int kColumns_, int kChains_, int kRowBlocks_, int kColumnBlocks_, int kStages_>
 struct Bf16TileShape {
   static constexpr int kColumns = kColumns_;
   static constexpr int kHalfColumns = kColumns / 2;
+  static constexpr int kChains = kChains_;
   static constexpr int kRowBlocks = kRowBlocks_;
   static constexpr int kColumnBlocks = kColumnBlocks_;
   static constexpr int kBlocks = kRowBlocks * kColumnBlocks;
+  static constexpr int kXRows = kWarpgroupRows / kColumnBlocks;  // that a block brings
   static constexpr int kStages = kStages_;
   static constexpr int kThreads = kWarpgroupSize * (1 + kConsumers);
   // One product has up to 128 columns.
@@ -25,9 +29,10 @@ struct Bf16TileShape {
   static constexpr int kProductColumns = kColumns / kProducts;
   static constexpr int kSums = kProductColumns / 2;  // a lane's of a product
 
-  static_assert(kRowBlocks <= 2, "weights are brought to at most two blocks");
-  static_assert(kHalfColumns / kRowBlocks % 8 == 0 && kWarpgroupRows / kColumnBlocks % 8 == 0,
-                "swizzled tiles begin at whole groups of 8 rows");
+  static_assert(kChains == 1 || kChains == kXParts, "a chain of all products, or one a part of x");
+  static_assert(kRowBlocks <= 2, "a block brings both halves of the weight's tile or one");
+  static_assert(kHalfColumns % 8 == 0 && kXRows % 16 == 0,
+                "swizzled tiles begin at whole groups of 8 rows; a lane's two rows of x are in one");
 
   // Of the round in which the ring's stage number `place` is used.
   static __device__ uint32_t parity(int place) { return static_cast<uint32_t>(place / kStages) & 1; }
@@ -38,9 +43,12 @@ struct Bf16Maps {
   TensorMap x;
 };
 
+inline constexpr int kXPlanes = 2;        // of a step, in x: rows of float32 are twice as long
+inline constexpr int kXPlaneValues = 32;  // of k
+
 template <class Shape>
 struct Bf16Stage {
-  uint8_t x[2][kWarpgroupRows][kSwizzledRow];  // 32 values, then 32 more
+  uint8_t x[Shape::kColumnBlocks][kXPlanes][Shape::kXRows][kSwizzledRow];  // by the block that brings it
   uint8_t weight[Shape::kColumns][kSwizzledRow];
 };
 
@@ -67,9 +75,7 @@ class Bf16TileWalk {
   __device__ explicit Bf16TileWalk(const LinearTileCall& call)
       : row_tiles_(row_tiles(call)),
         num_tiles_(num_cluster_tiles(call)),
-        width_(static_cast<int>(call.linear.y.width)),
         columns_(call.swiglu ? Shape::kHalfColumns : Shape::kColumns),
-        up_(call.swiglu ? width_ : Shape::kHalfColumns),
         block_(static_cast<int>(block_of_cluster())),
         index_(static_cast<int>(blockIdx.x) / Shape::kBlocks) {}
 
@@ -96,17 +102,13 @@ class Bf16TileWalk {
   __device__ int column() const {
     return (index_ / row_tiles_ * Shape::kColumnBlocks + block_ % Shape::kColumnBlocks) * columns_;
   }
-  // The first row of the weight of the tile's half.
-  __device__ int weight_row(int half) const { return column() + half * up_; }
 
  private:
   __device__ int cluster_row() const { return index_ % row_tiles_ * (kWarpgroupRows * Shape::kRowBlocks); }
 
   const int row_tiles_;
   const int num_tiles_;
-  const int width_;
   const int columns_;
-  const int up_;
   const int block_;
   int index_;
 };

@@ -13,73 +13,53 @@
 // are neighbours, and each block brings a part of every tile to all blocks that want it.
 namespace musaic {
 
-// The thread that has tiles copied.
+// The thread that has the block's part of x copied, for its neighbours of the same rows too.
 template <class Shape>
-class Bf16Producer {
- public:
-  __device__ Bf16Producer(const LinearTileCall& call, const Bf16Maps& maps, Bf16TileMemory<Shape>& memory)
-      : call_(call),
-        maps_(maps),
-        memory_(memory),
-        block_(static_cast<int>(block_of_cluster())),
-        num_steps_(num_steps_of(call)) {}
-
-  __device__ void run() {
-    Bf16TileWalk<Shape> walk(call_);
-    // Weights may be read before the kernel ahead has ended.
-    const int ahead = num_steps_ < Shape::kStages ? num_steps_ : Shape::kStages;
-    for (int step = 0; step < ahead; ++step) copy_weight(walk, step, step);
-    wait_for_previous_kernel();
-    const int rows = static_cast<int>(live_count(call_.linear.live_rows, call_.linear.x.outer));
-    for (int first = 0; walk.is_there(); walk.advance(rows), first += num_steps_) {
-      for (int step = 0; step < num_steps_; ++step) {
-        const int place = first + step;
-        if (place >= ahead) {
-          memory_.empty[place % Shape::kStages].wait(Shape::parity(place) ^ 1);
-          copy_weight(walk, step, place);
-        }
-        copy_x(walk, step, place);
-      }
+__device__ void bring_x(const LinearTileCall& call, const TensorMap& x, Bf16TileMemory<Shape>& memory) {
+  constexpr int kMask = (1 << Shape::kColumnBlocks) - 1;
+  const int block = static_cast<int>(block_of_cluster()), part = block % Shape::kColumnBlocks;
+  const auto blocks = static_cast<uint16_t>(kMask << (block - part));
+  const int num_steps = num_steps_of(call);
+  wait_for_previous_kernel();
+  const int rows = static_cast<int>(live_count(call.linear.live_rows, call.linear.x.outer));
+  Bf16TileWalk<Shape> walk(call);
+  for (int first = 0; walk.is_there(); walk.advance(rows), first += num_steps) {
+    const int row = walk.row() + part * Shape::kXRows;
+    for (int step = 0; step < num_steps; ++step) {
+      const int place = first + step, stage = place % Shape::kStages;
+      Barrier& full = memory.full[stage];
+      memory.empty[stage].wait(Shape::parity(place) ^ 1);
+      full.arrive_and_expect(sizeof(memory.stages[stage].x));
+      copy_tile_to_blocks(shared_address(&memory.stages[stage].x[part]), x, 0, row, kXPlanes * step, full,
+                          blocks);
     }
   }
+}
 
- private:
-  static constexpr int kMyXRows = kWarpgroupRows / Shape::kColumnBlocks;
-  static constexpr int kMyWeightRows = Shape::kHalfColumns / Shape::kRowBlocks;
-
-  // Announces all bytes of the stage.
-  __device__ void copy_weight(const Bf16TileWalk<Shape>& walk, int step, int place) {
-    constexpr int kMask = Shape::kRowBlocks == 1 ? 1 : 1 | 1 << Shape::kColumnBlocks;
-    const int row_block = block_ / Shape::kColumnBlocks, column_block = block_ % Shape::kColumnBlocks;
-    Bf16Stage<Shape>& stage = memory_.stages[place % Shape::kStages];
-    Barrier& full = memory_.full[place % Shape::kStages];
-    full.arrive_and_expect(sizeof(stage));
-    const int mine = row_block * kMyWeightRows;
-#pragma unroll
-    for (int half = 0; half < 2; ++half)
-      copy_tile_to_blocks(shared_address(&stage.weight[half * Shape::kHalfColumns + mine]), maps_.weight,
-                          step * kSwizzledRow, walk.weight_row(half) + mine, 0, full,
-                          static_cast<uint16_t>(kMask << column_block));
+// The same for the weight, of which it may bring a half. It does not wait for the kernel ahead.
+template <class Shape>
+__device__ void bring_weight(const LinearTileCall& call, const TensorMap& weight,
+                             Bf16TileMemory<Shape>& memory) {
+  constexpr int kMask = Shape::kRowBlocks == 1 ? 1 : 1 | 1 << Shape::kColumnBlocks;
+  const int block = static_cast<int>(block_of_cluster());
+  const int half = block / Shape::kColumnBlocks;  // 0 where it brings both
+  const auto blocks = static_cast<uint16_t>(kMask << block % Shape::kColumnBlocks);
+  const int num_steps = num_steps_of(call);
+  Bf16TileWalk<Shape> walk(call);
+  for (int first = 0; walk.is_there(); first += num_steps) {
+    const int row = walk.column() + (call.swiglu ? 0 : half * Shape::kHalfColumns);
+    for (int step = 0; step < num_steps; ++step) {
+      const int place = first + step, stage = place % Shape::kStages;
+      Barrier& full = memory.full[stage];
+      memory.empty[stage].wait(Shape::parity(place) ^ 1);
+      full.arrive_and_expect(sizeof(memory.stages[stage].weight));
+      copy_tile_to_blocks(shared_address(&memory.stages[stage].weight[half * Shape::kHalfColumns]), weight,
+                          step * kSwizzledRow, row, call.swiglu ? half : 0, full, blocks);
+    }
+    wait_for_previous_kernel();
+    walk.advance(static_cast<int>(live_count(call.linear.live_rows, call.linear.x.outer)));
   }
-  __device__ void copy_x(const Bf16TileWalk<Shape>& walk, int step, int place) {
-    constexpr int kMask = (1 << Shape::kColumnBlocks) - 1;
-    const int row_block = block_ / Shape::kColumnBlocks, column_block = block_ % Shape::kColumnBlocks;
-    Bf16Stage<Shape>& stage = memory_.stages[place % Shape::kStages];
-    Barrier& full = memory_.full[place % Shape::kStages];
-    const int mine = column_block * kMyXRows;
-#pragma unroll
-    for (int part = 0; part < 2; ++part)
-      copy_tile_to_blocks(shared_address(&stage.x[part][mine]), maps_.x, (2 * step + part) * kSwizzledRow,
-                          walk.row() + mine, 0, full,
-                          static_cast<uint16_t>(kMask << row_block * Shape::kColumnBlocks));
-  }
-
-  const LinearTileCall& call_;
-  const Bf16Maps& maps_;
-  Bf16TileMemory<Shape>& memory_;
-  const int block_;  // of the cluster
-  const int num_steps_;
-};
+}
 
 __device__ inline float2 norm_weights_at(const LinearTileCall& call, int column) {
   if (column >= call.linear.x.width) return make_float2(0, 0);
@@ -125,7 +105,7 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
     prefetch_map(maps.weight);
     prefetch_map(maps.x);
     for (int s = 0; s < Shape::kStages; ++s) {
-      memory.full[s].init(kNorm ? 2 : 1);  // the bringer of tiles, that of the norm's weights
+      memory.full[s].init(kNorm ? 3 : 2);  // of those that bring x, the weight, the norm's weights
       memory.empty[s].init(Bf16Consumer<Shape, kNorm>::kArrivals);
     }
     publish_barriers();
@@ -135,10 +115,13 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
   if (warpgroup == 0) {
     shrink_registers<kProducerRegisters>();
     const int warp = static_cast<int>(threadIdx.x) / kWarpSize;
-    if (kNorm && warp == 1) {
+    const bool is_first_lane = threadIdx.x % kWarpSize == 0;
+    if (warp == 0 && is_first_lane) {
+      bring_x<Shape>(call, maps.x, memory);
+    } else if (warp == 1 && is_first_lane) {
+      bring_weight<Shape>(call, maps.weight, memory);
+    } else if (kNorm && warp == 2) {
       bring_norm_weights<Shape>(call, memory);
-    } else if (threadIdx.x == 0) {
-      Bf16Producer<Shape>(call, maps, memory).run();
     } else {
       return;
     }
@@ -163,16 +146,25 @@ int active_bf16_clusters() {
   return count;
 }
 
+inline ByteRows weight_bytes_of(const LinearTileCall& call) {
+  const int64_t planes = call.swiglu ? 2 : 1, rows = call.linear.y.width,
+                row_bytes = call.linear.weight_row_bytes;
+  return {call.linear.weight, planes, rows, row_bytes, rows * row_bytes, row_bytes};
+}
+// 128 bytes of all rows are a plane.
+inline ByteRows x_bytes_of(const DeviceRows& x) {
+  return {x.data, x.width / kXPlaneValues, x.outer, kSwizzledRow, kSwizzledRow, x.outer_stride * 4};
+}
+
 // False: the driver cannot map the weight or the rows.
 template <class Shape, bool kNorm>
 bool launch_bf16_tiles(const LinearTileCall& call, gpuStream_t stream) {
-  const DeviceRows& x = call.linear.x;
+  const int halves =
+      Shape::kRowBlocks == 1 ? 2 : 1;  // that a block brings: of swiglu's weight planes, else rows
+  const int planes = call.swiglu ? halves : 1;
   Bf16Maps maps;
-  const ByteRows weight = {call.linear.weight, 1, weight_rows_of(call), call.linear.weight_row_bytes,
-                           call.linear.weight_row_bytes};
-  const ByteRows rows = {x.data, 1, x.outer, x.width * 4, x.outer_stride * 4};
-  if (!map_byte_rows(maps.weight, weight, Shape::kHalfColumns / Shape::kRowBlocks) ||
-      !map_byte_rows(maps.x, rows, kWarpgroupRows / Shape::kColumnBlocks))
+  if (!map_byte_rows(maps.weight, weight_bytes_of(call), planes, halves / planes * Shape::kHalfColumns) ||
+      !map_byte_rows(maps.x, x_bytes_of(call.linear.x), kXPlanes, Shape::kXRows))
     return false;
   const int clusters =
       std::min(Bf16TileWalk<Shape>::num_cluster_tiles(call), active_bf16_clusters<Shape, kNorm>());

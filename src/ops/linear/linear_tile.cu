@@ -6,7 +6,7 @@ namespace {
 
 // Blocks that fill a large device.
 constexpr int64_t kAllBlocks = 264;
-constexpr int64_t kEnoughBlocks = 96;
+constexpr int64_t kEnoughBlocks = 72;
 constexpr int64_t kTallWeight = 8192;
 
 int64_t ceil_div(int64_t a, int64_t b) {
@@ -59,11 +59,13 @@ void launch_many(const LinearTileCall& call, gpuStream_t stream) {
 
 template <bool kNorm>
 void launch_many_rows(const LinearTileCall& call, gpuStream_t stream) {
-  using Large = ManyShape<4, 2, 2, 4, 5>;   // 128 × 64
-  using Middle = ManyShape<4, 2, 1, 4, 6>;  // 64 × 64
-  using Small = ManyShape<4, 1, 1, 4, 8>;   // 64 × 32
+  using Tall = ManyShape<4, 2, 2, 4, 5>;   // 128 × 64
+  using Large = ManyShape<2, 2, 4, 2, 6>;  // 128 × 32
+  using Small = ManyShape<2, 1, 2, 4, 8>;  // 64 × 32
+  const int64_t rows = call.linear.x.outer;
+  const bool is_read_once = rows > Large::kRows && rows <= Tall::kRows;  // by the taller tiles alone
+  if (is_read_once && weight_rows_of(call) >= kTallWeight) return launch_many<Tall, kNorm>(call, stream);
   if (num_blocks<Large>(call) >= kEnoughBlocks) return launch_many<Large, kNorm>(call, stream);
-  if (num_blocks<Middle>(call) >= kEnoughBlocks) return launch_many<Middle, kNorm>(call, stream);
   launch_many<Small, kNorm>(call, stream);
 }
 

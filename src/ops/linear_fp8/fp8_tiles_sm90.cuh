@@ -605,10 +605,8 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
   if (warpgroup == 0) {
     shrink_registers<Shape::kProducerRegisters>();
     Producer producer(work, memory);
-    if (work.knows_rows) {
-      producer.start_weights();
-      wait_for_previous_kernel();
-    }
+    producer.start_weights();
+    if (work.knows_rows) wait_for_previous_kernel();
     producer.run();
   } else {
     grow_registers<Shape::kConsumerRegisters>();

@@ -38,8 +38,8 @@ __global__ void __launch_bounds__(FewRows<kSquares>::kThreads, 1)
   Fp8Tile tile = weight.tile<kFewColumns>(0, static_cast<int>(blockIdx.x));
   FewWeights weights;
   few.load(tile, 0, weights);
-  wait_for_previous_kernel();
   set_rows(tile, call, static_cast<int64_t>(blockIdx.y) * block_rows, block_rows);
+  wait_for_previous_kernel();
   few.run(tile, weights);
 }
 
@@ -50,8 +50,8 @@ __global__ void __launch_bounds__(Shape::kThreads, 256 / Shape::kThreads)
   Fp8Tile tile = weight.tile<kManyColumns>(0, static_cast<int>(blockIdx.x));
   ManyRows<Shape> many(operands, tile, memory);
   many.start_weights();
-  wait_for_previous_kernel();
   set_rows(tile, call, static_cast<int64_t>(blockIdx.y) * Shape::kRows, Shape::kRows);
+  wait_for_previous_kernel();
   if (tile.rows > 0) many.run();
 }
 

@@ -1,7 +1,9 @@
 #include "gpu_copy.cuh"
 #include "gpu_launch.cuh"
+#include "ops/mla_attention/kv_b_gpu.cuh"
 #include "ops/mla_attention/matrix_factor.cuh"
 #include "ops/mla_attention/mla_rows.cuh"
+#include "ops/per_token_group_quant/group_of_128_gpu.cuh"
 
 // Absorbed attention by matrix units: sixteen heads of a row are the rows of the products. Query and weights
 // are split into two factors; the cached values are exact. A warp has two or three chunks of 32 values of the
@@ -310,13 +312,13 @@ __global__ void __launch_bounds__(kThreads, 1) attend_spans(MlaAttentionCall cal
   SpanMemory& memory = *reinterpret_cast<SpanMemory*>(shared_bytes);
   const MatrixLane lane;
   const int group = static_cast<int>(blockIdx.y);
-  wait_for_previous_kernel();
+  // All of this is known before the previous kernel, which makes the query, has ended.
   if (lane.warp == 0) number_items(call, batch, memory);
   __syncthreads();
   const int64_t items = memory.first_item[kMlaRowsAtOnce];
   const int first = static_cast<int>(items * blockIdx.x / gridDim.x);
   const int last = static_cast<int>(items * (blockIdx.x + 1) / gridDim.x);
-  if (first == last) return;
+  if (first == last) return wait_for_previous_kernel();
 
   TileWalk ahead(memory, first, last), walk = ahead;
   for (int stage = 0; stage < kStages; ++stage) {
@@ -326,6 +328,7 @@ __global__ void __launch_bounds__(kThreads, 1) attend_spans(MlaAttentionCall cal
     }
     end_batch();
   }
+  wait_for_previous_kernel();
   QueryPart<Factor> query;
   ResultPart result;
   HeadState state;
@@ -367,14 +370,18 @@ struct MergeMemory {
   float4 totals[kMergeParts][kRank / 4];
 };
 
-// A block a row and head: every kMergeParts-th span a part of the threads, four columns a thread.
-__global__ void __launch_bounds__(kMergeThreads) merge_spans(MlaAttentionCall call, RowBatch batch) {
-  __shared__ MergeMemory memory;
+// Four columns of a head's result.
+struct MergedColumns {
+  bool is_mine;  // of a thread's part of the block, only the first has them
+  int column;
+  float4 values;
+};
+
+// A block a row and head: every kMergeParts-th span a part of the threads, four columns a thread. REQUIRES:
+// every thread of the block takes part.
+__device__ MergedColumns merge_head(const MlaAttentionCall& call, const RowBatch& batch, const MlaRow& row,
+                                    MergeMemory& memory) {
   constexpr int kMaxSpansOfPart = kMlaMaxSpans / kMergeParts;
-  wait_for_previous_kernel();
-  const int64_t token = batch.first_token + blockIdx.x;
-  MlaRow row;
-  if (!find_row(call.cache, token, &row)) return;
   const int head = static_cast<int>(blockIdx.y);
   const int column = static_cast<int>(threadIdx.x) % (kRank / 4);
   const int part = static_cast<int>(threadIdx.x) / (kRank / 4);
@@ -404,7 +411,7 @@ __global__ void __launch_bounds__(kMergeThreads) merge_spans(MlaAttentionCall ca
   }
   memory.totals[part][column] = total;
   __syncthreads();
-  if (part > 0) return;
+  if (part > 0) return {false, column, total};
   float weight = 0.0f;
   for (int span = 0; span < spans; ++span)
     weight = fmaf(memory.states[span].y, exp2f(memory.states[span].x - maximum), weight);
@@ -414,14 +421,88 @@ __global__ void __launch_bounds__(kMergeThreads) merge_spans(MlaAttentionCall ca
     total.x += more.x, total.y += more.y, total.z += more.z, total.w += more.w;
   }
   const float share = 1.0f / weight;
-  float* out = call.out + token * call.out_stride + static_cast<int64_t>(head) * kRank;
-  reinterpret_cast<float4*>(out)[column] =
-      make_float4(total.x * share, total.y * share, total.z * share, total.w * share);
+  return {true, column, make_float4(total.x * share, total.y * share, total.z * share, total.w * share)};
 }
 
-}  // namespace
+__global__ void __launch_bounds__(kMergeThreads) merge_spans(MlaAttentionCall call, RowBatch batch) {
+  __shared__ MergeMemory memory;
+  const int64_t token = batch.first_token + blockIdx.x;
+  MlaRow row;
+  const bool is_there = find_row(call.cache, token, &row);
+  wait_for_previous_kernel();
+  if (!is_there) return;
+  const MergedColumns merged = merge_head(call, batch, row, memory);
+  if (!merged.is_mine) return;
+  float* out = call.out + token * call.out_stride + static_cast<int64_t>(blockIdx.y) * kRank;
+  reinterpret_cast<float4*>(out)[merged.column] = merged.values;
+}
 
-void launch_absorbed_matrix(const MlaAttentionCall& call, int max_spans, gpuStream_t stream) {
+// A warp's value rows of kv_b, which are read before there is anything to multiply: sixteen neighbouring
+// values of each a lane.
+struct ValueRows {
+  static constexpr int kValues = 128, kOfWarp = kValues / (kMergeThreads / kWarpSize), kOfLane = 16;
+
+  uint4 rows[kOfWarp];
+  float scale;
+
+  __device__ void load(const KvBGpu& kv_b, int head) {
+    const int warp = static_cast<int>(threadIdx.x) / kWarpSize,
+              lane = static_cast<int>(threadIdx.x) % kWarpSize;
+    const int64_t first = static_cast<int64_t>(head) * 2 * kValues + kValues + warp * kOfWarp;
+#pragma unroll
+    for (int i = 0; i < kOfWarp; ++i)
+      rows[i] = *reinterpret_cast<const uint4*>(kv_b.data + (first + i) * kRank + lane * kOfLane);
+    scale = kv_b.scale[(2 * head + 1) * kv_b.scale_columns + lane * kOfLane / kValues];
+  }
+  // Row i times what a head attended to, in every lane.
+  __device__ float product(int i, const float (&attended)[kOfLane]) const {
+    const uint32_t words[] = {rows[i].x, rows[i].y, rows[i].z, rows[i].w};
+    float sum = 0.0f;
+#pragma unroll
+    for (int j = 0; j < kOfLane; j += 2) {
+      const uint32_t pair = f8e4m3_as_f16(words[j / 4] >> (j % 4 * 8) & 0xFFFFu);
+      sum = fmaf(half_value(pair & 0xFFFFu), attended[j], sum);
+      sum = fmaf(half_value(pair >> 16), attended[j + 1], sum);
+    }
+    return warp_sum(sum * scale);
+  }
+};
+
+// The same, through the head's value rows of kv_b, whose 128 results are a group in FP8.
+__global__ void __launch_bounds__(kMergeThreads)
+    merge_and_expand(MlaAttentionCall call, RowBatch batch, Fp8RowsOut out) {
+  __shared__ MergeMemory memory;
+  __shared__ __align__(16) float attended[kRank];
+  __shared__ __align__(16) float values[ValueRows::kValues];
+  const int head = static_cast<int>(blockIdx.y), warp = static_cast<int>(threadIdx.x) / kWarpSize,
+            lane = static_cast<int>(threadIdx.x) % kWarpSize;
+  ValueRows value_rows;
+  value_rows.load(call.kv_b, head);
+  const int64_t token = batch.first_token + blockIdx.x;
+  MlaRow row;
+  const bool is_there = find_row(call.cache, token, &row);
+  wait_for_previous_kernel();
+  if (!is_there) return;
+  const MergedColumns merged = merge_head(call, batch, row, memory);
+  if (merged.is_mine) reinterpret_cast<float4*>(attended)[merged.column] = merged.values;
+  __syncthreads();
+  float mine[ValueRows::kOfLane];
+  load_pack<float>(attended + lane * ValueRows::kOfLane, ValueRows::kOfLane, true, mine);
+#pragma unroll
+  for (int i = 0; i < ValueRows::kOfWarp; ++i) {
+    const float value = value_rows.product(i, mine);
+    if (lane == i) values[warp * ValueRows::kOfWarp + i] = value;
+  }
+  __syncthreads();
+  if (warp > 0) return;
+  float group[4];
+  load_pack<float>(values + 4 * lane, 4, true, group);
+  quantize_group_of_128(group, out, token, head * ValueRows::kValues + 4 * lane, /*whole=*/true);
+}
+
+// Spans of all rows, a batch after the other; launch_merge(batch, grid) follows each.
+template <class LaunchMerge>
+void launch_spans(const MlaAttentionCall& call, int max_spans, gpuStream_t stream, LaunchMerge launch_merge) {
   const auto attend = call.cache.dtype == DType::kF16 ? attend_spans<F16Factor> : attend_spans<Bf16Factor>;
   const unsigned blocks = static_cast<unsigned>(num_multiprocessors());
   const unsigned groups = static_cast<unsigned>(call.heads / kHeads);
@@ -431,9 +512,23 @@ void launch_absorbed_matrix(const MlaAttentionCall& call, int max_spans, gpuStre
     const unsigned rows = static_cast<unsigned>(left < kMlaRowsAtOnce ? left : kMlaRowsAtOnce);
     launch_kernel_with_shared(attend, dim3(blocks, groups), kThreads, sizeof(SpanMemory), stream, call,
                               batch);
-    launch_kernel(merge_spans, dim3(rows, static_cast<unsigned>(call.heads)), kMergeThreads, stream, call,
-                  batch);
+    launch_merge(batch, dim3(rows, static_cast<unsigned>(call.heads)));
   }
+}
+
+}  // namespace
+
+void launch_absorbed_matrix(const MlaAttentionCall& call, int max_spans, gpuStream_t stream) {
+  launch_spans(call, max_spans, stream, [&](const RowBatch& batch, dim3 grid) {
+    launch_kernel(merge_spans, grid, kMergeThreads, stream, call, batch);
+  });
+}
+
+void launch_absorbed_values(const MlaAttentionCall& call, const Fp8RowsOut& out, int max_spans,
+                            gpuStream_t stream) {
+  launch_spans(call, max_spans, stream, [&](const RowBatch& batch, dim3 grid) {
+    launch_kernel(merge_and_expand, grid, kMergeThreads, stream, call, batch, out);
+  });
 }
 
 }  // namespace musaic

@@ -9,9 +9,6 @@ namespace musaic {
 namespace {
 
 constexpr int64_t kGranule = 8;  // of page_size: the narrowest vector of any kernel
-constexpr const char* kBreakReason =
-    "its work depends on how long each sequence is, which no recorded launch can know";
-
 enum Input { kQuery, kCache, kQueryStart, kKvLengths, kPageTable, kNumSequences, kKvB, kKvBScale };
 
 void expect_cache(const FakeCall& call) {
@@ -71,14 +68,8 @@ std::vector<FakeOutput> fake_expanded(const FakeCall& call) {
 }
 
 std::vector<FakeOutput> fake_absorbed(const FakeCall& call) {
-  expect_cache(call);
-  expect_metadata(call);
-  const int64_t rank = call.attributes.get_int("rank");
-  if (rank <= 0 || rank >= constant_dim(call, kCache, 3))
-    fail_argument(call, kCache, fmt::format("a last dimension above the rank, {}", rank));
-  if (query_head_dim(call) != constant_dim(call, kCache, 3))
-    fail_argument(call, kQuery, "heads as wide as the cache's rows");
-  return rows_of_heads(call, rank);
+  expect_absorbed_attention(call);
+  return rows_of_heads(call, call.attributes.get_int("rank"));
 }
 
 // What a step's rows see: pairs of row and position, and positions that any row sees.
@@ -112,13 +103,28 @@ void cost_expanded(const CostQuery& query, CallCost& cost) {
 }
 
 void cost_absorbed(const CostQuery& query, CallCost& cost) {
-  const SeenPositions seen = seen_positions(query);
-  cost_cache(query, seen, cost);
-  const double widths = static_cast<double>(query.dim(kQuery, 1) + query.outputs[0].shape[1]);
-  cost.float_ops = 2.0 * seen.pairs * widths;
+  cost_absorbed_attention(query, query.attributes.get_int("rank"), cost);
 }
 
 }  // namespace
+
+void expect_absorbed_attention(const FakeCall& call) {
+  expect_cache(call);
+  expect_metadata(call);
+  const int64_t rank = call.attributes.get_int("rank");
+  if (rank <= 0 || rank >= constant_dim(call, kCache, 3))
+    fail_argument(call, kCache, fmt::format("a last dimension above the rank, {}", rank));
+  if (query_head_dim(call) != constant_dim(call, kCache, 3))
+    fail_argument(call, kQuery, "heads as wide as the cache's rows");
+}
+
+void cost_absorbed_attention(const CostQuery& query, int64_t rank, CallCost& cost) {
+  const SeenPositions seen = seen_positions(query);
+  cost_cache(query, seen, cost);
+  const double heads = static_cast<double>(query.attributes.get_int("num_heads"));
+  const double widths = static_cast<double>(query.dim(kQuery, 1)) + heads * static_cast<double>(rank);
+  cost.float_ops = 2.0 * seen.pairs * widths;
+}
 
 Value mla_expanded_attention(const MlaArguments& a, Value kv_b, Value kv_b_scale) {
   return a.query.builder().call(
@@ -144,7 +150,7 @@ void define_mla_attention(OpRegistry& registry) {
        .fake = fake_expanded,
        .samples = mla_expanded_attention_samples,
        .is_break = true,
-       .break_reason = kBreakReason,
+       .break_reason = kMlaBreakReason,
        .cost = cost_expanded});
   registry.define(
       "musaic::mla_absorbed_attention(Tensor query, Tensor cache, Tensor query_start, Tensor kv_lengths, "
@@ -154,7 +160,7 @@ void define_mla_attention(OpRegistry& registry) {
        .fake = fake_absorbed,
        .samples = mla_absorbed_attention_samples,
        .is_break = true,
-       .break_reason = kBreakReason,
+       .break_reason = kMlaBreakReason,
        .cost = cost_absorbed});
 }
 

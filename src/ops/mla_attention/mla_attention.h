@@ -5,6 +5,9 @@
 namespace musaic {
 
 class OpRegistry;
+struct CallCost;
+struct CostQuery;
+struct FakeCall;
 
 // What both forms of multi-head latent attention over a paged cache read.
 struct MlaArguments {
@@ -39,6 +42,12 @@ Value mla_expanded_attention(const MlaArguments& arguments, Value kv_b, Value kv
 //   query       [tokens, heads · (rank + rope)]  of musaic::mla_absorb_query
 //   result      [tokens, heads · rank]  f32, for musaic::mla_expand_values
 Value mla_absorbed_attention(const MlaArguments& arguments, int rank);
+
+inline constexpr const char* kMlaBreakReason =
+    "its work depends on how long each sequence is, which no recorded launch can know";
+// The checks and the cost of the absorbed form's arguments.
+void expect_absorbed_attention(const FakeCall& call);
+void cost_absorbed_attention(const CostQuery& query, int64_t rank, CallCost& cost);
 
 void define_mla_attention(OpRegistry& registry);
 void add_mla_attention_cpu(OpRegistry& registry);

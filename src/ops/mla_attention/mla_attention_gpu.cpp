@@ -1,7 +1,9 @@
 #include "ops/mla_attention/mla_attention_gpu.h"
 
 #include "backends/gpu/gpu_stream.h"
+#include "base/check.h"
 #include "ir/registry.h"
+#include "ops/mla_attention/mla_absorbed_values.h"
 #include "ops/mla_attention/mla_attention.h"
 
 namespace musaic {
@@ -82,9 +84,7 @@ MlaAttentionCall call_of(const KernelCall& call) {
   const auto in = call.inputs;
   const Shape& cache = in[kCache].shape;
   return {.query = in[kQuery].as<const float>(),
-          .out = call.outputs[0].as<float>(),
           .query_stride = in[kQuery].strides[0],
-          .out_stride = call.outputs[0].strides[0],
           .cache = {.data = in[kCache].as<const uint8_t>(),
                     .dtype = in[kCache].dtype,
                     .width = static_cast<int>(cache[3]),
@@ -103,6 +103,24 @@ MlaAttentionCall call_of(const KernelCall& call) {
           .workspace = call.workspace.as<uint8_t>()};
 }
 
+void set_out(MlaAttentionCall& work, const Tensor& out) {
+  work.out = out.as<float>();
+  work.out_stride = out.strides[0];
+}
+
+void set_kv_b(MlaAttentionCall& work, const KernelCall& call, int64_t value_dim) {
+  const Tensor &kv_b = call.inputs[kKvB], &scale = call.inputs[kKvBScale];
+  work.rank = static_cast<int>(kv_b.shape[1]);
+  work.kv_b = {.data = kv_b.as<const uint8_t>(),
+               .dtype = kv_b.dtype,
+               .rank = work.rank,
+               .nope = static_cast<int>(kv_b.shape[0] / work.heads - value_dim),
+               .value_dim = static_cast<int>(value_dim)};
+  if (!scale.defined()) return;
+  work.kv_b.scale = scale.as<const float>();
+  work.kv_b.scale_columns = scale.shape[1];
+}
+
 // Vectors of 16 bytes lie at multiples of them.
 bool is_aligned(const MlaAttentionCall& call) {
   return reinterpret_cast<uintptr_t>(call.query) % 16 == 0 && call.query_stride % 4 == 0 &&
@@ -114,35 +132,51 @@ int64_t positions_of(const MlaAttentionCall& call) {
   return call.cache.max_pages * call.cache.page_size;
 }
 
+int max_spans(const MlaAttentionCall& call) {
+  return static_cast<int>(min(ceil_div(positions_of(call), kMlaTile), kMlaMaxSpans));
+}
+
 void run_absorbed(const KernelCall& call) {
   GpuStream& stream = gpu_stream(call.stream);
   MlaAttentionCall work = call_of(call);
+  set_out(work, call.outputs[0]);
   work.rank = static_cast<int>(call.attributes.get_int("rank"));
   if (has_absorbed_sizes(work.cache.dtype, work.cache.width, work.rank, work.heads) && is_aligned(work)) {
-    const int64_t spans = min(ceil_div(positions_of(work), kMlaTile), kMlaMaxSpans);
-    launch_absorbed_matrix(work, static_cast<int>(spans), stream.handle());
+    launch_absorbed_matrix(work, max_spans(work), stream.handle());
   } else {
     launch_absorbed_plain(work, stream.handle());
   }
   stream.check_launch();
 }
 
+bool supports_values(const KernelQuery& query) {
+  const Meta &rows = *query.inputs[kQuery], &cache = *query.inputs[kCache], &kv_b = *query.inputs[kKvB];
+  const int64_t heads = query.attributes.get_int("num_heads");
+  const Dim& stride = rows.strides[0];
+  return supports(query) && stride.is_constant() && stride.constant() % 4 == 0 &&
+         has_absorbed_sizes(cache.dtype, cache.dim(3).constant(), query.attributes.get_int("rank"), heads) &&
+         kv_b.dtype == DType::kF8E4M3 && kv_b.dim(0) == Dim(heads * 2 * kBlock) &&
+         query.attributes.get_int("v_head_dim") == kBlock;
+}
+
+void run_values(const KernelCall& call) {
+  GpuStream& stream = gpu_stream(call.stream);
+  MlaAttentionCall work = call_of(call);
+  set_kv_b(work, call, kBlock);
+  CHECK(is_aligned(work), "mla_absorbed_values_fp8: rows that do not lie at multiples of 16 bytes");
+  const Fp8RowsOut out = {.q = call.outputs[0].as<uint8_t>(),
+                          .scale = call.outputs[1].as<float>(),
+                          .width = call.outputs[0].shape[1]};
+  launch_absorbed_values(work, out, max_spans(work), stream.handle());
+  stream.check_launch();
+}
+
 void run_expanded(const KernelCall& call) {
   GpuStream& stream = gpu_stream(call.stream);
   MlaAttentionCall work = call_of(call);
+  set_out(work, call.outputs[0]);
+  set_kv_b(work, call, call.outputs[0].shape[1] / work.heads);
   const Tensor& kv_b = call.inputs[kKvB];
-  const Tensor& scale = call.inputs[kKvBScale];
-  const int64_t value_dim = call.outputs[0].shape[1] / work.heads;
-  work.rank = static_cast<int>(kv_b.shape[1]);
-  work.kv_b = {.data = kv_b.as<const uint8_t>(),
-               .dtype = kv_b.dtype,
-               .rank = work.rank,
-               .nope = static_cast<int>(kv_b.shape[0] / work.heads - value_dim),
-               .value_dim = static_cast<int>(value_dim)};
-  if (scale.defined()) {
-    work.kv_b.scale = scale.as<const float>();
-    work.kv_b.scale_columns = scale.shape[1];
-  }
   const bool has_sizes = has_expanded_sizes(work.cache.dtype, work.cache.width, kv_b.dtype, work.rank,
                                             kv_b.shape[0], work.heads, call.inputs[kQuery].shape[1]);
   if (has_sizes && is_aligned(work)) {
@@ -168,6 +202,11 @@ void add_mla_attention_gpu(OpRegistry& registry) {
                                                          .supports = supports,
                                                          .run = run_absorbed,
                                                          .workspace_bytes = absorbed_workspace});
+  registry.add_kernel("musaic::mla_absorbed_values_fp8", {.name = "mla_absorbed_values_fp8_gpu",
+                                                          .device_type = kGpuDeviceType,
+                                                          .supports = supports_values,
+                                                          .run = run_values,
+                                                          .workspace_bytes = absorbed_workspace});
 }
 
 }  // namespace musaic

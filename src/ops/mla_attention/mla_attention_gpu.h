@@ -2,6 +2,7 @@
 
 #include "gpu_vendor.h"
 #include "ops/mla_attention/kv_b_gpu.h"
+#include "ops/per_token_group_quant/fp8_rows_gpu.h"
 
 namespace musaic {
 
@@ -19,7 +20,8 @@ struct MlaCacheGpu {
   int64_t sequences = 0;  // pad sequences included
 };
 
-// One call of musaic::mla_absorbed_attention or, with kv_b, of musaic::mla_expanded_attention.
+// One call of musaic::mla_absorbed_attention or, with kv_b, of musaic::mla_expanded_attention and
+// musaic::mla_absorbed_values_fp8, the last without `out`.
 struct MlaAttentionCall {
   const float* query = nullptr;
   float* out = nullptr;
@@ -43,7 +45,8 @@ void launch_expanded_plain(const MlaAttentionCall& call, gpuStream_t stream);
 //
 // Absorbed: a row's positions are cut into at most kMlaMaxSpans spans, by its own position only; a span's
 // sixteen heads are computed by one block of threads, and spans are merged in their order. So many rows are
-// computed at once, the others after them.
+// computed at once, the others after them. REQUIRES: the cache was written before the kernel before this one,
+// which makes the query, began: it is read ahead of that one's end.
 inline constexpr int kMlaMaxSpans = 64;
 inline constexpr int kMlaRowsAtOnce = 64;
 inline constexpr int kMlaTile = 64;         // positions, counted from 0, that a softmax goes on by
@@ -55,6 +58,9 @@ constexpr int64_t mla_span_state_bytes() {  // of a row, a group of heads and a 
   return kMlaHeadsAtOnce * (kMlaMatrixRank + 2) * 4;
 }
 void launch_absorbed_matrix(const MlaAttentionCall& call, int max_spans, gpuStream_t stream);
+// The results through kv_b's value rows, in FP8. REQUIRES: kv_b.has_matrix_sizes(), in FP8.
+void launch_absorbed_values(const MlaAttentionCall& call, const Fp8RowsOut& out, int max_spans,
+                            gpuStream_t stream);
 
 // Expanded: keys and values of the tiles of positions that the step sees, of all heads, are made first, as
 // far as there is memory: of `max_tiles` tiles. Tiles behind them are made where they are needed, with the

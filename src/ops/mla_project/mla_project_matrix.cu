@@ -70,8 +70,8 @@ __global__ void __launch_bounds__(kThreads) absorb_matrix(MlaProjectCall call) {
     keys[s].load(call.kv_b, head * kHeadRows + (lane.warp * kSteps + s) * 16,
                  slice * kAbsorbColumns + 8 * lane.g, lane.t);
   const float scale = block_scale<kType>(call.kv_b, 2 * head, slice * kAbsorbColumns / kBlock);
-  wait_for_previous_kernel();
   const int64_t live = live_count(call.live_rows, call.rows.outer);
+  wait_for_previous_kernel();
   const int64_t first_row = static_cast<int64_t>(blockIdx.y) * kRows;
   if (first_row >= live) return;
   const int64_t head_dim = call.rows.width / call.heads;
@@ -151,8 +151,8 @@ __global__ void __launch_bounds__(kThreads) expand_matrix(MlaProjectCall call) {
     }
   }
   const float scale = block_scale<kType>(call.kv_b, 2 * head + 1, lane.warp);
-  wait_for_previous_kernel();
   const int64_t live = live_count(call.live_rows, call.rows.outer);
+  wait_for_previous_kernel();
   const int64_t first_row = static_cast<int64_t>(blockIdx.y) * kRows;
   if (first_row >= live) return;
   const float* attended = static_cast<const float*>(call.rows.data) + head * kRank + first_k;

@@ -9,9 +9,10 @@ namespace musaic {
 template <int N>
 __device__ void combine_pack(const MoeCombineCall& call, int64_t token, int64_t column, bool whole,
                              float (&sum)[N]) {
-  constexpr int kLoads = 4;  // on their way at once
+  constexpr int kLoads = 8;  // on their way at once
   const int32_t* rows = call.token_row + token * call.top_k;
   const float* weights = call.weights + token * call.top_k;
+  const float* x = static_cast<const float*>(call.x.data) + column;
 #pragma unroll
   for (int i = 0; i < N; ++i) sum[i] = 0.0f;
   for (int base = 0; base < call.top_k; base += kLoads) {
@@ -19,8 +20,7 @@ __device__ void combine_pack(const MoeCombineCall& call, int64_t token, int64_t 
 #pragma unroll
     for (int j = 0; j < kLoads; ++j) {
       if (base + j >= call.top_k) break;
-      load_pack(row_of<const float>(call.x, rows[base + j]) + column, call.x.width - column, whole,
-                values[j]);
+      load_pack(x + rows[base + j] * call.x.outer_stride, call.x.width - column, whole, values[j]);
     }
 #pragma unroll
     for (int j = 0; j < kLoads; ++j) {
@@ -32,7 +32,8 @@ __device__ void combine_pack(const MoeCombineCall& call, int64_t token, int64_t 
   }
   if (call.addend.data == nullptr) return;
   float more[N];
-  load_pack(row_of<const float>(call.addend, token) + column, call.x.width - column, whole, more);
+  load_pack(static_cast<const float*>(call.addend.data) + token * call.addend.outer_stride + column,
+            call.x.width - column, whole, more);
 #pragma unroll
   for (int i = 0; i < N; ++i) sum[i] = __fadd_rn(sum[i], more[i]);
 }

@@ -9,24 +9,48 @@ namespace {
 
 constexpr int N = kPackWidth<float>;
 
-template <class W>
+// A pack a thread, as far as there are threads: a pack waits for the rows of all its token's experts.
+dim3 block_of(int64_t width) {
+  const int64_t packs = (width + N - 1) / N, threads = (packs + kWarpSize - 1) / kWarpSize * kWarpSize;
+  return dim3(static_cast<unsigned>(threads < kMaxNormThreads ? threads : kMaxNormThreads));
+}
+
+// A block a token. The code is short, as a block of a decode step waits for each line of it.
+template <class W, bool whole>
 __global__ void __launch_bounds__(kMaxNormThreads)
-    combine_norm_rows(MoeCombineCall combine, RmsNormCall norm, Fp8RowsOut out, bool whole) {
+    combine_norm_rows(MoeCombineCall combine, RmsNormCall norm, Fp8RowsOut out) {
   __shared__ float scratch[32];
+  const int64_t token = blockIdx.x, live = live_count(norm.live_rows, norm.residual.outer);
+  const int width = static_cast<int>(norm.residual.width), step = static_cast<int>(blockDim.x) * N;
+  const int first = static_cast<int>(threadIdx.x) * N;
   wait_for_previous_kernel();
-  const int64_t token = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
-  if (token >= live_count(norm.live_rows, norm.residual.outer)) return;  // whole blocks or warps
-  float* residual = row_of<float>(norm.residual, token);
-  const NormRow<float, W> row = {
-      nullptr,  residual, nullptr, static_cast<const W*>(norm.weight), static_cast<int>(norm.residual.width),
-      norm.eps, whole};
-  const auto load = [&](int column, float(&values)[N]) {
+  if (token >= live) return;
+  float* residual = static_cast<float*>(norm.residual.data) + token * norm.residual.outer_stride;
+  float values[N] = {}, squares = 0.0f;
+#pragma unroll 1
+  for (int column = first; column < width; column += step) {
     combine_pack(combine, token, column, whole, values);
-    add_pack<float>(residual, column, row.width, whole, values);
-  };
-  norm_loaded_row(row, scratch, load, [&](int column, const float(&values)[N]) {
+    add_pack<float>(residual, column, width, whole, values);
+    store_pack(values, residual + column, width - column, whole);
+    squares = add_squares(values, squares);
+  }
+  squares = block_sum(squares, scratch);
+  const float mean = __fdiv_rn(squares, static_cast<float>(width));
+  const float factor = __fdiv_rn(1.0f, __fsqrt_rn(__fadd_rn(mean, norm.eps)));
+#pragma unroll 1
+  for (int base = 0; base < width; base += step) {
+    const int column = base + first;
+    float weights[N] = {};
+    if (column < width) {
+      if (step < width) load_pack(residual + column, width - column, whole, values);
+      load_pack(static_cast<const W*>(norm.weight) + column, width - column, whole, weights);
+    } else {
+#pragma unroll
+      for (int i = 0; i < N; ++i) values[i] = 0.0f;
+    }
+    scale_pack(factor, weights, values);
     quantize_group_of_128(values, out, token, column, whole);
-  });
+  }
 }
 
 }  // namespace
@@ -38,9 +62,9 @@ void launch_combine_norm_fp8(const MoeCombineCall& combine, const RmsNormCall& n
     const bool whole = has_whole_packs<float, N>(combine.x) && has_whole_packs<float, N>(combine.addend) &&
                        has_whole_packs<float, N>(norm.residual) &&
                        is_aligned(norm.weight, alignof(Pack<W, N>)) && is_aligned(out.q, N);
-    const dim3 block = norm_block<float>(norm.residual.width, norm.residual.outer);
-    launch_kernel(combine_norm_rows<W>, norm_grid(norm.residual.outer, block), block, stream, combine, norm,
-                  out, whole);
+    launch_kernel(whole ? combine_norm_rows<W, true> : combine_norm_rows<W, false>,
+                  dim3(static_cast<unsigned>(norm.residual.outer)), block_of(norm.residual.width), stream,
+                  combine, norm, out);
   });
 }
 

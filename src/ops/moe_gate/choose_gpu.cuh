@@ -16,34 +16,36 @@ struct Candidate {
   int index;  // INT_MAX: nobody
 };
 
-__device__ inline Candidate better(const Candidate& a, const Candidate& b) {
-  const bool takes_b = b.index != INT_MAX &&
-                       (a.index == INT_MAX || b.value > a.value || (b.value == a.value && b.index < a.index));
-  return takes_b ? b : a;
+__device__ inline float warp_max(float value) {
+  for (int distance = kWarpSize / 2; distance > 0; distance /= 2)
+    value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, distance));
+  return value;
 }
 
-// The best of all lanes' candidates, in every lane.
-__device__ inline Candidate warp_best(Candidate mine) {
-  for (int distance = kWarpSize / 2; distance > 0; distance /= 2) {
-    const Candidate other = {__shfl_xor_sync(0xffffffffu, mine.value, distance),
-                             __shfl_xor_sync(0xffffffffu, mine.index, distance)};
-    mine = better(mine, other);
-  }
-  return mine;
-}
-
-// Takes the largest value that is open, the first of equals, and closes it. Value j of the lane is number
-// lane + 32 · j; bit j of `open` says that it may be taken.
+// The largest value that `open` offers and the first number that has it, in every lane. Value j of the lane
+// is number lane + 32 · j; bit j of `open` says that it may be taken.
 template <int N>
-__device__ Candidate take_best(const float (&values)[N], unsigned& open) {
-  const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
-  Candidate mine = {0.0f, INT_MAX};
+__device__ Candidate find_best(const float (&values)[N], unsigned open) {
+  float mine = -INFINITY;
 #pragma unroll
   for (int j = 0; j < N; ++j) {
-    const Candidate next = {values[j], lane + kWarpSize * j};
-    if (open >> j & 1) mine = better(mine, next);
+    if (open >> j & 1) mine = fmaxf(mine, values[j]);
   }
-  const Candidate best = warp_best(mine);
+  Candidate best = {warp_max(mine), INT_MAX};
+#pragma unroll
+  for (int j = N - 1; j >= 0; --j) {
+    // A value that is no number is not equal to itself, but may have to be taken.
+    const unsigned lanes = __ballot_sync(0xffffffffu, (open >> j & 1) && !(values[j] < best.value));
+    if (lanes != 0) best.index = __ffs(static_cast<int>(lanes)) - 1 + kWarpSize * j;
+  }
+  return best;
+}
+
+// The same, and closes it.
+template <int N>
+__device__ Candidate take_best(const float (&values)[N], unsigned& open) {
+  const Candidate best = find_best(values, open);
+  const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   if (best.index % kWarpSize == lane) open &= ~(1u << best.index / kWarpSize);
   return best;
 }
@@ -66,14 +68,14 @@ __device__ void close_groups(const MoeGateCall& call, const float (&logits)[N], 
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   const int size = static_cast<int>(call.logits.width) / call.num_groups;
   float best[N] = {};  // of groups, which lie over the lanes as experts do
+#pragma unroll 1
   for (int group = 0; group < call.num_groups; ++group) {
-    Candidate mine = {0.0f, INT_MAX};
+    unsigned of_group = 0;
 #pragma unroll
     for (int j = 0; j < N; ++j) {
-      const Candidate next = {logits[j], lane + kWarpSize * j};
-      if ((open >> j & 1) && next.index / size == group) mine = better(mine, next);
+      if ((lane + kWarpSize * j) / size == group) of_group |= 1u << j;
     }
-    const float value = warp_best(mine).value;
+    const float value = find_best(logits, open & of_group).value;
 #pragma unroll
     for (int j = 0; j < N; ++j) {
       if (lane + kWarpSize * j == group) best[j] = value;
@@ -81,6 +83,7 @@ __device__ void close_groups(const MoeGateCall& call, const float (&logits)[N], 
   }
   const unsigned all = lane_bits<N>(call.num_groups);
   unsigned left = all;
+#pragma unroll 1
   for (int i = 0; i < call.top_groups; ++i) take_best(best, left);
   const unsigned chosen = all & ~left;
 #pragma unroll
@@ -115,7 +118,7 @@ __device__ float softmax_sum(const float (&logits)[N], unsigned all, float& larg
 template <int N>
 __device__ int choose_experts(const MoeGateCall& call, int64_t token) {
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
-  const float* row = row_of<const float>(call.logits, token);
+  const float* row = static_cast<const float*>(call.logits.data) + token * call.logits.outer_stride;
   const unsigned all = lane_bits<N>(static_cast<int>(call.logits.width));
   float logits[N] = {};
 #pragma unroll
@@ -128,16 +131,21 @@ __device__ int choose_experts(const MoeGateCall& call, int64_t token) {
   const float sum = softmax_sum(logits, all, largest);
 
   Candidate mine = {0.0f, 0};
-  float chosen = 0.0f;
+#pragma unroll 1
   for (int k = 0; k < call.top_k; ++k) {
     const Candidate best = take_best(logits, open);
-    const float score = __fdiv_rn(expf(best.value - largest), sum);
-    chosen += score;
-    if (k == lane) mine = {score, best.index};
+    if (k == lane) mine = best;
+  }
+  const float score = __fdiv_rn(expf(mine.value - largest), sum);
+  float factor = call.scale;
+  if (call.renormalize) {
+    float chosen = 0.0f;
+#pragma unroll 1
+    for (int k = 0; k < call.top_k; ++k) chosen += __shfl_sync(0xffffffffu, score, k);
+    factor = __fdiv_rn(call.scale, chosen);
   }
   if (lane >= call.top_k) return 0;
-  const float factor = call.renormalize ? __fdiv_rn(call.scale, chosen) : call.scale;
-  call.weights[token * call.top_k + lane] = mine.value * factor;
+  call.weights[token * call.top_k + lane] = score * factor;
   call.experts[token * call.top_k + lane] = mine.index;
   return mine.index;
 }

@@ -14,12 +14,14 @@ __global__ void __launch_bounds__(kFewTokens* kWarpSize)
     choose_and_route(MoeGateCall gate, MoeRouteCall route) {
   __shared__ unsigned chosen[kMaxRoutedExperts];
   __shared__ int start[kMaxRoutedExperts];
+  const int64_t live_tokens = live_count(route.live_rows, route.tokens);
   wait_for_previous_kernel();
   const int thread = static_cast<int>(threadIdx.x), lane = thread % kWarpSize;
+#pragma unroll 1
   for (int e = thread; e < route.num_experts; e += static_cast<int>(blockDim.x)) chosen[e] = 0;
   __syncthreads();
   const int token = thread / kWarpSize;
-  const bool live = token < live_count(route.live_rows, route.tokens);
+  const bool live = token < live_tokens;
   const bool chooses = live && lane < route.top_k;
   int expert = 0;
   if (live) expert = choose_experts<N>(gate, token);

@@ -13,6 +13,7 @@ template <class CountOf>
 __device__ void place_experts(const MoeRouteCall& call, bool stores, int* start, CountOf count_of) {
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   int next = 0;
+#pragma unroll 1
   for (int base = 0; base < call.num_experts; base += kWarpSize) {
     const int expert = base + lane;
     const int count = expert < call.num_experts ? count_of(expert) : 0;

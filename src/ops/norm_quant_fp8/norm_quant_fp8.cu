@@ -6,16 +6,16 @@
 namespace musaic {
 namespace {
 
-template <class W>
-__global__ void __launch_bounds__(kMaxNormThreads)
-    add_norm_quantize_rows(RmsNormCall call, Fp8RowsOut out, bool whole) {
+template <class W, bool whole>
+__global__ void __launch_bounds__(kMaxNormThreads) add_norm_quantize_rows(RmsNormCall call, Fp8RowsOut out) {
   __shared__ float scratch[32];
-  wait_for_previous_kernel();
   const int64_t index = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
-  if (index >= live_count(call.live_rows, call.x.outer)) return;  // whole blocks or warps
-  float* x = row_of<float>(call.x, index);
+  const int64_t live = live_count(call.live_rows, call.x.outer);
+  wait_for_previous_kernel();
+  if (index >= live) return;  // whole blocks or warps
+  float* x = static_cast<float*>(call.x.data) + index * call.x.outer_stride;
   const NormRow<float, W> row = {x,
-                                 row_of<float>(call.residual, index),
+                                 static_cast<float*>(call.residual.data) + index * call.residual.outer_stride,
                                  nullptr,
                                  static_cast<const W*>(call.weight),
                                  static_cast<int>(call.x.width),
@@ -37,7 +37,8 @@ void launch_norm_quant_fp8(const RmsNormCall& norm, const Fp8RowsOut& out, gpuSt
                        has_whole_packs<float, kWidth>(norm.residual) &&
                        is_aligned(norm.weight, alignof(Pack<W, kWidth>)) && is_aligned(out.q, kWidth);
     const dim3 block = norm_block<float>(norm.x.width, norm.x.outer);
-    launch_kernel(add_norm_quantize_rows<W>, norm_grid(norm.x.outer, block), block, stream, norm, out, whole);
+    launch_kernel(whole ? add_norm_quantize_rows<W, true> : add_norm_quantize_rows<W, false>,
+                  norm_grid(norm.x.outer, block), block, stream, norm, out);
   });
 }
 

@@ -44,11 +44,10 @@ __device__ void load_input(const GroupQuantCall& call, const T* from, int64_t co
   for (int i = 0; i < N; ++i) values[i] = to_float(from_float<T>(__fmul_rn(silu(values[i]), up[i])));
 }
 
-// A row that takes part; `row` counts through all planes.
-__device__ bool is_live(const GroupQuantCall& call, int64_t row) {
+// A row that takes part; `row` counts through all planes, `live` planes or, where there is one, rows.
+__device__ bool is_live(const GroupQuantCall& call, int64_t row, int64_t live) {
   if (row >= call.planes * call.rows) return false;
-  if (call.nested && row / call.rows >= live_count(call.live_rows, call.planes)) return false;
-  if (!call.nested && row >= live_count(call.live_rows, call.rows)) return false;
+  if ((call.nested ? row / call.rows : row) >= live) return false;
   return call.masked_m == nullptr || row % call.rows < call.masked_m[row / call.rows];
 }
 
@@ -56,10 +55,11 @@ __device__ bool is_live(const GroupQuantCall& call, int64_t row) {
 template <class T>
 __global__ void quantize_groups(GroupQuantCall call, unsigned blocks_a_row, bool whole) {
   constexpr int N = kPackWidth<T>;
+  const int64_t live = live_count(call.live_rows, call.nested ? call.planes : call.rows);
   wait_for_previous_kernel();
   const PackPlace place = my_pack(blocks_a_row);
   const int64_t column = place.pack * N;
-  const bool active = column < call.width && is_live(call, place.row);
+  const bool active = column < call.width && is_live(call, place.row, live);
   const int64_t plane = call.nested ? place.row / call.rows : 0;
   const int64_t row = call.nested ? place.row % call.rows : place.row;
   float values[N] = {};

@@ -8,14 +8,14 @@ namespace musaic {
 
 // The first packs of a thread stay in registers; it reads the others of a very wide row twice.
 template <class T>
-inline constexpr int kKeptPacks = 16 / kPackWidth<T>;
+inline constexpr int kKeptPacks = 8 / kPackWidth<T>;
 
 inline constexpr int kMaxNormThreads = 512;  // of a block: leaves each 128 registers
 
 // The threads that share a row, and rows in a block of one-warp rows.
 template <class T>
 dim3 norm_block(int64_t width, int64_t rows) {
-  constexpr int64_t kWide = 256;  // packs: one a thread up to here
+  constexpr int64_t kWide = kMaxNormThreads;  // packs: one a thread up to here
   constexpr unsigned kRowsOfWarps = 4;
   const int64_t packs = (width + kPackWidth<T> - 1) / kPackWidth<T>;
   int64_t threads = packs <= kWide ? packs : (packs + kKeptPacks<T> - 1) / kKeptPacks<T>;
@@ -84,11 +84,10 @@ __device__ void scale_pack(float factor, const float (&weights)[N], float (&valu
 }
 
 // Calls use(column, values) with each pack of the normed row, its last one padded with zeros; every lane of a
-// warp calls it equally often, beyond the row with a column >= width. load(column, values) gives what the
-// norm works on, once a column. REQUIRES: every thread of the block takes part; `scratch` as block_sum wants
-// it; the row has a residual, or x is what `load` gives.
-template <class T, class W, class Load, class Use>
-__device__ void norm_loaded_row(const NormRow<T, W>& row, float* scratch, Load load, Use use) {
+// warp calls it equally often, beyond the row with a column >= width. REQUIRES: every thread of the block
+// takes part; `scratch` as block_sum wants it.
+template <class T, class W, class Use>
+__device__ void norm_row(const NormRow<T, W>& row, float* scratch, Use use) {
   constexpr int N = kPackWidth<T>;
   constexpr int kKept = kKeptPacks<T>;
   const int step = static_cast<int>(blockDim.x) * N;
@@ -99,7 +98,7 @@ __device__ void norm_loaded_row(const NormRow<T, W>& row, float* scratch, Load l
   for (int j = 0; j < kKept; ++j) {
     const int column = first + j * step;
     if (column >= row.width) continue;
-    load(column, kept[j]);
+    load_sum(row, column, kept[j]);
     load_pack(row.weight + column, row.width - column, row.whole, weights[j]);
   }
   float squares = 0.0f;
@@ -112,7 +111,7 @@ __device__ void norm_loaded_row(const NormRow<T, W>& row, float* scratch, Load l
   }
   for (int column = first + kKept * step; column < row.width; column += step) {
     float values[N];
-    load(column, values);
+    load_sum(row, column, values);
     keep_residual(row, column, values);
     squares = add_squares(values, squares);
   }
@@ -138,13 +137,6 @@ __device__ void norm_loaded_row(const NormRow<T, W>& row, float* scratch, Load l
     scale_pack(factor, factors, values);
     use(column, values);
   }
-}
-
-// The same of the row's own sum.
-template <class T, class W, class Use>
-__device__ void norm_row(const NormRow<T, W>& row, float* scratch, Use use) {
-  norm_loaded_row(
-      row, scratch, [&](int column, float(&values)[kPackWidth<T>]) { load_sum(row, column, values); }, use);
 }
 
 }  // namespace musaic

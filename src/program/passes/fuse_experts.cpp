@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <optional>
 
@@ -29,6 +30,22 @@ struct Experts {
   int shared_down;
 };
 
+// Nodes that write or that somebody reads in the end: passes before have left others.
+std::vector<bool> live_nodes(const Graph& graph, const Uses& uses) {
+  std::vector<bool> is_live(graph.nodes.size(), false);
+  for (size_t i = graph.nodes.size(); i-- > 0;) {
+    const Node& node = graph.nodes[i];
+    is_live[i] =
+        !node.mutations.empty() || std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId id) {
+          const auto& users = uses.of(id);
+          return std::any_of(users.begin(), users.end(), [&](int user) {
+            return user >= static_cast<int>(graph.nodes.size()) || is_live[static_cast<size_t>(user)];
+          });
+        });
+  }
+  return is_live;
+}
+
 class ExpertFuser {
  public:
   ExpertFuser(const Graph& graph, const Target& target, PassReport& report)
@@ -43,7 +60,7 @@ class ExpertFuser {
         fuse_gate_up(gate_up->second);
       } else if (const auto down = downs_.find(i); down != downs_.end()) {
         fuse_down(down->second);
-      } else if (!is_fused_[static_cast<size_t>(i)]) {
+      } else if (!is_fused_[static_cast<size_t>(i)] && is_live_[static_cast<size_t>(i)]) {
         rewriter_.copy(graph_.nodes[static_cast<size_t>(i)]);
       }
     }
@@ -57,12 +74,13 @@ class ExpertFuser {
 
   // The node of that op that alone reads the value; -1: there is none.
   int sole_reader(ValueId id, std::string_view op) const {
-    const auto& readers = uses_.of(id);
-    if (readers.empty() || readers.front() >= num_nodes() || node(readers.front()).op != op) return -1;
-    for (int reader : readers) {
-      if (reader != readers.front()) return -1;
+    int found = -1;
+    for (int reader : uses_.of(id)) {
+      if (reader == found || (reader < num_nodes() && !is_live_[static_cast<size_t>(reader)])) continue;
+      if (found >= 0 || reader >= num_nodes() || node(reader).op != op) return -1;
+      found = reader;
     }
-    return readers.front();
+    return found;
   }
 
   // The linear of the same rows whose SwiGLU is quantized for another linear.
@@ -190,6 +208,7 @@ class ExpertFuser {
   Rewriter rewriter_;
   std::map<int, Experts> gate_ups_;  // by the place of the fused node
   std::map<int, Experts> downs_;
+  std::vector<bool> is_live_ = live_nodes(graph_, uses_);
   std::vector<bool> is_fused_ = std::vector<bool>(graph_.nodes.size(), false);
 };
 

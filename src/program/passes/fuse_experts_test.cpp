@@ -8,6 +8,7 @@
 #include "ops/moe_gate/moe_gate.h"
 #include "ops/moe_route/moe_route.h"
 #include "ops/per_token_group_quant/per_token_group_quant.h"
+#include "ops/swiglu/swiglu.h"
 #include "program/passes/pass_fixture_for_test.h"
 
 namespace musaic {
@@ -47,6 +48,7 @@ class FuseExperts : public PassesTest {
     const int64_t blocks = width / 128;
     const Value shared =
         linear_fp8(x, f8(builder, "s", {2 * width, 256}), f32(builder, "ss", {2 * blocks, 2}));
+    silu(fused_swiglu(shared));  // which passes before have left without a reader
     const auto [q, scale] = per_token_group_quant({.input = shared,
                                                    .output_q = empty_rows_of(shared, width, DType::kF8E4M3),
                                                    .output_s = empty_rows_of(shared, blocks, DType::kF32),

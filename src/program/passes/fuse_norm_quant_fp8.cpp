@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "program/passes/fp8_quantization.h"
 #include "program/passes/pass.h"
 #include "program/rewriter.h"
 
@@ -9,34 +10,15 @@ namespace musaic {
 namespace {
 
 constexpr const char* kAddNorm = "sgl_kernel::fused_add_rmsnorm";
-constexpr const char* kGroupQuant = "sgl_kernel::sgl_per_token_group_quant_8bit_v2";
 constexpr const char* kFused = "musaic::add_rms_norm_quant_fp8";
 constexpr int kExtraAddend = 3;  // of kAddNorm
-
-// Into fresh rows, as the fused op gives them.
-bool is_plain_fp8(const Graph& graph, const Node& quantization) {
-  enum { kX, kQ, kScale, kMaskedM };
-  const Attributes& attributes = quantization.attributes;
-  const auto is_fresh = [&](ValueId id) {
-    const GraphValue& value = graph.values[id];
-    return value.node >= 0 && graph.nodes[value.node].op == "musaic::empty_rows" &&
-           value.meta.is_contiguous();
-  };
-  return graph.values[quantization.inputs[kQ]].meta.dtype == DType::kF8E4M3 &&
-         graph.values[quantization.inputs[kScale]].meta.dtype == DType::kF32 &&
-         is_fresh(quantization.inputs[kQ]) && is_fresh(quantization.inputs[kScale]) &&
-         quantization.inputs[kMaskedM] == kNoValue && attributes.get_int("group_size") == 128 &&
-         attributes.get_float("eps") == 1e-10 && attributes.get_float("fp8_min") == -448.0 &&
-         attributes.get_float("fp8_max") == 448.0 && !attributes.get_bool("scale_ue8m0") &&
-         !attributes.get_bool("fuse_silu_and_mul");
-}
 
 // By the norm's index, the quantization of its rows.
 std::map<int, int> find_matches(const Graph& graph, PassReport& report) {
   std::map<int, int> matches;
   for (int i = 0; i < static_cast<int>(graph.nodes.size()); ++i) {
     const Node& node = graph.nodes[i];
-    if (node.op != kGroupQuant || !is_plain_fp8(graph, node)) continue;
+    if (!is_plain_fp8_quantization(graph, node)) continue;
     const ValueId normed = node.inputs[0];
     const int norm = graph.values[normed].node;
     if (norm < 0 || graph.nodes[norm].op != kAddNorm || graph.nodes[norm].mutations[0].version != normed)

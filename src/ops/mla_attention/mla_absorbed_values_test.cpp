@@ -1,0 +1,95 @@
+#include "ops/mla_attention/mla_absorbed_values.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "ops/op_list.h"
+#include "ops/testing/run_op.h"
+#include "ops/testing/test_device.h"
+
+namespace musaic::testing {
+namespace {
+
+constexpr const char* kOp = "musaic::mla_absorbed_values_fp8";
+constexpr int kHeads = 16, kRank = 512, kWidth = 576, kValues = 128, kPageSize = 16;
+
+// A decode step of sequences with so many cached positions.
+OpCase decode_step(const std::vector<int32_t>& kv_lengths) {
+  const int sequences = static_cast<int>(kv_lengths.size());
+  const int max_pages = (*std::max_element(kv_lengths.begin(), kv_lengths.end()) + kPageSize - 1) / kPageSize;
+  std::vector<int32_t> query_start(kv_lengths.size() + 1), pages(kv_lengths.size() * max_pages);
+  std::iota(query_start.begin(), query_start.end(), 0);
+  std::iota(pages.begin(), pages.end(), 0);
+  return {
+      .op = kOp,
+      .inputs = {TestTensor::random(DType::kF32, {sequences, kHeads * kWidth}, 1),
+                 TestTensor::random(DType::kBF16, {sequences * max_pages, 1, kPageSize, kWidth}, 2),
+                 TestTensor::ints(query_start, {sequences + 1}), TestTensor::ints(kv_lengths, {sequences}),
+                 TestTensor::ints(pages, {sequences, max_pages}), TestTensor::ints({sequences}, {1}),
+                 TestTensor::random(DType::kF8E4M3, {kHeads * 2 * kValues, kRank}, 3, 100),
+                 TestTensor::random(DType::kF32, {kHeads * 2, kRank / 128}, 4, 0.01f)},
+      .attributes = {{"num_heads", int64_t{kHeads}},
+                     {"scale", 0.05},
+                     {"rank", int64_t{kRank}},
+                     {"v_head_dim", int64_t{kValues}}}};
+}
+
+TEST(MlaAbsorbedValuesFp8, GivesWhatItsPartsGive) {
+  const OpRegistry registry = cpu_registry();
+  const OpDef* op = registry.find(kOp);
+  const bool is_here = op != nullptr && std::ranges::any_of(op->kernels, [](const Kernel& kernel) {
+                         return kernel.device_type == test_device_type();
+                       });
+  if (!is_here) GTEST_SKIP() << "the tests' device has no kernel for it";
+  for (const std::vector<int32_t>& kv_lengths : {std::vector<int32_t>{1}, {70, 1, 900, 64}}) {
+    const OpCase op_case = decode_step(kv_lengths);
+    const OpRun run = check_op(registry, op_case), parts = run_decomposition(registry, op_case);
+    for (int row = 0; row < static_cast<int>(kv_lengths.size()); ++row) {
+      const std::vector<float> q = run.outputs[0].row(row), expected_q = parts.outputs[0].row(row);
+      const std::vector<float> scale = run.outputs[1].row(row), expected_scale = parts.outputs[1].row(row);
+      int different = 0;
+      for (size_t i = 0; i < q.size(); ++i) {
+        // A step of FP8 where a sum falls on the other side of a rounding.
+        ASSERT_NEAR(q[i], expected_q[i], 32) << "row " << row << ", value " << i;
+        different += q[i] != expected_q[i];
+      }
+      EXPECT_LE(different, static_cast<int>(q.size()) / 50) << "row " << row;
+      for (size_t i = 0; i < scale.size(); ++i)
+        EXPECT_NEAR(scale[i], expected_scale[i], 1e-4 * expected_scale[i]) << "row " << row;
+    }
+  }
+}
+
+TEST(MlaAbsorbedValuesFp8, ItsFakeGivesWhatItsDecompositionGives) {
+  OpRegistry registry;
+  define_ops(registry);
+  define_gpu_ops(registry);
+  GraphBuilder builder(registry, "g", {"musa", 0});
+  const Dim tokens = Dim::symbol("tokens");
+  const auto ints = [&](const char* name, DimShape shape) {
+    return builder.input(name, DType::kI32, std::move(shape));
+  };
+  const std::vector<Value> inputs = {
+      builder.input("query", DType::kF32, {tokens, kHeads * kWidth}),
+      builder.state("cache", DType::kBF16, {Dim::symbol("pages"), 1, kPageSize, kWidth}),
+      ints("query_start", {tokens + 1}),
+      ints("kv_lengths", {tokens}),
+      ints("page_table", {tokens, Dim::symbol("max_pages")}),
+      ints("num_sequences", {1}),
+      builder.weight({"kv_b"}, DType::kF8E4M3, {kHeads * 2 * kValues, kRank}),
+      builder.weight({"scale"}, DType::kF32, {kHeads * 2, kRank / 128})};
+  const Attributes attributes = {{"num_heads", int64_t{kHeads}},
+                                 {"scale", 0.05},
+                                 {"rank", int64_t{kRank}},
+                                 {"v_head_dim", int64_t{kValues}}};
+  const auto parts = registry.get(kOp).decomposition(builder, inputs, attributes);
+  const auto results = builder.call(kOp, inputs, attributes);
+  ASSERT_EQ(results.size(), parts.size());
+  for (size_t i = 0; i < results.size(); ++i) EXPECT_EQ(results[i].meta(), parts[i].meta()) << i;
+}
+
+}  // namespace
+}  // namespace musaic::testing
