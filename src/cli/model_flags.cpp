@@ -37,6 +37,16 @@ void add_model_flags(CLI::App& app, SessionOptions& options) {
         options.graphs.prefill.max_size = {max, max_tokens, ""};
       },
       "larger steps run eagerly");
+  const char* prefill_mode = "--cuda-graph-backend-prefill";
+  app.add_option_function<std::string>(
+         prefill_mode,
+         [&options, prefill_mode](const std::string& mode) {
+           options.graphs.prefill.mode = {*parse_graph_mode(mode), prefill_mode, ""};
+         },
+         "how prompts run: " + std::string(kGraphModes) + "; default: piecewise")
+      ->check([](const std::string& mode) {
+        return parse_graph_mode(mode) ? "" : "expected one of " + std::string(kGraphModes);
+      });
   app.add_option("--page-size", options.page_size);
   app.add_flag_callback("--disable-overlap-schedule", [&options] { options.overlap = false; });
   app.add_option("--disable-pass", options.disabled_passes, "graph passes to leave out");

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <cstring>
+
 #include "backends/simulated/simulated_backend.h"
 #include "base/status.h"
 #include "device/launch_ahead.h"
@@ -22,6 +24,12 @@ class DeviceWithExecutables : public SimulatedBackend, public LaunchAhead {
  public:
   DeviceWithExecutables() : SimulatedBackend({.num_threads = 1, .isa = std::nullopt}) {}
   std::unique_ptr<StreamClock> make_clock() override { return std::make_unique<HostStreamClock>(); }
+  std::unique_ptr<HostReader> make_reader(size_t bytes) override {
+    return std::make_unique<HostCopyReader>(*this, bytes);
+  }
+  void copy_on_device(void* destination, const void* source, size_t bytes, Stream&) override {
+    std::memcpy(host_address(destination), host_address(source), bytes);
+  }
   size_t executable_bytes() const override { return kExecutableBytes; }
 };
 

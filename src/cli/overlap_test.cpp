@@ -35,7 +35,7 @@ struct Order {
   size_t abort_after = 0;
 };
 
-struct Run {
+struct Outcome {
   std::vector<Answer> answers;
   int step_tokens = 0;  // rows of all steps
   uint64_t retractions = 0;
@@ -64,8 +64,8 @@ class Overlap : public testing::TestWithParam<const char*> {
     };
   }
 
-  Run run(bool overlap, const std::vector<Order>& orders, int64_t total_tokens = 4096,
-          double verify_share = 0.0) {
+  Outcome run(bool overlap, const std::vector<Order>& orders, int64_t total_tokens = 4096,
+              double verify_share = 0.0) {
     SessionOptions options;
     options.model_path = std::string(MUSAIC_TEST_DATA) + "/tiny/llama";
     options.skip_tokenizer = true;
@@ -81,7 +81,7 @@ class Overlap : public testing::TestWithParam<const char*> {
     session.load();
     EXPECT_EQ(session.overlaps(), overlap);
     const auto engine = session.make_engine();
-    Run run{.answers = std::vector<Answer>(orders.size())};
+    Outcome run{.answers = std::vector<Answer>(orders.size())};
     for (size_t i = 0; i < orders.size(); ++i) submit(*engine, orders[i], run.answers[i]);
     while (engine->step()) {
     }
@@ -134,15 +134,15 @@ std::vector<Order> all_kinds() {
 
 TEST_P(Overlap, GivesTheTokensOfStepsOneByOne) {
   std::vector<Order> orders = all_kinds();
-  const Run first = run(false, orders);
+  const Outcome first = run(false, orders);
   // Two that end early, by a token that they are known to draw.
   for (const size_t of : {0, 8}) {
     Order stopped = orders[of];
     stopped.request.sampling.stop_token_ids = {first.answers[of].tokens[4]};
     orders.push_back(stopped);
   }
-  const Run plain = run(false, orders);
-  const Run overlapped = run(true, orders);
+  const Outcome plain = run(false, orders);
+  const Outcome overlapped = run(true, orders);
   EXPECT_EQ(overlapped.answers, plain.answers);
   EXPECT_EQ(plain.answers.back().finish->kind, FinishKind::kStopToken);
   EXPECT_EQ(plain.answers[7].tokens.size(), 3u);
@@ -154,8 +154,8 @@ TEST_P(Overlap, AStepThatIsAskedForLogprobsWaitsAndSaysSo) {
   for (const size_t of : {1, 6}) {
     orders[of].request.logprobs = {.enabled = true, .start = of == 1 ? 0 : -1, .top_n = 3};
   }
-  const Run plain = run(false, orders);
-  const Run overlapped = run(true, orders);
+  const Outcome plain = run(false, orders);
+  const Outcome overlapped = run(true, orders);
   EXPECT_EQ(overlapped.answers, plain.answers);
   EXPECT_EQ(plain.answers[1].logprobs.size(), 12u);
   EXPECT_EQ(plain.answers[1].input_logprobs.size(), 69u);
@@ -172,8 +172,8 @@ TEST_P(Overlap, GivesTheSameTokensWhenRequestsAreSetBack) {
                             .frequency_penalty = i % 3 == 0 ? 1.0f : 0.0f,
                             .ignore_eos = true}));
   }
-  const Run plain = run(false, orders, 4096);
-  const Run tight = run(true, orders, 256);
+  const Outcome plain = run(false, orders, 4096);
+  const Outcome tight = run(true, orders, 256);
   EXPECT_GT(tight.retractions, 0u);
   EXPECT_EQ(tight.answers, plain.answers);
 }

@@ -182,7 +182,8 @@ TEST(GraphRunner, StepsThatAreLaunchedBeforeTheirTokensAreReadDrawTheSame) {
     prompts.sequences.push_back(model.sequence(s, some_tokens(9 + s * 5, s), 0, true));
   }
   const auto collect = [&](Runner::Ticket ticket) {
-    for (const SequenceOutput& one : model.runner().collect(ticket).value().sequences)
+    const StepOutput output = model.runner().collect(ticket).value();
+    for (const SequenceOutput& one : output.sequences)
       drawn[one.request - 1].insert(drawn[one.request - 1].end(), one.tokens.begin(), one.tokens.end());
   };
   Runner::Ticket last = model.runner().launch(prompts);
@@ -212,7 +213,7 @@ TEST(GraphRunner, TellsWhenEachSegmentRan) {
     ASSERT_EQ(segments.size(), of_body + 1);
     for (size_t i = 0; i < segments.size(); ++i) {
       EXPECT_LE(segments[i].begin, segments[i].end);
-      if (i > 0) EXPECT_GE(segments[i].begin, segments[i - 1].end);
+      EXPECT_GE(segments[i].begin, i == 0 ? 0.0 : segments[i - 1].end);
       EXPECT_EQ(segments[i].replayed, !eager);
       EXPECT_GT(segments[i].launches, 0);
       EXPECT_EQ(segments[i].is_break, i < of_body && i % 2 == 1);
