@@ -307,6 +307,43 @@ TEST_F(WeightStoreTest, RowsThatLieNowhereAreMadeWhereTheyGo) {
   }
 }
 
+TEST_F(WeightStoreTest, ADeviceMakesTheWeightsThatItCanAndTheOthersAreRead) {
+  add_tensor("made", 70);
+  add_tensor("refused", 5);
+  const GraphValue made = read({"made"}, plain_);
+  const GraphValue refused = read({"refused"}, plain_);
+  const GraphValue packed = read({"made"}, reversed_);
+  std::vector<std::byte> expected(70 * kColumns);
+  make_numbered(0, 70, expected.data());
+  std::vector<std::string> asked, was_read;
+  WeightReader making = reader();
+  making.read = [&](const GraphValue& weight) {
+    was_read.push_back(weight.name);
+    return rows_of(weight);
+  };
+  making.make = [&](const GraphValue& weight, void* destination) {
+    asked.push_back(weight.name);
+    if (weight.name == "made") make_numbered(0, 70, static_cast<std::byte*>(destination));
+    return weight.name == "made";
+  };
+  WeightStore store(remote_);
+  store.request(builder_.graph(), plan_);
+  store.load(making, 2, {});
+  EXPECT_THAT(asked, UnorderedElementsAre("made", "refused")) << "a packed layout cannot be made";
+  EXPECT_THAT(was_read, UnorderedElementsAre("made", "refused"));
+  EXPECT_EQ(bytes_at(store.address(made, plain_, 1), expected.size()), expected);
+  EXPECT_EQ(bytes_at(store.address(refused, plain_, 1), 5 * kColumns), tensors_["refused"]);
+  EXPECT_EQ(bytes_at(store.address(packed, reversed_, 1), 70 * kColumns), reversed(tensors_["made"]));
+  EXPECT_EQ(store.bytes(), (70 + 5 + 70) * kColumns);
+  EXPECT_EQ(remote_.copied_bytes(), (5 + 70) * kColumns);
+
+  asked.clear();
+  WeightStore in_place(host_);
+  in_place.request(builder_.graph(), plan_);
+  in_place.load(making, 1, {});
+  EXPECT_THAT(asked, IsEmpty()) << "the host's own memory is read in place";
+}
+
 TEST_F(WeightStoreTest, WhatAThreadThrowsIsThrownAndEndsTheOthers) {
   for (int i = 0; i < 40; ++i) {
     add_tensor("w" + std::to_string(i), 300);
