@@ -6,10 +6,9 @@ namespace musaic {
 namespace {
 
 using Swiglu = Fp8TileShape<1, 2, 128, 4, true>;
-using TallSwiglu = Fp8TileShape<2, 2, 128, 3, true, 2>;
 using Low = Fp8TileShape<1, 2, 64, 8>;
 using Tall = Fp8TileShape<2, 1, 128, 6>;
-using Large = Fp8TileShape<2, 2, 128, 4, false, 2>;
+using Wide = Fp8TileShape<1, 2, 128, 5>;
 
 template <class Shape>
 Fp8WeightedTiles routed_tiles(const GroupedLinearFp8Call& call) {
@@ -56,35 +55,25 @@ bool launch_down(const GroupedLinearFp8Call& routed, const LinearFp8Call& shared
   return launch_fp8_products<Shape>(products, /*knows_rows=*/true, stream);
 }
 
-template <class Shape>
-bool launch_gate_up(const GroupedLinearFp8Call& routed, const SwigluRowsFp8& routed_rows,
-                    const LinearFp8Call& shared, const SwigluRowsFp8& shared_rows, gpuStream_t stream) {
-  Fp8WeightedTiles products[] = {shared_tiles<Shape>(shared, 2), routed_tiles<Shape>(routed)};
-  set_swiglu(products[0], shared_rows);
-  set_swiglu(products[1], routed_rows);
-  return launch_fp8_products<Shape>(products, /*knows_rows=*/false, stream);
-}
-
-// Of an expert, on average: from here on low tiles read most weights twice.
-constexpr int64_t kRowsInLowTile = 56;
-
 }  // namespace
 
 bool launch_experts_gate_up_fp8(const GroupedLinearFp8Call& routed, const SwigluRowsFp8& routed_rows,
                                 const LinearFp8Call& shared, const SwigluRowsFp8& shared_rows,
                                 gpuStream_t stream) {
-  const auto launch = routed.rows <= kRowsInLowTile * routed.num_experts ? launch_gate_up<Swiglu>
-                                                                         : launch_gate_up<TallSwiglu>;
-  return launch(routed, routed_rows, shared, shared_rows, stream);
+  Fp8WeightedTiles products[] = {shared_tiles<Swiglu>(shared, 2), routed_tiles<Swiglu>(routed)};
+  set_swiglu(products[0], shared_rows);
+  set_swiglu(products[1], routed_rows);
+  return launch_fp8_products<Swiglu>(products, /*knows_rows=*/false, stream);
 }
 
-// Of few rows, low and narrow tiles spread the weights more evenly over the device.
+// Of few rows, low and narrow tiles spread the weights more evenly over the device; later most experts' rows shall
+// fit into one tile, and where they do not, low tiles leave fewer rows empty.
 bool launch_experts_down_fp8(const GroupedLinearFp8Call& routed, const LinearFp8Call& shared,
                              gpuStream_t stream) {
-  constexpr int64_t kFewRows = 4;
+  constexpr int64_t kFewRows = 4, kRowsInOneTile = 112;  // of an expert, on average
   if (routed.rows <= kFewRows * routed.num_experts) return launch_down<Low>(routed, shared, stream);
-  if (routed.rows <= kRowsInLowTile * routed.num_experts) return launch_down<Tall>(routed, shared, stream);
-  return launch_down<Large>(routed, shared, stream);
+  if (routed.rows <= kRowsInOneTile * routed.num_experts) return launch_down<Tall>(routed, shared, stream);
+  return launch_down<Wide>(routed, shared, stream);
 }
 
 }  // namespace musaic

@@ -4,7 +4,6 @@
 
 #include "gpu_launch.cuh"
 #include "ops/linear/tiles_sm90.cuh"
-#include "ops/swiglu/silu_gpu.cuh"
 
 // Products of FP8 rows and FP8 weights in blocks of 128 × 128, by Hopper's matrix units. A sum over k is made
 // group by group of 128: a product of the matrix unit, then `sum += product · scales` in float32. Every shape
@@ -50,20 +49,17 @@ struct Fp8Work {
   bool knows_rows;
 };
 
-// A block's tile in tiles of 64 rows and kColumns columns: one of the two multiplying warpgroups has each, or
-// kRowTilesOfConsumer neighbours that meet the same columns: what is copied for a product is least there.
+// A block's tile in tiles of 64 rows and kColumns columns: one of the two multiplying warpgroups has each.
 // With kSwiglu one of them has 128 columns of the first part of a weight, the other the same of the second.
-template <int kRowTiles_, int kColumnTiles_, int kColumns_, int kStages_, bool kSwiglu_ = false,
-          int kRowTilesOfConsumer_ = 1>
+template <int kRowTiles_, int kColumnTiles_, int kColumns_, int kStages_, bool kSwiglu_ = false>
 struct Fp8TileShape {
-  static constexpr int kRowTilesOfConsumer = kRowTilesOfConsumer_;
   static constexpr bool kSwiglu = kSwiglu_;
   static constexpr int kRowTiles = kRowTiles_;
   static constexpr int kColumnTiles = kColumnTiles_;
   static constexpr int kColumns = kColumns_;
   static constexpr int kStages = kStages_;
   static constexpr int kRows = kWarpgroupRows * kRowTiles;
-  static constexpr int kConsumers = kRowTiles * kColumnTiles / kRowTilesOfConsumer;
+  static constexpr int kConsumers = kRowTiles * kColumnTiles;
   static constexpr int kThreads = kWarpgroupSize * (1 + kConsumers);
   // A thread's, of the 65,536 of a multiprocessor.
   static constexpr int kProducerRegisters = 40;
@@ -71,7 +67,7 @@ struct Fp8TileShape {
 
   static_assert(kColumns == 128 || kColumns == 64 || kColumns == 32,
                 "a tile lies in one block of the weight");
-  static_assert(!kSwiglu || (kRowTiles == kRowTilesOfConsumer && kColumnTiles == 2 && kColumns == 128),
+  static_assert(!kSwiglu || (kRowTiles == 1 && kColumnTiles == 2 && kColumns == 128),
                 "a tile has whole groups of both parts");
 };
 
@@ -120,7 +116,6 @@ struct Fp8Columns {
   int first;
   int count;
   int scale_row;  // in the expert's weight scales
-  int in_part;    // the first one, in its part
 
   static __host__ __device__ int tiles_a_part(const Fp8Tiles& call) {
     return (call.part_columns + Shape::kColumns - 1) / Shape::kColumns;
@@ -131,11 +126,11 @@ struct Fp8Columns {
   }
   static __device__ Fp8Columns of(const Fp8Tiles& call, int index) {
     const int tiles = tiles_a_part(call), part = Shape::kSwiglu ? index % 2 : index / tiles;
-    if (part >= call.parts) return {0, 0, 0, 0};
+    if (part >= call.parts) return {0, 0, 0};
     const int column = (Shape::kSwiglu ? index / 2 : index - part * tiles) * Shape::kColumns;
     const int left = call.part_columns - column;
     return {part * call.part_columns + column, left < Shape::kColumns ? left : Shape::kColumns,
-            part * ((call.part_columns + 127) / 128) + column / 128, column};
+            part * ((call.part_columns + 127) / 128) + column / 128};
   }
 };
 
@@ -356,6 +351,8 @@ class Fp8Producer {
 
 // A SwiGLU of two warpgroups' sums: each has the rows of a part, exchanges half of them for the same of the
 // other part, and quantizes the products of a group of 128 columns.
+//
+// Its code is short: the blocks of a decode step run it once, and wait for each line of it.
 class SwigluWriter {
  public:
   __device__ SwigluWriter(SwigluExchange& exchange, int part)
@@ -365,85 +362,91 @@ class SwigluWriter {
         lane_(static_cast<int>(threadIdx.x) % kWarpSize),
         warp_(thread_ / kWarpSize) {}
 
-  // The gate's warpgroup finishes the upper rows of its threads, the other one the lower ones. `column` is
-  // the first one in its part; `rows` are there of 64.
-  __device__ void write(const Fp8Tiles& call, int64_t first_row, int rows, int column, float (&sum)[64]) {
-    const bool is_there = my_row() < rows;
+  // The gate's warpgroup finishes the upper rows of its threads, the other one the lower ones.
+  __device__ void write(const Fp8Tiles& call, const Fp8Tile& tile, int column, const float (&sum)[64]) {
+    float gate[kValues], up[kValues];
     meet(kReadBarrier);  // the other one has read what it got before
     if (part_ == 0) {
-      send<kLower>(sum);
-      meet(kWrittenBarrier);
-      if (is_there) multiply<kUpper>(sum);
-      quantize<kUpper>(call, first_row, rows, column, sum);
+      take<0>(sum, gate);
+      send<2>(sum);
     } else {
-      send<kUpper>(sum);
-      meet(kWrittenBarrier);
-      if (is_there) multiply<kLower>(sum);
-      quantize<kLower>(call, first_row, rows, column, sum);
+      take<2>(sum, up);
+      send<0>(sum);
     }
-    store(call, first_row, rows, column);
+    meet(kWrittenBarrier);
+    if (part_ == 0) {
+      receive(up);
+    } else {
+      receive(gate);
+    }
+    const int row = warp_ * 16 + part_ * 8 + lane_ / 4;
+    quantize(call, tile, column, row, gate, up);
+    store(call, tile, column);
   }
 
  private:
   static constexpr int kValues = SwigluExchange::kValues;
   static constexpr int kReadBarrier = 1, kWrittenBarrier = 2;  // 0 is __syncthreads
-  static constexpr int kUpper = 0, kLower = 2;
-
-  // That the thread finishes.
-  __device__ int my_row() const { return warp_ * 16 + part_ * 8 + lane_ / 4; }
 
   static __device__ void meet(int barrier) {
     asm volatile("bar.sync %0, %1;" ::"r"(barrier), "n"(2 * kWarpgroupSize) : "memory");
   }
-  // Where value i of the thread's upper or lower row is among its sums.
-  static constexpr __device__ int place(int half, int i) { return i / 2 * 4 + half + i % 2; }
-
+  // kHalf: 0 of the upper rows, 2 of the lower ones.
+  template <int kHalf>
+  static __device__ void take(const float (&sum)[64], float (&values)[kValues]) {
+#pragma unroll
+    for (int i = 0; i < kValues; ++i) values[i] = sum[i / 2 * 4 + kHalf + i % 2];
+  }
   template <int kHalf>
   __device__ void send(const float (&sum)[64]) {
 #pragma unroll
-    for (int i = 0; i < kValues; ++i) exchange_.values[part_][i][thread_] = sum[place(kHalf, i)];
+    for (int i = 0; i < kValues; ++i) exchange_.values[part_][i][thread_] = sum[i / 2 * 4 + kHalf + i % 2];
   }
-  // silu(gate) · up, of which one is in `sum`.
-  template <int kHalf>
-  __device__ void multiply(float (&sum)[64]) const {
+  __device__ void receive(float (&values)[kValues]) const {
 #pragma unroll
-    for (int i = 0; i < kValues; ++i) {
-      const float other = exchange_.values[1 - part_][i][thread_];
-      float& mine = sum[place(kHalf, i)];
-      mine = kHalf == kUpper ? __fmul_rn(silu(mine), other) : __fmul_rn(silu(other), mine);
-    }
+    for (int i = 0; i < kValues; ++i) values[i] = exchange_.values[1 - part_][i][thread_];
   }
-  // Four neighbouring lanes have a row.
-  template <int kHalf>
-  __device__ void quantize(const Fp8Tiles& call, int64_t first_row, int rows, int column,
-                           const float (&product)[64]) {
+
+  // The thread's 32 values of a row; four neighbouring lanes have the row.
+  __device__ void quantize(const Fp8Tiles& call, const Fp8Tile& tile, int column, int row,
+                           const float (&gate)[kValues], float (&product)[kValues]) {
     constexpr float kLeast = 1e-10f, kLargest = 448.0f;
+    const bool is_there = row < tile.rows;
     float largest = 0.0f;
+    if (is_there) {
 #pragma unroll
-    for (int i = 0; i < kValues; ++i) largest = fmaxf(largest, fabsf(product[place(kHalf, i)]));
+      for (int i = 0; i < kValues; ++i) {
+        product[i] *= __fdividef(gate[i], 1.0f + __expf(-gate[i]));
+        largest = fmaxf(largest, fabsf(product[i]));
+      }
+    }
     largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 1));
     largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 2));
-    const int row = my_row();
-    if (row >= rows) return;
-    const float scale = __fdiv_rn(fmaxf(largest, kLeast), kLargest);
+    if (!is_there) return;
+    const float scale = __fdiv_rn(fmaxf(largest, kLeast), kLargest), inverse = __frcp_rn(scale);
     if (lane_ % 4 == 0)
-      call.swiglu_scale[(first_row + row) * (call.part_columns / 128) + column / 128] = scale;
+      call.swiglu_scale[(int64_t{tile.first_row} + row) * (call.part_columns / 128) + column / 128] = scale;
+    // A product by the inverse, corrected by what it leaves, is the quotient.
+    const auto quotient = [&](float value) {
+      const float near = value * inverse;
+      return fmaf(fmaf(-near, scale, value), inverse, near);
+    };
     uint8_t* to = exchange_.rows[part_ * 4 + warp_][lane_ / 4] + 2 * (lane_ % 4);
 #pragma unroll
     for (int i = 0; i < kValues; i += 2)
-      *reinterpret_cast<uint16_t*>(to + i * 4) = f8e4m3_pair(__fdiv_rn(product[place(kHalf, i)], scale),
-                                                             __fdiv_rn(product[place(kHalf, i + 1)], scale));
+      *reinterpret_cast<uint16_t*>(to + i * 4) = f8e4m3_pair(quotient(product[i]), quotient(product[i + 1]));
   }
 
-  __device__ void store(const Fp8Tiles& call, int64_t first_row, int rows, int column) const {
+  __device__ void store(const Fp8Tiles& call, const Fp8Tile& tile, int column) const {
     constexpr int kPieces = 128 / 16, kRows = SwigluExchange::kWarpRows;
     __syncwarp();
 #pragma unroll
     for (int i = 0; i < kRows * kPieces / kWarpSize; ++i) {
       const int index = lane_ + i * kWarpSize, piece = index % kPieces, row = index / kPieces;
       const int tile_row = warp_ * 16 + part_ * 8 + row;
-      if (tile_row >= rows) continue;
-      uint8_t* to = call.swiglu_q + (first_row + tile_row) * call.part_columns + column + piece * 16;
+      if (tile_row >= tile.rows) continue;
+      uint8_t* to =
+          call.swiglu_q + (int64_t{tile.first_row} + tile_row) * call.part_columns + column + piece * 16;
       *reinterpret_cast<uint4*>(to) =
           *reinterpret_cast<const uint4*>(exchange_.rows[part_ * 4 + warp_][row] + piece * 16);
     }
@@ -467,8 +470,8 @@ class Fp8Consumer {
   __device__ Fp8Consumer(const Fp8Work<kProducts>& work, Fp8TileMemory<Shape>& memory, int index)
       : work_(work),
         memory_(memory),
-        row_tile_(index % kRowTileGroups * kMyRowTiles),
-        column_tile_(index / kRowTileGroups),
+        row_tile_(index % Shape::kRowTiles),
+        column_tile_(index / Shape::kRowTiles),
         row_(row_tile_ * kWarpgroupRows + first_row_of_thread()) {}
 
   __device__ void run() {
@@ -480,20 +483,17 @@ class Fp8Consumer {
         for (int group = 0; group < call.groups; ++group) skip_group();
         continue;
       }
-      float sum[kMyRowTiles][kSums] = {};
-      if constexpr (kMyRowTiles == 1) {
-        add_groups(call.groups, sum[0]);
+      float sum[kSums] = {};
+      add_groups(call.groups, sum);
+      if constexpr (Shape::kSwiglu) {
+        SwigluWriter(memory_.exchange, column_tile_).write(call, tile, tile.first_column * 64, sum);
       } else {
-        add_row_tiles(call.groups, tile.rows, sum);
+        write(call, tile, columns, sum);
       }
-#pragma unroll
-      for (int i = 0; i < kMyRowTiles; ++i) write(call, tile, columns, row_tile_ + i, sum[i]);
     }
   }
 
  private:
-  static constexpr int kMyRowTiles = Shape::kRowTilesOfConsumer;
-  static constexpr int kRowTileGroups = Shape::kRowTiles / kMyRowTiles;
   static constexpr int kSums = Shape::kColumns / 2;
   static constexpr int kGroupSteps = kSwizzledRow / 32;
 
@@ -518,46 +518,22 @@ class Fp8Consumer {
     }
   }
 
-  // A row tile after the other; the other warpgroup multiplies while this one adds.
-  __device__ void add_row_tiles(int groups, int rows, float (&sum)[kMyRowTiles][kSums]) {
-    for (int group = 0; group < groups; ++group) {
-      wait_for_stage();
-#pragma unroll
-      for (int i = 0; i < kMyRowTiles; ++i) {
-        if ((row_tile_ + i) * kWarpgroupRows >= rows) break;
-        Group product;
-        multiply(product, i);
-        wait_for_products<0>(product.product);
-        add(product, sum[i]);
-      }
-      read_.advance();
-      release();
-    }
-  }
-
   __device__ void start(Group& group) {
-    wait_for_stage();
-    multiply(group, 0);
-    read_.advance();
-  }
-  __device__ void wait_for_stage() {
     memory_.full[read_.stage].wait(read_.parity);
     publish_to_matrix_units();
-  }
-  // The warpgroup's row tile number `index` times its columns.
-  __device__ void multiply(Group& group, int index) {
-    const float* scales = memory_.scales[read_.stage] + index * kWarpgroupRows;
-    const float block = memory_.scales[read_.stage][Shape::kRows + column_tile_];
+    const float* scales = memory_.scales[read_.stage];
+    const float block = scales[Shape::kRows + column_tile_];
     group.upper = scales[row_] * block;
     group.lower = scales[row_ + 8] * block;
     const Fp8Stage<Shape>& stage = memory_.stages[read_.stage];
-    const uint64_t left = swizzled_rows(shared_address(&stage.q[(row_tile_ + index) * kWarpgroupRows]));
+    const uint64_t left = swizzled_rows(shared_address(&stage.q[row_tile_ * kWarpgroupRows]));
     const uint64_t right = swizzled_rows(shared_address(&stage.weight[column_tile_]));
     begin_products();
 #pragma unroll
     for (int i = 0; i < kGroupSteps; ++i)
       Fp8Product<Shape::kColumns>::add(group.product, left + 2 * i, right + 2 * i, i > 0);
     end_products();
+    read_.advance();
   }
 
   // The oldest group that was started; kUnderWay others were.
@@ -565,9 +541,6 @@ class Fp8Consumer {
   __device__ void finish(Group& group, float (&sum)[kSums]) {
     wait_for_products<kUnderWay>(group.product);
     release();
-    add(group, sum);
-  }
-  static __device__ void add(const Group& group, float (&sum)[kSums]) {
 #pragma unroll
     for (int i = 0; i < kSums; i += 4) {
       sum[i] = fmaf(group.product[i], group.upper, sum[i]);
@@ -590,25 +563,18 @@ class Fp8Consumer {
     done_.advance();
   }
 
-  // The sums of the block's row tile.
   __device__ void write(const Fp8Tiles& call, const Fp8Tile& tile, const Fp8Columns<Shape>& columns,
-                        int row_tile, float (&sum)[kSums]) const {
-    const int rows = tile.rows - row_tile * kWarpgroupRows;
-    if (rows <= 0) return;
-    const int64_t first_row = int64_t{tile.first_row} + row_tile * kWarpgroupRows;
-    if constexpr (Shape::kSwiglu) {
-      SwigluWriter(memory_.exchange, column_tile_).write(call, first_row, rows, columns.in_part, sum);
-    } else {
-      const int64_t width = static_cast<int64_t>(call.parts) * call.part_columns;
-      const TileOutput output = {call.y + first_row * width + columns.first,
-                                 width,
-                                 rows,
-                                 columns.count,
-                                 call.bias,
-                                 call.bias_dtype,
-                                 columns.first};
-      output.write(sum);
-    }
+                        const float (&sum)[kSums]) const {
+    const int64_t width = static_cast<int64_t>(call.parts) * call.part_columns;
+    const int first_row = row_tile_ * kWarpgroupRows;
+    const TileOutput output = {call.y + (int64_t{tile.first_row} + first_row) * width + columns.first,
+                               width,
+                               tile.rows - first_row,
+                               columns.count,
+                               kProducts == 1 ? call.bias : nullptr,  // experts have none, and shorter code
+                               call.bias_dtype,
+                               columns.first};
+    output.write(sum);
   }
 
   const Fp8Work<kProducts>& work_;

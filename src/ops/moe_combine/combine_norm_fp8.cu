@@ -23,6 +23,7 @@ __global__ void __launch_bounds__(kMaxNormThreads)
   const int64_t token = blockIdx.x, live = live_count(norm.live_rows, norm.residual.outer);
   const int width = static_cast<int>(norm.residual.width), step = static_cast<int>(blockDim.x) * N;
   const int first = static_cast<int>(threadIdx.x) * N;
+  prefetch_weight(static_cast<const W*>(norm.weight), width);
   wait_for_previous_kernel();
   if (token >= live) return;
   float* residual = static_cast<float*>(norm.residual.data) + token * norm.residual.outer_stride;
