@@ -178,38 +178,40 @@ class Fp8TileWalk {
   int expert_ = 0;
 };
 
-// By the first warp.
+// REQUIRES: every thread of the block takes part; they meet before they read what was found.
 template <class Shape, int kProducts>
 __device__ void find_expert_rows(const Fp8Work<kProducts>& work, Fp8TileMemory<Shape>& memory) {
-  const int lane = static_cast<int>(threadIdx.x);
-  int before = 0, place = 0;
+  const int thread = static_cast<int>(threadIdx.x);
+  int num_experts = 0;
 #pragma unroll
   for (int p = 0; p < kProducts; ++p) {
     const Fp8Tiles& call = work.product[p];
-    const int columns = Fp8Columns<Shape>::block_tiles(call);
-    for (int first = 0; first < call.num_experts; first += kWarpSize) {
-      const int expert = first + lane;
-      int start = 0, count = 0;
-      if (expert < call.num_experts) {
-        start = call.start == nullptr ? 0 : call.start[expert];
-        count = call.start == nullptr ? static_cast<int>(live_count(call.live_rows, call.rows))
-                                      : call.count[expert];
-      }
-      int sum = (count + Shape::kRows - 1) / Shape::kRows * columns;
-      for (int distance = 1; distance < kWarpSize; distance *= 2) {
-        const int other = __shfl_up_sync(0xffffffffu, sum, distance);
-        if (lane >= distance) sum += other;
-      }
-      if (expert < call.num_experts) {
-        memory.start[place + expert] = start;
-        memory.count[place + expert] = count;
-        memory.first_tile[place + expert + 1] = before + sum;
-      }
-      before += __shfl_sync(0xffffffffu, sum, kWarpSize - 1);
+#pragma unroll 1
+    for (int expert = thread; expert < call.num_experts; expert += Shape::kThreads) {
+      memory.start[num_experts + expert] = call.start == nullptr ? 0 : call.start[expert];
+      memory.count[num_experts + expert] = call.start == nullptr
+                                               ? static_cast<int>(live_count(call.live_rows, call.rows))
+                                               : call.count[expert];
     }
-    place += call.num_experts;
+    num_experts += call.num_experts;
   }
-  if (lane == 0) memory.first_tile[0] = 0;
+  __syncthreads();
+  if (thread >= kWarpSize) return;
+  int before = 0;
+  for (int first = 0; first < num_experts; first += kWarpSize) {
+    const int expert = first + thread;
+    const bool is_there = expert < num_experts;
+    const Fp8Tiles& call = work.product[expert < kProducts - 1 ? 0 : kProducts - 1];
+    const int rows = is_there ? memory.count[expert] : 0;
+    int sum = (rows + Shape::kRows - 1) / Shape::kRows * Fp8Columns<Shape>::block_tiles(call);
+    for (int distance = 1; distance < kWarpSize; distance *= 2) {
+      const int other = __shfl_up_sync(0xffffffffu, sum, distance);
+      if (thread >= distance) sum += other;
+    }
+    if (is_there) memory.first_tile[expert + 1] = before + sum;
+    before += __shfl_sync(0xffffffffu, sum, kWarpSize - 1);
+  }
+  if (thread == 0) memory.first_tile[0] = 0;
 }
 
 // The warpgroup that copies. Eight threads bring the 128 bytes of a row's group.
@@ -603,7 +605,7 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
     publish_barriers();
   }
   if (!work.knows_rows) wait_for_previous_kernel();
-  if (threadIdx.x < kWarpSize) find_expert_rows<Shape>(work, memory);
+  find_expert_rows<Shape>(work, memory);
   __syncthreads();
   const int warpgroup = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x) / kWarpgroupSize, 0);
   if (warpgroup == 0) {
