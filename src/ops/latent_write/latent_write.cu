@@ -79,6 +79,7 @@ __global__ void __launch_bounds__(kMaxNormThreads)
     norm_and_write_latents(LatentWriteCall call, LatentParts parts, LatentNorm norm) {
   __shared__ float scratch[32];
   const int64_t token = blockIdx.x, live = live_count(call.live_rows, call.query.outer);
+  if (blockIdx.y == 0) prefetch_weight(static_cast<const W*>(norm.weight), call.latent.width);
   wait_for_previous_kernel();
   if (token >= live) return;
   if (blockIdx.y > 0) {

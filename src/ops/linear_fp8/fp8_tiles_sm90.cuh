@@ -4,7 +4,6 @@
 
 #include "gpu_launch.cuh"
 #include "ops/linear/tiles_sm90.cuh"
-#include "ops/swiglu/silu_gpu.cuh"
 
 // Products of FP8 rows and FP8 weights in blocks of 128 × 128, by Hopper's matrix units. A sum over k is made
 // group by group of 128: a product of the matrix unit, then `sum += product · scales` in float32. Every shape
@@ -179,38 +178,40 @@ class Fp8TileWalk {
   int expert_ = 0;
 };
 
-// By the first warp.
+// REQUIRES: every thread of the block takes part; they meet before they read what was found.
 template <class Shape, int kProducts>
 __device__ void find_expert_rows(const Fp8Work<kProducts>& work, Fp8TileMemory<Shape>& memory) {
-  const int lane = static_cast<int>(threadIdx.x);
-  int before = 0, place = 0;
+  const int thread = static_cast<int>(threadIdx.x);
+  int num_experts = 0;
 #pragma unroll
   for (int p = 0; p < kProducts; ++p) {
     const Fp8Tiles& call = work.product[p];
-    const int columns = Fp8Columns<Shape>::block_tiles(call);
-    for (int first = 0; first < call.num_experts; first += kWarpSize) {
-      const int expert = first + lane;
-      int start = 0, count = 0;
-      if (expert < call.num_experts) {
-        start = call.start == nullptr ? 0 : call.start[expert];
-        count = call.start == nullptr ? static_cast<int>(live_count(call.live_rows, call.rows))
-                                      : call.count[expert];
-      }
-      int sum = (count + Shape::kRows - 1) / Shape::kRows * columns;
-      for (int distance = 1; distance < kWarpSize; distance *= 2) {
-        const int other = __shfl_up_sync(0xffffffffu, sum, distance);
-        if (lane >= distance) sum += other;
-      }
-      if (expert < call.num_experts) {
-        memory.start[place + expert] = start;
-        memory.count[place + expert] = count;
-        memory.first_tile[place + expert + 1] = before + sum;
-      }
-      before += __shfl_sync(0xffffffffu, sum, kWarpSize - 1);
+#pragma unroll 1
+    for (int expert = thread; expert < call.num_experts; expert += Shape::kThreads) {
+      memory.start[num_experts + expert] = call.start == nullptr ? 0 : call.start[expert];
+      memory.count[num_experts + expert] = call.start == nullptr
+                                               ? static_cast<int>(live_count(call.live_rows, call.rows))
+                                               : call.count[expert];
     }
-    place += call.num_experts;
+    num_experts += call.num_experts;
   }
-  if (lane == 0) memory.first_tile[0] = 0;
+  __syncthreads();
+  if (thread >= kWarpSize) return;
+  int before = 0;
+  for (int first = 0; first < num_experts; first += kWarpSize) {
+    const int expert = first + thread;
+    const bool is_there = expert < num_experts;
+    const Fp8Tiles& call = work.product[expert < kProducts - 1 ? 0 : kProducts - 1];
+    const int rows = is_there ? memory.count[expert] : 0;
+    int sum = (rows + Shape::kRows - 1) / Shape::kRows * Fp8Columns<Shape>::block_tiles(call);
+    for (int distance = 1; distance < kWarpSize; distance *= 2) {
+      const int other = __shfl_up_sync(0xffffffffu, sum, distance);
+      if (thread >= distance) sum += other;
+    }
+    if (is_there) memory.first_tile[expert + 1] = before + sum;
+    before += __shfl_sync(0xffffffffu, sum, kWarpSize - 1);
+  }
+  if (thread == 0) memory.first_tile[0] = 0;
 }
 
 // The warpgroup that copies. Eight threads bring the 128 bytes of a row's group.
@@ -352,7 +353,8 @@ class Fp8Producer {
 
 // A SwiGLU of two warpgroups' sums: each has the rows of a part, exchanges half of them for the same of the
 // other part, and quantizes the products of a group of 128 columns.
-template <class Shape>
+//
+// Its code is short: the blocks of a decode step run it once, and wait for each line of it.
 class SwigluWriter {
  public:
   __device__ SwigluWriter(SwigluExchange& exchange, int part)
@@ -416,21 +418,25 @@ class SwigluWriter {
     if (is_there) {
 #pragma unroll
       for (int i = 0; i < kValues; ++i) {
-        product[i] = __fmul_rn(silu(gate[i]), product[i]);
+        product[i] *= __fdividef(gate[i], 1.0f + __expf(-gate[i]));
         largest = fmaxf(largest, fabsf(product[i]));
       }
     }
     largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 1));
     largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 2));
     if (!is_there) return;
-    const float scale = __fdiv_rn(fmaxf(largest, kLeast), kLargest);
+    const float scale = __fdiv_rn(fmaxf(largest, kLeast), kLargest), inverse = __frcp_rn(scale);
     if (lane_ % 4 == 0)
       call.swiglu_scale[(int64_t{tile.first_row} + row) * (call.part_columns / 128) + column / 128] = scale;
+    // A product by the inverse, corrected by what it leaves, is the quotient.
+    const auto quotient = [&](float value) {
+      const float near = value * inverse;
+      return fmaf(fmaf(-near, scale, value), inverse, near);
+    };
     uint8_t* to = exchange_.rows[part_ * 4 + warp_][lane_ / 4] + 2 * (lane_ % 4);
 #pragma unroll
     for (int i = 0; i < kValues; i += 2)
-      *reinterpret_cast<uint16_t*>(to + i * 4) =
-          f8e4m3_pair(__fdiv_rn(product[i], scale), __fdiv_rn(product[i + 1], scale));
+      *reinterpret_cast<uint16_t*>(to + i * 4) = f8e4m3_pair(quotient(product[i]), quotient(product[i + 1]));
   }
 
   __device__ void store(const Fp8Tiles& call, const Fp8Tile& tile, int column) const {
@@ -482,7 +488,7 @@ class Fp8Consumer {
       float sum[kSums] = {};
       add_groups(call.groups, sum);
       if constexpr (Shape::kSwiglu) {
-        SwigluWriter<Shape>(memory_.exchange, column_tile_).write(call, tile, tile.first_column * 64, sum);
+        SwigluWriter(memory_.exchange, column_tile_).write(call, tile, tile.first_column * 64, sum);
       } else {
         write(call, tile, columns, sum);
       }
@@ -567,7 +573,7 @@ class Fp8Consumer {
                                width,
                                tile.rows - first_row,
                                columns.count,
-                               call.bias,
+                               kProducts == 1 ? call.bias : nullptr,  // experts have none, and shorter code
                                call.bias_dtype,
                                columns.first};
     output.write(sum);
@@ -599,7 +605,7 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
     publish_barriers();
   }
   if (!work.knows_rows) wait_for_previous_kernel();
-  if (threadIdx.x < kWarpSize) find_expert_rows<Shape>(work, memory);
+  find_expert_rows<Shape>(work, memory);
   __syncthreads();
   const int warpgroup = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x) / kWarpgroupSize, 0);
   if (warpgroup == 0) {

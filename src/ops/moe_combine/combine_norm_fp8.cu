@@ -15,7 +15,8 @@ dim3 block_of(int64_t width) {
   return dim3(static_cast<unsigned>(threads < kMaxNormThreads ? threads : kMaxNormThreads));
 }
 
-// A block a token. The code is short, as a block of a decode step waits for each line of it.
+// A block a token. The choices were made before the experts began, and need no wait for those. The code is
+// short, as a block of a decode step waits for each line of it.
 template <class W, bool whole>
 __global__ void __launch_bounds__(kMaxNormThreads)
     combine_norm_rows(MoeCombineCall combine, RmsNormCall norm, Fp8RowsOut out) {
@@ -23,13 +24,16 @@ __global__ void __launch_bounds__(kMaxNormThreads)
   const int64_t token = blockIdx.x, live = live_count(norm.live_rows, norm.residual.outer);
   const int width = static_cast<int>(norm.residual.width), step = static_cast<int>(blockDim.x) * N;
   const int first = static_cast<int>(threadIdx.x) * N;
+  prefetch_weight(static_cast<const W*>(norm.weight), width);
+  TokenChoices choices;
+  if (token < live) choices.load(combine, token, 0);
   wait_for_previous_kernel();
   if (token >= live) return;
   float* residual = static_cast<float*>(norm.residual.data) + token * norm.residual.outer_stride;
   float values[N] = {}, squares = 0.0f;
 #pragma unroll 1
   for (int column = first; column < width; column += step) {
-    combine_pack(combine, token, column, whole, values);
+    combine_pack(combine, choices, token, column, whole, values);
     add_pack<float>(residual, column, width, whole, values);
     store_pack(values, residual + column, width - column, whole);
     squares = add_squares(values, squares);

@@ -22,6 +22,8 @@ struct CombineNormArguments {
 // musaic::moe_combine_norm_quant_fp8. moe_combine, its sum added to the residual in place, and the norm of
 // that in FP8 as sgl_per_token_group_quant_8bit_v2 gives it for groups of 128; the norm's sum may have
 // another order than that of its parts. Defined where GPU kernels are. Pad rows are neither read nor written.
+// REQUIRES: x was computed of rows that token_row's routing had grouped, so that token_row and weights were
+// there first.
 CombinedNormFp8 moe_combine_norm_quant_fp8(const CombineNormArguments& arguments);
 
 void define_combine_norm_fp8(OpRegistry& registry);

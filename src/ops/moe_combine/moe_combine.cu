@@ -11,7 +11,9 @@ __global__ void combine_tokens(MoeCombineCall call, unsigned blocks_a_row, bool 
   const int64_t column = place.pack * N;
   if (column >= call.y.width || place.row >= live_count(call.live_rows, call.y.outer)) return;
   float sum[N];
-  combine_pack(call, place.row, column, whole, sum);
+  TokenChoices choices;
+  choices.load(call, place.row, 0);
+  combine_pack(call, choices, place.row, column, whole, sum);
   store_pack(sum, row_of<float>(call.y, place.row) + column, call.y.width - column, whole);
 }
 

@@ -11,6 +11,7 @@ __global__ void __launch_bounds__(kMaxNormThreads) add_norm_quantize_rows(RmsNor
   __shared__ float scratch[32];
   const int64_t index = static_cast<int64_t>(blockIdx.x) * blockDim.y + threadIdx.y;
   const int64_t live = live_count(call.live_rows, call.x.outer);
+  prefetch_weight(static_cast<const W*>(call.weight), call.x.width);
   wait_for_previous_kernel();
   if (index >= live) return;  // whole blocks or warps
   float* x = static_cast<float*>(call.x.data) + index * call.x.outer_stride;

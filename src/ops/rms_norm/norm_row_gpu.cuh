@@ -1,6 +1,7 @@
 #pragma once
 
 #include "backends/gpu/row_packs.cuh"
+#include "gpu_copy.cuh"
 
 // RMS norm of one row by the threads of one threadIdx.y, shared by the kernels that norm. Which thread sums
 // what depends on the row's width only: so all of them get the same bits, whatever the addresses.
@@ -81,6 +82,13 @@ template <int N>
 __device__ void scale_pack(float factor, const float (&weights)[N], float (&values)[N]) {
 #pragma unroll
   for (int i = 0; i < N; ++i) values[i] = __fmul_rn(__fmul_rn(values[i], factor), weights[i]);
+}
+
+// Starts to bring the thread's first pack of the weight, before there is a row to norm.
+template <class W>
+__device__ void prefetch_weight(const W* weight, int64_t width) {
+  constexpr int N = kPackWidth<float>;
+  if (threadIdx.x * N < width) prefetch(weight + threadIdx.x * N);
 }
 
 // Calls use(column, values) with each pack of the normed row, its last one padded with zeros; every lane of a

@@ -5,10 +5,10 @@
 // How device sources launch kernels and follow one another.
 namespace musaic {
 
-// In every kernel that launch_kernel launches, in every thread, before it reads or writes anything but weights
-// and what the host brings for a step (the number of live rows, where sequences lie): until here it may have
-// been started while the one before it in the stream still ran, though not one before that. From here on the
-// next one may be.
+// In every kernel that launch_kernel launches, in every thread, before it reads or writes anything but
+// weights and what the host brings for a step (the number of live rows, where sequences lie): until here it
+// may have been started while the one before it in the stream still ran, though not one before that. From
+// here on the next one may be.
 __device__ inline void wait_for_previous_kernel() {
 #if __CUDA_ARCH__ >= 900
   cudaGridDependencySynchronize();

@@ -6,7 +6,8 @@
 namespace musaic {
 
 // In every kernel that launch_kernel launches, in every thread, before it reads or writes anything but
-// weights. MUSA starts no kernel before the one ahead of it in the stream has ended.
+// weights and what the host brings for a step. MUSA starts no kernel before the one ahead of it in the stream
+// has ended.
 __device__ inline void wait_for_previous_kernel() {}
 
 // kernel<<<grid, block, shared_bytes, stream>>>(arguments...). Errors are left to gpuGetLastError. Nothing is
