@@ -39,7 +39,7 @@ struct SessionOptions {
   std::vector<std::string> disabled_passes;
   std::vector<std::string> allowed_decompositions;  // fused ops that the device may lack
   std::string moe_runner_backend = "auto";
-  bool deterministic = false;  // a row's bits do not depend on what else its step has
+  bool deterministic = false;   // a row's bits do not depend on what else its step has
   std::optional<bool> overlap;  // steps with the next one's launch; absent: where launches run ahead
   EngineOptions engine;         // its queue and its scheduler's chunk are set by the session
   bool show_progress = true;
