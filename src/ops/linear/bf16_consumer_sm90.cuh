@@ -72,7 +72,10 @@ class Bf16Consumer {
         start(first + step, left, sums);
         if (kTakesTurns && step + 1 < num_steps) announce<kThreads>(kTurn + 1 - index_);
 #pragma unroll
-        for (int p = 0; p < Shape::kProducts; ++p) wait_for_products<0>(sums[p]);
+        for (int c = 0; c < Shape::kChains; ++c) {
+#pragma unroll
+          for (int p = 0; p < Shape::kProducts; ++p) wait_for_products<0>(sums[c][p]);
+        }
         release(first + step);
       }
       finish(walk, rows, sums, addends);
@@ -85,19 +88,22 @@ class Bf16Consumer {
   static constexpr int kTurn = 2;
   static constexpr int kXOffsets = 4;
   static constexpr int kQuarter = Shape::kColumns / 8;  // a lane's sums of a quarter of the tile's columns
-  // Products of few columns take less time than to wait for one's turn.
-  static constexpr bool kTakesTurns = Shape::kColumns >= 64;
+  // Products of many columns fill the matrix units one after the other, those of few wait for their chain.
+  static constexpr bool kTakesTurns = Shape::kColumns > 128;
   static constexpr bool kEarlyAddends = Shape::kColumns <= 128;  // where they find registers
-  using Sums = float[Shape::kProducts][Shape::kSums];
+  using Sums = float[Shape::kChains][Shape::kProducts][Shape::kSums];
   using Addends = float2[2][2][kQuarter / 4];  // of a row, a half of the columns, two of every 8
 
   __device__ void clear(Sums& sums) {
     squares_[0] = squares_[1] = 0.0f;
 #pragma unroll
-    for (int p = 0; p < Shape::kProducts; ++p) {
+    for (int c = 0; c < Shape::kChains; ++c) {
 #pragma unroll
-      for (int i = 0; i < Shape::kSums; ++i) sums[p][i] = 0.0f;
-      keep_in_place(sums[p]);
+      for (int p = 0; p < Shape::kProducts; ++p) {
+#pragma unroll
+        for (int i = 0; i < Shape::kSums; ++i) sums[c][p][i] = 0.0f;
+        keep_in_place(sums[c][p]);
+      }
     }
   }
 
@@ -138,8 +144,8 @@ class Bf16Consumer {
       for (int part = 0; part < kXParts; ++part) {
 #pragma unroll
         for (int p = 0; p < Shape::kProducts; ++p)
-          Bf16RegisterProduct<Shape::kProductColumns>::add(sums[p], left.words[i][part],
-                                                           right + p * kNextProduct + 2 * i);
+          Bf16RegisterProduct<Shape::kProductColumns>::add(
+              sums[part % Shape::kChains][p], left.words[i][part], right + p * kNextProduct + 2 * i);
       }
     }
     end_products();
@@ -233,7 +239,9 @@ class Bf16Consumer {
     }
   }
   static __device__ float sum_at(const Sums& sums, int i) {
-    return sums[i / Shape::kSums][i % Shape::kSums];
+    const float sum = sums[0][i / Shape::kSums][i % Shape::kSums];
+    if constexpr (Shape::kChains == 1) return sum;
+    return sum + sums[Shape::kChains - 1][i / Shape::kSums][i % Shape::kSums];
   }
   __device__ float factor_of(int row) const {
     return norm_factor(memory_.squares[0][row] + memory_.squares[1][row],

@@ -67,25 +67,18 @@ __device__ inline float2 norm_weights_at(const LinearTileCall& call, int column)
                      bias_value(call.norm_weight, call.norm_dtype, column + 1));
 }
 
-// The warp that brings the norm's weights of every step, in float32. While those of some steps wait for their
-// stages, the next ones are on their way.
+// The warp that brings the norm's weights of every step, in float32.
 template <class Shape>
 __device__ void bring_norm_weights(const LinearTileCall& call, Bf16TileMemory<Shape>& memory) {
   constexpr int kAtOnce = 4;  // steps
   const int num_steps = num_steps_of(call), lane = static_cast<int>(threadIdx.x) % kWarpSize;
-  const auto load = [&](int begin, float2(&weights)[kAtOnce]) {
-#pragma unroll
-    for (int i = 0; i < kAtOnce; ++i)
-      weights[i] = norm_weights_at(call, (begin + i) * kStepValues + 2 * lane);
-  };
-  float2 weights[kAtOnce], next[kAtOnce];
-  load(0, next);
   Bf16TileWalk<Shape> walk(call);
   for (int first = 0; walk.is_there(); first += num_steps) {
     for (int begin = 0; begin < num_steps; begin += kAtOnce) {
+      float2 weights[kAtOnce];
 #pragma unroll
-      for (int i = 0; i < kAtOnce; ++i) weights[i] = next[i];
-      load(begin + kAtOnce < num_steps ? begin + kAtOnce : 0, next);
+      for (int i = 0; i < kAtOnce; ++i)
+        weights[i] = norm_weights_at(call, (begin + i) * kStepValues + 2 * lane);
 #pragma unroll
       for (int i = 0; i < kAtOnce; ++i) {
         const int place = first + begin + i, stage = place % Shape::kStages;
