@@ -5,9 +5,8 @@
 namespace musaic {
 namespace {
 
-using FewSwiglu = Fp8TileShape<1, 2, 128, 4, true, false>;
 using Swiglu = Fp8TileShape<1, 2, 128, 4, true>;
-using Few = Fp8TileShape<1, 2, 64, 8, false, false>;
+using Low = Fp8TileShape<1, 2, 64, 8>;
 using Tall = Fp8TileShape<2, 1, 128, 6>;
 using Wide = Fp8TileShape<1, 2, 128, 5>;
 
@@ -56,36 +55,23 @@ bool launch_down(const GroupedLinearFp8Call& routed, const LinearFp8Call& shared
   return launch_fp8_products<Shape>(products, /*knows_rows=*/true, stream);
 }
 
-template <class Shape>
-bool launch_gate_up(const GroupedLinearFp8Call& routed, const SwigluRowsFp8& routed_rows,
-                    const LinearFp8Call& shared, const SwigluRowsFp8& shared_rows, gpuStream_t stream) {
-  Fp8WeightedTiles products[] = {shared_tiles<Shape>(shared, 2), routed_tiles<Shape>(routed)};
-  set_swiglu(products[0], shared_rows);
-  set_swiglu(products[1], routed_rows);
-  return launch_fp8_products<Shape>(products, /*knows_rows=*/false, stream);
-}
-
-// Reading weights is all that matters there.
-bool has_few_rows(const GroupedLinearFp8Call& routed) {
-  constexpr int64_t kFewRows = 16;  // of an expert, on average
-  return routed.rows <= kFewRows * routed.num_experts;
-}
-
 }  // namespace
 
 bool launch_experts_gate_up_fp8(const GroupedLinearFp8Call& routed, const SwigluRowsFp8& routed_rows,
                                 const LinearFp8Call& shared, const SwigluRowsFp8& shared_rows,
                                 gpuStream_t stream) {
-  const auto launch = has_few_rows(routed) ? launch_gate_up<FewSwiglu> : launch_gate_up<Swiglu>;
-  return launch(routed, routed_rows, shared, shared_rows, stream);
+  Fp8WeightedTiles products[] = {shared_tiles<Swiglu>(shared, 2), routed_tiles<Swiglu>(routed)};
+  set_swiglu(products[0], shared_rows);
+  set_swiglu(products[1], routed_rows);
+  return launch_fp8_products<Swiglu>(products, /*knows_rows=*/false, stream);
 }
 
-// Of few rows, narrow tiles spread the weights more evenly over the device; later most experts' rows shall
+// Of few rows, low and narrow tiles spread the weights more evenly over the device; later most experts' rows shall
 // fit into one tile, and where they do not, low tiles leave fewer rows empty.
 bool launch_experts_down_fp8(const GroupedLinearFp8Call& routed, const LinearFp8Call& shared,
                              gpuStream_t stream) {
-  constexpr int64_t kRowsInOneTile = 112;  // on average
-  if (has_few_rows(routed)) return launch_down<Few>(routed, shared, stream);
+  constexpr int64_t kFewRows = 4, kRowsInOneTile = 112;  // of an expert, on average
+  if (routed.rows <= kFewRows * routed.num_experts) return launch_down<Low>(routed, shared, stream);
   if (routed.rows <= kRowsInOneTile * routed.num_experts) return launch_down<Tall>(routed, shared, stream);
   return launch_down<Wide>(routed, shared, stream);
 }

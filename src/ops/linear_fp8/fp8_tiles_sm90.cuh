@@ -51,12 +51,9 @@ struct Fp8Work {
 
 // A block's tile in tiles of 64 rows and kColumns columns: one of the two multiplying warpgroups has each.
 // With kSwiglu one of them has 128 columns of the first part of a weight, the other the same of the second.
-// kOverlaps: while one group is scaled and added, the next one is multiplied; without, the code is shorter.
-template <int kRowTiles_, int kColumnTiles_, int kColumns_, int kStages_, bool kSwiglu_ = false,
-          bool kOverlaps_ = true>
+template <int kRowTiles_, int kColumnTiles_, int kColumns_, int kStages_, bool kSwiglu_ = false>
 struct Fp8TileShape {
   static constexpr bool kSwiglu = kSwiglu_;
-  static constexpr bool kOverlaps = kOverlaps_;
   static constexpr int kRowTiles = kRowTiles_;
   static constexpr int kColumnTiles = kColumnTiles_;
   static constexpr int kColumns = kColumns_;
@@ -80,12 +77,14 @@ struct Fp8Stage {
   uint8_t weight[Shape::kColumnTiles][Shape::kColumns][kSwizzledRow];
 };
 
-// Where the warpgroups of a SwiGLU lay some rows of both parts.
+// Where the warpgroups of a SwiGLU exchange half of their sums, and a warp's eight rows in FP8.
 struct SwigluExchange {
-  static constexpr int kRows = 32;
-  static constexpr int kStride = 128 + 8;  // 8: neighbouring rows begin in banks of their own
+  static constexpr int kValues = 32;          // of a thread
+  static constexpr int kRowBytes = 128 + 16;  // 16: rows begin in banks of their own
+  static constexpr int kWarpRows = 8;
 
-  float parts[2][kRows][kStride];
+  float values[2][kValues][kWarpgroupSize];
+  uint8_t rows[2 * kWarpgroupSize / kWarpSize][kWarpRows][kRowBytes];
 };
 struct NoExchange {};
 
@@ -199,7 +198,6 @@ __device__ void find_expert_rows(const Fp8Work<kProducts>& work, Fp8TileMemory<S
   __syncthreads();
   if (thread >= kWarpSize) return;
   int before = 0;
-#pragma unroll 1
   for (int first = 0; first < num_experts; first += kWarpSize) {
     const int expert = first + thread;
     const bool is_there = expert < num_experts;
@@ -353,77 +351,113 @@ class Fp8Producer {
   RingPlace<Shape::kStages> write_;
 };
 
-// A SwiGLU of two warpgroups' sums: each lays its part's rows down, 32 at a time; then a warp has a row, a
-// group of 128 columns, and quantizes it. The code is short: the blocks of a decode step run it once, and
-// wait for each line of it.
+// A SwiGLU of two warpgroups' sums: each has the rows of a part, exchanges half of them for the same of the
+// other part, and quantizes the products of a group of 128 columns.
+//
+// Its code is short: the blocks of a decode step run it once, and wait for each line of it.
 class SwigluWriter {
  public:
   __device__ SwigluWriter(SwigluExchange& exchange, int part)
       : exchange_(exchange),
         part_(part),
+        thread_(static_cast<int>(threadIdx.x) % kWarpgroupSize),
         lane_(static_cast<int>(threadIdx.x) % kWarpSize),
-        warp_(static_cast<int>(threadIdx.x) % kWarpgroupSize / kWarpSize) {}
+        warp_(thread_ / kWarpSize) {}
 
-  // `column` is the tile's first one in its part.
+  // The gate's warpgroup finishes the upper rows of its threads, the other one the lower ones.
   __device__ void write(const Fp8Tiles& call, const Fp8Tile& tile, int column, const float (&sum)[64]) {
-#pragma unroll 1
-    for (int first = 0; first < kWarpgroupRows && first < tile.rows; first += kRows) {
-      meet(kReadBarrier);  // nobody reads what was there before
-      if (warp_ / kWarpsOfRows == first / kRows) lay_down(sum);
-      meet(kWrittenBarrier);
-#pragma unroll 1
-      for (int row = part_ * kWarps + warp_; row < kRows; row += 2 * kWarps) {
-        if (first + row < tile.rows)
-          finish(call, row, int64_t{tile.first_row} + first + row, column + 4 * lane_);
-      }
+    float gate[kValues], up[kValues];
+    meet(kReadBarrier);  // the other one has read what it got before
+    if (part_ == 0) {
+      take<0>(sum, gate);
+      send<2>(sum);
+    } else {
+      take<2>(sum, up);
+      send<0>(sum);
     }
+    meet(kWrittenBarrier);
+    if (part_ == 0) {
+      receive(up);
+    } else {
+      receive(gate);
+    }
+    const int row = warp_ * 16 + part_ * 8 + lane_ / 4;
+    quantize(call, tile, column, row, gate, up);
+    store(call, tile, column);
   }
 
  private:
-  static constexpr int kRows = SwigluExchange::kRows;
-  static constexpr int kWarps = kWarpgroupSize / kWarpSize, kWarpsOfRows = kRows / 16;
+  static constexpr int kValues = SwigluExchange::kValues;
   static constexpr int kReadBarrier = 1, kWrittenBarrier = 2;  // 0 is __syncthreads
 
   static __device__ void meet(int barrier) {
     asm volatile("bar.sync %0, %1;" ::"r"(barrier), "n"(2 * kWarpgroupSize) : "memory");
   }
-  // The warp's sixteen rows of its part.
-  __device__ void lay_down(const float (&sum)[64]) {
-    float* upper = exchange_.parts[part_][warp_ % kWarpsOfRows * 16 + lane_ / 4] + 2 * (lane_ % 4);
-    float* lower = upper + 8 * SwigluExchange::kStride;
+  // kHalf: 0 of the upper rows, 2 of the lower ones.
+  template <int kHalf>
+  static __device__ void take(const float (&sum)[64], float (&values)[kValues]) {
 #pragma unroll
-    for (int i = 0; i < 64; i += 4) {
-      *reinterpret_cast<float2*>(upper + 2 * i) = make_float2(sum[i], sum[i + 1]);
-      *reinterpret_cast<float2*>(lower + 2 * i) = make_float2(sum[i + 2], sum[i + 3]);
-    }
+    for (int i = 0; i < kValues; ++i) values[i] = sum[i / 2 * 4 + kHalf + i % 2];
   }
-  // Four columns a lane of a row that was laid down.
-  __device__ void finish(const Fp8Tiles& call, int row, int64_t y_row, int column) const {
-    constexpr float kLeast = 1e-10f, kLargest = 448.0f;
-    const float4 gate = *reinterpret_cast<const float4*>(exchange_.parts[0][row] + 4 * lane_);
-    const float4 up = *reinterpret_cast<const float4*>(exchange_.parts[1][row] + 4 * lane_);
-    const auto swiglu = [](float g, float u) { return u * __fdividef(g, 1.0f + __expf(-g)); };
-    const float4 product =
-        make_float4(swiglu(gate.x, up.x), swiglu(gate.y, up.y), swiglu(gate.z, up.z), swiglu(gate.w, up.w));
-    float largest =
-        fmaxf(fmaxf(fabsf(product.x), fabsf(product.y)), fmaxf(fabsf(product.z), fabsf(product.w)));
+  template <int kHalf>
+  __device__ void send(const float (&sum)[64]) {
 #pragma unroll
-    for (int distance = kWarpSize / 2; distance > 0; distance /= 2)
-      largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, distance));
+    for (int i = 0; i < kValues; ++i) exchange_.values[part_][i][thread_] = sum[i / 2 * 4 + kHalf + i % 2];
+  }
+  __device__ void receive(float (&values)[kValues]) const {
+#pragma unroll
+    for (int i = 0; i < kValues; ++i) values[i] = exchange_.values[1 - part_][i][thread_];
+  }
+
+  // The thread's 32 values of a row; four neighbouring lanes have the row.
+  __device__ void quantize(const Fp8Tiles& call, const Fp8Tile& tile, int column, int row,
+                           const float (&gate)[kValues], float (&product)[kValues]) {
+    constexpr float kLeast = 1e-10f, kLargest = 448.0f;
+    const bool is_there = row < tile.rows;
+    float largest = 0.0f;
+    if (is_there) {
+#pragma unroll
+      for (int i = 0; i < kValues; ++i) {
+        product[i] *= __fdividef(gate[i], 1.0f + __expf(-gate[i]));
+        largest = fmaxf(largest, fabsf(product[i]));
+      }
+    }
+    largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 1));
+    largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 2));
+    if (!is_there) return;
     const float scale = __fdiv_rn(fmaxf(largest, kLeast), kLargest), inverse = __frcp_rn(scale);
+    if (lane_ % 4 == 0)
+      call.swiglu_scale[(int64_t{tile.first_row} + row) * (call.part_columns / 128) + column / 128] = scale;
     // A product by the inverse, corrected by what it leaves, is the quotient.
     const auto quotient = [&](float value) {
       const float near = value * inverse;
       return fmaf(fmaf(-near, scale, value), inverse, near);
     };
-    const uint32_t low = f8e4m3_pair(quotient(product.x), quotient(product.y));
-    const uint32_t high = f8e4m3_pair(quotient(product.z), quotient(product.w));
-    *reinterpret_cast<uint32_t*>(call.swiglu_q + y_row * call.part_columns + column) = low | high << 16;
-    if (lane_ == 0) call.swiglu_scale[y_row * (call.part_columns / 128) + column / 128] = scale;
+    uint8_t* to = exchange_.rows[part_ * 4 + warp_][lane_ / 4] + 2 * (lane_ % 4);
+#pragma unroll
+    for (int i = 0; i < kValues; i += 2)
+      *reinterpret_cast<uint16_t*>(to + i * 4) = f8e4m3_pair(quotient(product[i]), quotient(product[i + 1]));
+  }
+
+  __device__ void store(const Fp8Tiles& call, const Fp8Tile& tile, int column) const {
+    constexpr int kPieces = 128 / 16, kRows = SwigluExchange::kWarpRows;
+    __syncwarp();
+#pragma unroll
+    for (int i = 0; i < kRows * kPieces / kWarpSize; ++i) {
+      const int index = lane_ + i * kWarpSize, piece = index % kPieces, row = index / kPieces;
+      const int tile_row = warp_ * 16 + part_ * 8 + row;
+      if (tile_row >= tile.rows) continue;
+      uint8_t* to =
+          call.swiglu_q + (int64_t{tile.first_row} + tile_row) * call.part_columns + column + piece * 16;
+      *reinterpret_cast<uint4*>(to) =
+          *reinterpret_cast<const uint4*>(exchange_.rows[part_ * 4 + warp_][row] + piece * 16);
+    }
+    __syncwarp();
   }
 
   SwigluExchange& exchange_;
   const int part_;
+  const int thread_;
   const int lane_;
   const int warp_;
 };
@@ -472,19 +506,8 @@ class Fp8Consumer {
     float lower;
   };
 
+  // While one group is scaled and added, the next one is multiplied.
   __device__ void add_groups(int groups, float (&sum)[kSums]) {
-    if constexpr (Shape::kOverlaps) {
-      add_overlapping_groups(groups, sum);
-    } else {
-#pragma unroll 1
-      for (int group = 0; group < groups; ++group) {
-        Group one;
-        start(one);
-        finish<0>(one, sum);
-      }
-    }
-  }
-  __device__ void add_overlapping_groups(int groups, float (&sum)[kSums]) {
     Group even, odd;
     start(even);
     for (int left = groups - 1;; left -= 2) {
