@@ -4,9 +4,12 @@
 #include "cli/median.h"
 #include "cli/step_cost.h"
 #include "cli/timed_steps.h"
+#include "device/launch_ahead.h"
 
 namespace musaic {
 namespace {
+
+constexpr int kReplays = 20;  // of which the median counts
 
 Json measured_row(const char* size_name, int size, int tokens, double seconds) {
   return {{size_name, size}, {"ms", seconds * 1e3}, {"tok_per_s", tokens / seconds}};
@@ -24,6 +27,22 @@ double cache_bytes_per_token(ModelSession& session) {
   const GraphRunner& runner = session.runner();
   const auto tokens = static_cast<double>(runner.limits().num_pages) * runner.limits().page_size;
   return static_cast<double>(runner.memory().kv_bytes) / tokens;
+}
+
+// What the launches of such a step cost, which was the last to run; `seconds`: of the step.
+void add_launches(Json& row, ModelSession& session, StepKind kind, int tokens, double seconds) {
+  GraphRunner& runner = session.runner();
+  const Program& program = kind == StepKind::kDecode ? runner.decode() : runner.extend();
+  const StepChoice choice = runner.choose(kind, tokens);
+  const int launches = program.num_launches(choice.bucket);
+  row["pieces"] = program.num_pieces();
+  row["launches"] = launches;
+  row["us_a_launch"] = seconds * 1e6 / launches;
+  row["host_us_a_piece"] = Json();
+  if (!choice.replay || launch_ahead(session.backend()) == nullptr) return;
+  std::vector<double> host;
+  for (int i = 0; i < kReplays; ++i) host.push_back(runner.time_replay(kind, tokens));
+  row["host_us_a_piece"] = median(host) * 1e6 / program.num_pieces();
 }
 
 }  // namespace
@@ -47,6 +66,9 @@ Json bench_prefill(ModelSession& session, const BenchFlags& flags,
     cost += cost_of_products(runner.graphs().head.graph, 1);
     rows.push_back(measured_row("tokens", tokens, tokens, median(seconds[i])));
     add_share(rows.back(), cost, tokens, median(seconds[i]), limits);
+    const int step_tokens = std::min(tokens, runner.limits().max_tokens_per_step);
+    steps.prefill(0, step_tokens);
+    add_launches(rows.back(), session, StepKind::kExtend, step_tokens, median(seconds[i]) / num_steps);
   }
   return rows;
 }
@@ -59,22 +81,27 @@ Json bench_decode(ModelSession& session, const BenchFlags& flags,
   for (int index = 0; index < largest; ++index) steps.prefill(index, flags.context);
   for (int batch : flags.batch) steps.decode(batch, flags.context);  // captures
   std::vector<std::vector<double>> seconds(flags.batch.size());
+  std::vector<std::vector<double>> overlapped(flags.batch.size());  // each step launched before the last ends
   for (int repetition = 0; repetition < flags.repetitions; ++repetition) {
     for (size_t i = 0; i < flags.batch.size(); ++i) {
       double sum = 0.0;
       for (int step = 0; step < flags.steps; ++step)
         sum += steps.decode(flags.batch[i], flags.context + step);
       seconds[i].push_back(sum / flags.steps);
+      if (session.overlaps())
+        overlapped[i].push_back(steps.decode_overlapped(flags.batch[i], flags.context, flags.steps));
     }
   }
   Json rows = Json::array();
   for (size_t i = 0; i < flags.batch.size(); ++i) {
     const int batch = flags.batch[i];
     StepCost cost = cost_of_products(runner.graphs().decode.graph, batch);
-    cost += cost_of_products(runner.graphs().head.graph, batch);
     cost.bytes += cache_bytes_per_token(session) * batch * (flags.context + 0.5 * flags.steps);
     rows.push_back(measured_row("batch", batch, batch, median(seconds[i])));
     add_share(rows.back(), cost, batch, median(seconds[i]), limits);
+    if (session.overlaps()) rows.back()["overlapped_ms"] = 1e3 * median(overlapped[i]);
+    steps.decode(batch, flags.context);
+    add_launches(rows.back(), session, StepKind::kDecode, batch, median(seconds[i]));
     const double experts = steps.experts_read(batch, flags.context);
     if (experts > 0) rows.back()["experts_a_layer"] = experts;
   }

@@ -5,6 +5,7 @@
 #include "cli/explain_choices.h"
 #include "cli/moe_runner.h"
 #include "cli/planned_device.h"
+#include "cli/size_defaults.h"
 #include "models/model.h"
 #include "program/buckets.h"
 #include "program/explain/explain.h"
@@ -14,18 +15,17 @@
 namespace musaic {
 namespace {
 
-constexpr int kMaxTokens = 512;  // the server's defaults
-constexpr int kMaxSequences = 64;
-
 class ModelExplainer {
  public:
   ModelExplainer(const Platform& platform, const ModelFiles& files, const ExplainRequest& request)
       : files_(files),
         request_(request),
         device_(platform, request.device, request.cpu_isa, request.assume_kernels),
+        defaults_(size_defaults(files.config, device_.target().device.type != "cpu")),
+        page_size_(request.page_size > 0 ? request.page_size : defaults_.page_size),
         model_(make_model(files.config, files.weights.get(),
-                          {.kv_dtype = exact() ? DType::kF32 : DType::kF16,
-                           .page_size = request.page_size,
+                          {.kv_dtype = exact() ? DType::kF32 : defaults_.kv_dtype,
+                           .page_size = page_size_,
                            .deepgemm_layouts = uses_deepgemm_layouts(request.moe_runner_backend)})) {}
 
   Explanation run() {
@@ -73,11 +73,13 @@ class ModelExplainer {
   }
 
   int max_context() const { return files_.config.max_position_embeddings; }
-  int max_tokens() const { return std::min(kMaxTokens, max_context()); }
+  int max_tokens() const { return std::min(defaults_.chunked_prefill_size, max_context()); }
 
   std::vector<int> bucket_sizes() const {
-    if (is_extend()) return extend_buckets(max_tokens());
-    if (is_decode()) return decode_buckets({}, kMaxSequences, kMaxSequences);
+    const int max_graph_tokens = defaults_.max_graph_tokens > 0 ? defaults_.max_graph_tokens : max_tokens();
+    const int max_sequences = defaults_.max_running_requests;
+    if (is_extend()) return extend_buckets(std::min(max_graph_tokens, max_tokens()));
+    if (is_decode()) return decode_buckets({}, max_sequences, max_sequences);
     return head_buckets();
   }
 
@@ -88,11 +90,11 @@ class ModelExplainer {
   DimBindings bindings(int bucket) const {
     const StepExtent step = extent(bucket);
     const int64_t positions = step.past + (is_extend() ? bucket : 1);
-    const int64_t pages = (positions + request_.page_size - 1) / request_.page_size;
+    const int64_t pages = (positions + page_size_ - 1) / page_size_;
     const StepSizes sizes{.max_tokens_per_step = max_tokens(),
-                          .max_sequences = kMaxSequences,
+                          .max_sequences = defaults_.max_running_requests,
                           .max_context = max_context(),
-                          .page_size = request_.page_size,
+                          .page_size = page_size_,
                           .num_pages = static_cast<int>(step.sequences * pages)};
     if (is_extend()) return extend_bindings(sizes, bucket);
     if (is_decode()) return decode_bindings(sizes, bucket);
@@ -102,6 +104,8 @@ class ModelExplainer {
   const ModelFiles& files_;
   const ExplainRequest& request_;
   PlannedDevice device_;
+  SizeDefaults defaults_;  // the server's
+  int page_size_;
   std::unique_ptr<Model> model_;
 };
 

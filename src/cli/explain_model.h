@@ -19,7 +19,7 @@ struct ExplainRequest {
   int bucket = -1;              // extend: the largest; decode, head: 1
   int past = -1;                // positions in the cache before the step; extend: 0, decode: 1,024
   std::string dtype = "auto";
-  int page_size = 16;
+  int page_size = -1;
   std::vector<std::string> disabled_passes;
   std::string moe_runner_backend = "auto";
   Roof roof;

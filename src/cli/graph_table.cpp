@@ -68,7 +68,13 @@ struct Phase {
   const char* unit;       // of sizes
   int limit;              // no step is larger
   std::string limit_why;  // "--max-running-requests is 64"
+  int default_max = 0;    // where it is below the limit; 0: the limit
 };
+
+template <class Value>
+Value value_or(const MaybeAsked<Value>& asked, Value otherwise) {
+  return asked ? asked->value : otherwise;
+}
 
 std::string mode_reason(GraphMode asked, GraphMode in_force, const GraphFacts& facts) {
   if (asked == in_force) return "";
@@ -105,10 +111,13 @@ PhaseGraphs resolve_phase(const Phase& phase, const GraphFacts& facts, std::vect
   table.push_back(
       row(fmt::format("{} mode", phase.name), request.mode, out.mode, mode_reason(asked, out.mode, facts)));
 
-  out.max_size = std::min(request.max_size ? request.max_size->value : phase.limit, phase.limit);
-  const bool is_clipped = request.max_size && request.max_size->value > phase.limit;
+  const bool has_default = phase.default_max > 0 && !request.sizes;
+  const int default_max = has_default ? phase.default_max : phase.limit;
+  const int asked_max = value_or(request.max_size, default_max);
+  out.max_size = std::min(asked_max, phase.limit);
+  const bool is_limit = asked_max > phase.limit || (!request.max_size && default_max >= phase.limit);
   table.push_back(row(fmt::format("{} largest {}", phase.name, phase.unit), request.max_size, out.max_size,
-                      is_clipped || !request.max_size ? phase.limit_why : ""));
+                      is_limit ? phase.limit_why : ""));
 
   std::string why;
   if (out.mode == GraphMode::kDisabled) {
@@ -151,11 +160,6 @@ GraphSetting executable_row(const MaybeAsked<int>& asked, const GraphFacts& fact
   return out;
 }
 
-template <class Value>
-Value value_or(const MaybeAsked<Value>& asked, Value otherwise) {
-  return asked ? asked->value : otherwise;
-}
-
 }  // namespace
 
 ResolvedGraphs resolve_graphs(const GraphRequest& request, const GraphFacts& facts) {
@@ -169,7 +173,8 @@ ResolvedGraphs resolve_graphs(const GraphRequest& request, const GraphFacts& fac
                       .limit = step_limit,
                       .limit_why = facts.context_length <= facts.max_step_tokens
                                        ? fmt::format("the context is {}", facts.context_length)
-                                       : fmt::format("a step has at most {} tokens", facts.max_step_tokens)};
+                                       : fmt::format("a step has at most {} tokens", facts.max_step_tokens),
+                      .default_max = facts.default_graph_tokens};
   const Phase decode{.name = "decode",
                      .kind = StepKind::kDecode,
                      .request = request.decode,

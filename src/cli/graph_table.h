@@ -15,7 +15,8 @@ struct GraphFacts {
   bool whole_extend = true;  // attention can be recorded inside a piece
   bool whole_decode = true;
   int context_length = 2048;
-  int max_step_tokens = 512;  // prompt tokens in one step: the chunk
+  int max_step_tokens = 512;     // prompt tokens in one step: the chunk
+  int default_graph_tokens = 0;  // of the largest captured prefill step where no flag says; 0: the step's
   int max_running_requests = 64;
   bool quantizes_activations = true;  // a pass does
   int executable_budget = 0;          // live executables of graphs in force; 0: each graph keeps its own

@@ -149,6 +149,17 @@ TEST(GraphTable, FullIsPiecewiseWhereAttentionCannotBeRecorded) {
   EXPECT_EQ(resolve("", {.whole_decode = false}).decode.mode, kPiecewise) << "the default too";
 }
 
+TEST(GraphTable, LatentAttentionCapturesUpToItsOwnDefaultUnlessAskedForMore) {
+  const GraphFacts facts{.context_length = 8192, .max_step_tokens = 8192, .default_graph_tokens = 2048};
+  const ResolvedGraphs graphs = resolve("", facts);
+  EXPECT_EQ(graphs.prefill.max_size, 2048);
+  EXPECT_EQ(graphs.prefill.sizes.back(), 2048);
+  EXPECT_EQ(setting(graphs, "prefill largest tokens").why, "default");
+  EXPECT_EQ(resolve("--piecewise-cuda-graph-max-tokens 4096", facts).prefill.max_size, 4096);
+  EXPECT_THAT(resolve("--piecewise-cuda-graph-tokens 64 4096", facts).prefill.sizes, ElementsAre(64, 4096));
+  EXPECT_EQ(resolve("", {.max_step_tokens = 512, .default_graph_tokens = 2048}).prefill.max_size, 512);
+}
+
 TEST(GraphTable, SizesAboveWhatAStepMayHoldAreLeftOutByName) {
   const ResolvedGraphs graphs = resolve(
       "--cuda-graph-bs 2 8 99 --piecewise-cuda-graph-tokens 64 512 5000 --piecewise-cuda-graph-max-tokens "

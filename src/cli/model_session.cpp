@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <thread>
 
 #include "base/log.h"
@@ -14,21 +15,22 @@
 #include "cli/moe_runner.h"
 #include "cli/program_info.h"
 #include "cli/progress.h"
+#include "cli/size_defaults.h"
+#include "device/launch_ahead.h"
+#include "device/row_invariant.h"
 #include "runner/decomposed_ops.h"
 #include "runner/weight_rows.h"
 #include "tokenizer/tokenizer_files.h"
+#include "weights/hub_cache.h"
+#include "weights/quantized_weights.h"
 #include "weights/random_weights.h"
 
 namespace musaic {
 namespace {
 
-constexpr int kDefaultMaxRunning = 64;
-constexpr int kDefaultChunk = 512;
-constexpr int kUnchunkedStepTokens = 2048;  // with chunking off and no --piecewise-cuda-graph-max-tokens
-constexpr int kDefaultPageSize = 16;
-constexpr int kLatentPageSize = 64;           // of latents on a device with memory of its own
-constexpr double kDefaultMemFraction = 0.88;  // the rest is for activations, captures and the driver
-constexpr int kContextsOfKv = 64;             // default KV: at most so many full contexts
+constexpr int kUnchunkedStepTokens = 2048;    // with chunking off and no --piecewise-cuda-graph-max-tokens
+constexpr double kDefaultMemFraction = 0.88;  // the rest is the driver's and for what others start
+constexpr int kContextsOfKv = 64;             // default KV on the host: at most so many full contexts
 
 int64_t free_memory_bytes() {
   std::ifstream file("/proc/meminfo");
@@ -41,8 +43,8 @@ int64_t free_memory_bytes() {
   return int64_t{sysconf(_SC_AVPHYS_PAGES)} * sysconf(_SC_PAGESIZE);
 }
 
-DType parse_kv_dtype(const std::string& name, bool exact) {
-  if (name == "auto") return exact ? DType::kF32 : DType::kF16;
+DType parse_kv_dtype(const std::string& name, DType automatic) {
+  if (name == "auto") return automatic;
   if (name == "float32") return DType::kF32;
   if (name == "float16" || name == "fp16") return DType::kF16;
   if (name == "bfloat16" || name == "bf16") return DType::kBF16;
@@ -57,6 +59,27 @@ std::string read_template(const std::string& file_or_source) {
   std::ifstream file(file_or_source, std::ios::binary);
   if (!file) fail_load("--chat-template: cannot open {}", file_or_source);
   return {std::istreambuf_iterator<char>(file), {}};
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Of weights that were read or made and copied.
+void log_rate(size_t bytes, double seconds) {
+  constexpr size_t kManyBytes = 1'000'000'000;  // fewer take no time worth a line
+  if (bytes < kManyBytes) return;
+  const double gigabytes = static_cast<double>(bytes) / 1e9;
+  spdlog::info("weights: {:.2f} GB in {:.2f} s, {:.1f} GB/s", gigabytes, seconds, gigabytes / seconds);
+}
+
+// Of a GGUF file, a folder with tokenizer.json, that file, or a cached `org/name`.
+TokenizerData read_tokenizer(const std::string& path_or_name) {
+  namespace fs = std::filesystem;
+  const bool is_cached = !fs::exists(path_or_name) && is_hub_name(path_or_name);
+  const fs::path path = is_cached ? find_cached_snapshot(path_or_name) : fs::path(path_or_name);
+  if (path.extension() == ".gguf") return tokenizer_data_from_gguf(*GgufFile::open(path));
+  return tokenizer_data_from_hf(fs::is_directory(path) ? path : path.parent_path());
 }
 
 }  // namespace
@@ -82,16 +105,18 @@ std::string default_model_path() {
 ModelSession::ModelSession(const Platform& platform, SessionOptions options)
     : platform_(platform), options_(std::move(options)) {
   backend_ = platform_.make_backend(options_.backend);
-  target_ =
-      std::make_unique<Target>(Target{platform_.registry, backend_->device(), backend_->capabilities()});
+  capabilities_ = backend_->capabilities();
+  if (options_.deterministic) capabilities_.features.emplace(kRowInvariant);
+  target_ = std::make_unique<Target>(Target{platform_.registry, backend_->device(), capabilities_});
   open_files();
   choose_sizes();
   model_ = make_model(files_.config, files_.weights.get(),
                       {.kv_dtype = kv_dtype_,
                        .page_size = options_.page_size,
-                       .deepgemm_layouts = uses_deepgemm_layouts(options_.moe_runner_backend)});
-  choose_kv_capacity();
+                       .deepgemm_layouts = uses_deepgemm_layouts(options_.moe_runner_backend),
+                       .one_form = options_.deterministic});
   runner_ = std::make_unique<GraphRunner>(*model_, *target_, *backend_, runner_options());
+  choose_kv_capacity();
   decomposed_ops_ = decomposed_ops(runner_->graphs(), *target_);
   check_decomposed_ops(decomposed_ops_, options_.allowed_decompositions, *target_);
 }
@@ -107,9 +132,8 @@ void ModelSession::open_files() {
   if (options_.load_format == "safetensors" && files_.format != ModelFormat::kSafetensors) {
     fail_load("{}: has no safetensors (--load-format safetensors)", files_.path.string());
   }
-  if (options_.quantization == "fp8" && !files_.config.fp8)
-    fail_load("{}: is not in FP8, and quantizing while loading is not supported yet (--quantization fp8)",
-              files_.path.string());
+  const bool quantizes = options_.quantization == "fp8" && !files_.config.fp8;
+  if (quantizes) files_.config.fp8.emplace();
   if (options_.load_format == "dummy") {
     files_.weights = make_random_weights(files_.config, DType::kBF16, options_.engine.random_seed);
     spdlog::warn("--load-format dummy: the weights are random, so the text means nothing");
@@ -118,15 +142,18 @@ void ModelSession::open_files() {
     fail_load("{}: has a configuration but no weights; --load-format dummy runs it with random ones",
               files_.path.string());
   }
+  if (quantizes && options_.load_format != "dummy") {
+    files_.weights = quantize_weights(std::move(files_.weights), files_.config);
+    spdlog::info("--quantization fp8: linears are quantized as they are loaded, in blocks of {0} x {0}",
+                 BlockFp8::kBlock);
+  }
 }
 
 void ModelSession::choose_sizes() {
   const ModelConfig& config = files_.config;
-  const bool latents_on_gpu = config.latent_attention && !backend_->reads_host_memory();
-  kv_dtype_ = options_.kv_cache_dtype == "auto" && latents_on_gpu && !exact()
-                  ? DType::kBF16
-                  : parse_kv_dtype(options_.kv_cache_dtype, exact());
-  if (options_.page_size < 0) options_.page_size = latents_on_gpu ? kLatentPageSize : kDefaultPageSize;
+  const SizeDefaults defaults = size_defaults(config, !backend_->reads_host_memory());
+  kv_dtype_ = parse_kv_dtype(options_.kv_cache_dtype, exact() ? DType::kF32 : defaults.kv_dtype);
+  if (options_.page_size < 0) options_.page_size = defaults.page_size;
   if (options_.page_size % 8 != 0) fail_load("--page-size: {} is no multiple of 8", options_.page_size);
   context_length_ = options_.context_length > 0 ? options_.context_length : config.max_position_embeddings;
   if (context_length_ > config.max_position_embeddings) {
@@ -134,52 +161,70 @@ void ModelSession::choose_sizes() {
               config.max_position_embeddings);
   }
   max_running_requests_ =
-      options_.max_running_requests > 0 ? options_.max_running_requests : kDefaultMaxRunning;
-  chunk_ = options_.chunked_prefill_size == 0 ? kDefaultChunk : options_.chunked_prefill_size;
+      options_.max_running_requests > 0 ? options_.max_running_requests : defaults.max_running_requests;
+  max_queued_requests_ =
+      options_.max_queued_requests >= 0 ? options_.max_queued_requests : defaults.max_queued_requests;
+  chunk_ = options_.chunked_prefill_size == 0 ? defaults.chunked_prefill_size : options_.chunked_prefill_size;
   const MaybeAsked<int>& max_tokens = options_.graphs.prefill.max_size;
   if (chunk_ < 0) chunk_ = max_tokens ? max_tokens->value : kUnchunkedStepTokens;
   chunk_ = std::min(chunk_, context_length_);
+  overlap_ = options_.overlap.value_or(launch_ahead(*backend_) != nullptr);
   const Capabilities& device = backend_->capabilities();
   graphs_ = resolve_graphs(options_.graphs, {.device = to_string(backend_->device()),
                                              .whole_extend = captures_whole(device, StepKind::kExtend),
                                              .whole_decode = captures_whole(device, StepKind::kDecode),
                                              .context_length = context_length_,
                                              .max_step_tokens = chunk_,
+                                             .default_graph_tokens = defaults.max_graph_tokens,
                                              .max_running_requests = max_running_requests_,
                                              .quantizes_activations = !exact(),
                                              .executable_budget = backend_->graph_executables().budget});
 }
 
-// A quarter of what a host has free; of a GPU, what its share leaves beside the weights and what others hold.
+// A quarter of what a host has free; of a GPU, what its share leaves beside what others hold, the weights,
+// the arena, the steps' buffers and the captures.
 int64_t ModelSession::kv_budget_bytes() const {
   const DeviceMemorySize memory =
       platform_.memory_size ? platform_.memory_size(backend_->device()) : DeviceMemorySize{};
   if (memory.total_bytes == 0) return free_memory_bytes() / 4;
   const double share = options_.mem_fraction_static > 0 ? options_.mem_fraction_static : kDefaultMemFraction;
-  size_t weight_bytes = 0;
-  for (const std::string& name : files_.weights->names()) weight_bytes += files_.weights->find(name)->bytes;
-  const double used = static_cast<double>(memory.total_bytes - memory.free_bytes + weight_bytes);
+  const GraphRunner::Memory planned = runner_->planned_memory();
+  const size_t steps_bytes = planned.arena_bytes + planned.io_bytes + planned.graph_bytes;
+  const double used = static_cast<double>(memory.total_bytes - memory.free_bytes) +
+                      static_cast<double>(planned.weight_bytes + steps_bytes);
   const double budget = share * static_cast<double>(memory.total_bytes) - used;
   constexpr double kGiB = 1 << 30;
   if (budget <= 0)
     fail_load(
-        "{}: too little memory: {:.2f} GiB of weights, {:.2f} of {:.1f} GiB free, of which "
-        "--mem-fraction-static "
-        "{} may be used",
-        to_string(backend_->device()), static_cast<double>(weight_bytes) / kGiB,
-        static_cast<double>(memory.free_bytes) / kGiB, static_cast<double>(memory.total_bytes) / kGiB, share);
+        "{}: too little memory: {:.2f} GiB of weights and {:.2f} for steps and captures, {:.2f} of {:.1f} "
+        "GiB "
+        "free, of which --mem-fraction-static {} may be used",
+        to_string(backend_->device()), static_cast<double>(planned.weight_bytes) / kGiB,
+        static_cast<double>(steps_bytes) / kGiB, static_cast<double>(memory.free_bytes) / kGiB,
+        static_cast<double>(memory.total_bytes) / kGiB, share);
   return static_cast<int64_t>(budget);
+}
+
+// On a host a few contexts, lest what is free be taken from others; on a GPU, what kernels can address: they
+// count the values of a state in 32 bits.
+int64_t ModelSession::most_kv_tokens() const {
+  if (backend_->reads_host_memory()) return int64_t{kContextsOfKv} * context_length_;
+  int64_t widest = 1;
+  for (const CacheState& state : model_->cache().states)
+    widest = std::max(widest, int64_t{state.heads} * state.width);
+  return std::numeric_limits<int32_t>::max() / widest / options_.page_size * options_.page_size;
 }
 
 void ModelSession::choose_kv_capacity() {
   max_total_tokens_ = options_.max_total_tokens;
   if (max_total_tokens_ <= 0) {
     const int64_t fit = kv_budget_bytes() / static_cast<int64_t>(model_->cache().bytes_per_token());
-    max_total_tokens_ = std::min<int64_t>(fit, int64_t{kContextsOfKv} * context_length_);
+    max_total_tokens_ = std::min(fit, most_kv_tokens()) / options_.page_size * options_.page_size;
     if (max_total_tokens_ < options_.page_size)
       fail_load("too little memory for the KV cache: {} tokens fit", fit);
   }
   max_total_tokens_ = (max_total_tokens_ + options_.page_size - 1) / options_.page_size * options_.page_size;
+  runner_->set_num_pages(static_cast<int>(max_total_tokens_ / options_.page_size));
 }
 
 GraphRunnerOptions ModelSession::runner_options() const {
@@ -189,7 +234,8 @@ GraphRunnerOptions ModelSession::runner_options() const {
   runner.max_tokens_per_step = std::max(chunk_, max_running_requests_);
   runner.max_sequences = max_running_requests_;
   runner.max_context = context_length_;
-  runner.num_pages = static_cast<int>(max_total_tokens_ / options_.page_size);
+  runner.overlap = overlap_;
+  runner.num_pages = 1;  // until the capacity is chosen
   apply(graphs_, runner);
   return runner;
 }
@@ -201,15 +247,9 @@ std::string ModelSession::tokenizer_path() const {
 void ModelSession::load_tokenizer() {
   if (options_.skip_tokenizer) return;
   const bool own = options_.tokenizer_path.empty();
-  const std::filesystem::path path = own ? files_.path : std::filesystem::path(options_.tokenizer_path);
-  if (own && files_.gguf) {
-    tokenizer_ = std::make_shared<const Tokenizer>(tokenizer_data_from_gguf(*files_.gguf));
-  } else if (path.extension() == ".gguf") {
-    tokenizer_ = std::make_shared<const Tokenizer>(tokenizer_data_from_gguf(*GgufFile::open(path)));
-  } else {
-    tokenizer_ = std::make_shared<const Tokenizer>(
-        tokenizer_data_from_hf(std::filesystem::is_directory(path) ? path : path.parent_path()));
-  }
+  tokenizer_ = std::make_shared<const Tokenizer>(
+      own && files_.gguf ? tokenizer_data_from_gguf(*files_.gguf)
+                         : read_tokenizer(own ? files_.path.string() : options_.tokenizer_path));
   load_chat_template();
 }
 
@@ -239,16 +279,23 @@ void ModelSession::load() {
     }
   });
   const WeightReader reader = read_weights(*files_.weights, *target_, *backend_);
-  LoadBar bar("loading weights", options_.show_progress);
+  LoadBar bar("loading weights", options_.show_progress, ProgressUnit::kBytes);
   const int threads = options_.backend.num_threads > 0
                           ? options_.backend.num_threads
                           : static_cast<int>(std::thread::hardware_concurrency());
-  runner_->load(reader, threads, [&](size_t done, size_t total) { bar.show(done, total); });
+  size_t loaded_bytes = 0;
+  double seconds = 0.0;
+  runner_->load(reader, threads, [&](size_t done, size_t total) {
+    bar.show(done, total);
+    loaded_bytes = done;
+    seconds = seconds_since(start);
+  });
   bar.finish();
+  log_rate(loaded_bytes, seconds);
   tokenizer_thread.join();
   if (tokenizer_error) std::rethrow_exception(tokenizer_error);
   description_ = describe_programs(*runner_);
-  load_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  load_seconds_ = seconds_since(start);
 }
 
 RenderChat ModelSession::chat_renderer() const {
@@ -266,6 +313,19 @@ RenderChat ModelSession::chat_renderer() const {
     for (const auto& [key, value] : arguments.items()) context[key] = value;
     return parsed->render(context);
   };
+}
+
+// A tokenizer may be another model's.
+void ModelSession::log_tokenizer() const {
+  if (tokenizer_ == nullptr) return;
+  const int known = tokenizer_->vocab_size();
+  const int of_model = files_.config.vocab_size;
+  if (known < of_model)
+    spdlog::info("tokenizer {}: {} of the model's {} tokens; ids from {} on decode to the empty string",
+                 tokenizer_path(), known, of_model, known);
+  if (known > of_model)
+    spdlog::warn("tokenizer {}: {} tokens, but the model has {}: prompts with ids from {} on are refused",
+                 tokenizer_path(), known, of_model, of_model);
 }
 
 void ModelSession::log_summary() const {
@@ -289,11 +349,17 @@ void ModelSession::log_summary() const {
       "graph extend: {} nodes in {} pieces, traced in {:.1f} ms; {} buckets to capture; arena {:.1f} MiB",
       extend.graph.nodes.size(), runner_->extend().num_pieces(), extend.trace_milliseconds,
       runner_->captures().totals().buckets, memory.arena_bytes / kMiB);
+  if (options_.deterministic)
+    spdlog::info("deterministic: kernels are chosen whatever the number of rows{}",
+                 files_.config.latent_attention ? ", and prompts attend to latents as decode steps do" : "");
+  log_tokenizer();
 }
 
 std::unique_ptr<Engine> ModelSession::make_engine() {
   EngineOptions engine = options_.engine;
-  engine.scheduler.chunked_prefill_size = options_.chunked_prefill_size < 0 ? -1 : chunk_;
+  engine.max_queued_requests = max_queued_requests_;
+  engine.overlap_depth = overlap_ ? 1 : 0;
+  engine.scheduler.chunked_prefill_size = chunked_prefill_size();
   engine.scheduler.max_running_requests = max_running_requests_;
   engine.scheduler.end_tokens = files_.config.eos_token_ids;
   return std::make_unique<Engine>(*runner_, engine);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,24 +21,27 @@ namespace musaic {
 // How one model is run, named after the server's flags. -1 or empty: the default of docs/OPERATIONS.md.
 struct SessionOptions {
   std::string model_path;      // empty: the default model
-  std::string tokenizer_path;  // empty: with the model
+  std::string tokenizer_path;  // empty: with the model; may be another model's
   bool skip_tokenizer = false;
   std::string load_format = "auto";
   std::string dtype = "auto";
   std::string kv_cache_dtype = "auto";
-  std::string quantization;  // "fp8": the checkpoint must be in FP8; otherwise as it is
+  std::string quantization;  // "fp8": linears that are not in FP8 are quantized; otherwise as they are
   BackendRequest backend;
   int context_length = -1;
   double mem_fraction_static = -1.0;  // share of a GPU's memory for weights and KV cache
   int64_t max_total_tokens = -1;
   int max_running_requests = -1;
+  int max_queued_requests = -1;
   int chunked_prefill_size = 0;  // 0: default, -1: off
   int page_size = -1;
   GraphRequest graphs;
   std::vector<std::string> disabled_passes;
   std::vector<std::string> allowed_decompositions;  // fused ops that the device may lack
   std::string moe_runner_backend = "auto";
-  EngineOptions engine;  // its scheduler's chunk is set by the session
+  bool deterministic = false;   // a row's bits do not depend on what else its step has
+  std::optional<bool> overlap;  // steps with the next one's launch; absent: where launches run ahead
+  EngineOptions engine;         // its queue and its scheduler's chunk are set by the session
   bool show_progress = true;
   std::string chat_template;  // a file, or the template itself; empty: the model's
 };
@@ -77,6 +81,9 @@ class ModelSession {
   std::string tokenizer_path() const;
   int context_length() const { return context_length_; }
   int64_t max_total_tokens() const { return max_total_tokens_; }
+  int max_queued_requests() const { return max_queued_requests_; }
+  bool overlaps() const { return overlap_; }
+  int chunked_prefill_size() const { return options_.chunked_prefill_size < 0 ? -1 : chunk_; }
   DType kv_dtype() const { return kv_dtype_; }
   std::string dtype() const { return exact() ? "float32" : options_.dtype; }
 
@@ -88,14 +95,17 @@ class ModelSession {
   void open_files();
   void load_tokenizer();
   void load_chat_template();
+  void log_tokenizer() const;
   void choose_sizes();
   int64_t kv_budget_bytes() const;
-  void choose_kv_capacity();  // REQUIRES: model_
+  int64_t most_kv_tokens() const;
+  void choose_kv_capacity();  // REQUIRES: runner_
   GraphRunnerOptions runner_options() const;
 
   const Platform& platform_;
   SessionOptions options_;
   std::unique_ptr<Backend> backend_;
+  Capabilities capabilities_;  // the device's, as far as the options let kernels use them
   ModelFiles files_;
   std::unique_ptr<Model> model_;
   std::unique_ptr<Target> target_;
@@ -107,7 +117,9 @@ class ModelSession {
   int context_length_ = 0;
   int64_t max_total_tokens_ = 0;
   int max_running_requests_ = 0;
+  int max_queued_requests_ = 0;
   int chunk_ = 0;
+  bool overlap_ = false;
   ResolvedGraphs graphs_;
   double load_seconds_ = 0.0;
   Json description_;  // of the programs, made once they are loaded

@@ -33,8 +33,14 @@ Status check_quantization(const std::string& name) {
   constexpr std::string_view kAsStored[] = {"", "none", "auto", "gguf", "fp8"};
   if (std::find(std::begin(kAsStored), std::end(kAsStored), name) != std::end(kAsStored)) return {};
   return invalid_argument(
-      "--quantization {}: quantizing while loading is not supported yet; weights are used as they are stored",
+      "--quantization {}: expected fp8, which quantizes while loading, or none: weights are used as they are "
+      "stored",
       name);
+}
+
+Status check_overlap(const ServeOptions& options) {
+  if (!options.enable_overlap_schedule || !options.disable_overlap_schedule) return {};
+  return invalid_argument("--enable-overlap-schedule and --disable-overlap-schedule exclude each other");
 }
 
 Status check_keys(const ServeOptions& options) {
@@ -55,6 +61,7 @@ Status resolve(ServeCommandLine& line) {
   line.options.graphs = *std::move(graphs);
   note_compiler(line.options.graphs, line.options.notes);
   if (Status status = check_quantization(line.options.quantization); !status.ok()) return status;
+  if (Status status = check_overlap(line.options); !status.ok()) return status;
   return check_keys(line.options);
 }
 

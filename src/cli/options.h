@@ -40,9 +40,11 @@ struct ServeOptions {
   double schedule_conservativeness = 1.0;
   bool disable_radix_cache = false;
   bool disable_overlap_schedule = false;
+  bool enable_overlap_schedule = false;
   bool enable_deterministic_inference = false;
   std::optional<int64_t> random_seed;
   double watchdog_timeout_seconds = 300.0;
+  std::string profile;  // file of a trace of the whole run
 
   // Programs and the processor.
   GraphRequest graphs;

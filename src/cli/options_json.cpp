@@ -41,6 +41,7 @@ Json to_json(const ServeOptions& options) {
           {"enable_deterministic_inference", options.enable_deterministic_inference},
           {"random_seed", options.random_seed ? Json(*options.random_seed) : Json()},
           {"watchdog_timeout", options.watchdog_timeout_seconds},
+          {"profile", given(options.profile)},
           {"disable_pass", options.disabled_passes},
           {"allow_decomposed_ops", options.allowed_decompositions},
           {"moe_runner_backend", options.moe_runner_backend},

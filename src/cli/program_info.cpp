@@ -79,6 +79,7 @@ Json describe_verifier(const GraphVerifier& verifier) {
     findings.push_back({{"graph", finding.graph},
                         {"bucket", finding.bucket},
                         {"step", finding.step},
+                        {"written_outside", finding.stray},
                         {"value", finding.whole.value},
                         {"largest_difference", finite(finding.whole.largest)},
                         {"pieces", std::move(pieces)}});

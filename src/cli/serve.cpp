@@ -15,6 +15,7 @@
 #include "cli/explain_session.h"
 #include "cli/model_session.h"
 #include "cli/options.h"
+#include "cli/profile_files.h"
 #include "cli/verbs.h"
 #include "server/server.h"
 
@@ -40,16 +41,19 @@ SessionOptions session_options(const ServeOptions& serve) {
   session.mem_fraction_static = serve.mem_fraction_static;
   session.max_total_tokens = serve.max_total_tokens;
   session.max_running_requests = serve.max_running_requests;
+  session.max_queued_requests = serve.max_queued_requests;
   session.chunked_prefill_size = serve.chunked_prefill_size;
+  if (serve.enable_overlap_schedule || serve.disable_overlap_schedule)
+    session.overlap = serve.enable_overlap_schedule;
   session.page_size = serve.page_size;
   session.graphs = serve.graphs;
   session.disabled_passes = serve.disabled_passes;
   session.allowed_decompositions = serve.allowed_decompositions;
   session.moe_runner_backend = serve.moe_runner_backend;
+  session.deterministic = serve.enable_deterministic_inference;
   session.chat_template = serve.chat_template;
   session.engine.random_seed = static_cast<uint64_t>(serve.random_seed.value_or(std::time(nullptr)));
   session.engine.watchdog_timeout_s = serve.watchdog_timeout_seconds;
-  if (serve.max_queued_requests >= 0) session.engine.max_queued_requests = serve.max_queued_requests;
   if (serve.max_prefill_tokens > 0) session.engine.scheduler.max_prefill_tokens = serve.max_prefill_tokens;
   session.engine.scheduler.itl_target_ms = serve.itl_target_ms < 0 ? kItlTargetMs : serve.itl_target_ms;
   session.engine.scheduler.schedule_conservativeness = serve.schedule_conservativeness;
@@ -98,6 +102,10 @@ Json resolved_flags(const ServeOptions& serve, ModelSession& session) {
   flags["context_length"] = session.context_length();
   flags["max_total_tokens"] = session.max_total_tokens();
   flags["max_running_requests"] = limits.max_sequences;
+  flags["max_queued_requests"] = session.max_queued_requests();
+  flags["chunked_prefill_size"] = session.chunked_prefill_size();
+  flags["disable_overlap_schedule"] = !session.overlaps();
+  flags["kv_cache_dtype"] = name(session.kv_dtype());
   flags["page_size"] = limits.page_size;
   flags["device"] = to_string(session.backend().device());
   flags["cuda_graph_config"] = graph_config_json(session.graphs());
@@ -106,7 +114,8 @@ Json resolved_flags(const ServeOptions& serve, ModelSession& session) {
   return flags;
 }
 
-ServerContext server_context(const ServeOptions& serve, ModelSession& session, EngineClient& engine) {
+ServerContext server_context(const ServeOptions& serve, ModelSession& session, EngineClient& engine,
+                             Profiler& profiler) {
   ServerContext context{
       .engine = engine,
       .tokenizer = session.tokenizer(),
@@ -114,7 +123,9 @@ ServerContext server_context(const ServeOptions& serve, ModelSession& session, E
       .model = describe_model(serve, session),
       .flags = resolved_flags(serve, session),
       .program_info = [&session] { return session.program_info(); },
-      .explain_program = [&session](const ProgramQuery& query) { return explain_session(session, query); }};
+      .explain_program = [&session](const ProgramQuery& query) { return explain_session(session, query); },
+      .start_profile = [&profiler](const ProfileQuery& query) { return start_profile(profiler, query); },
+      .stop_profile = [&profiler] { return profiler.stop(); }};
   return context;
 }
 
@@ -193,8 +204,14 @@ int run_serve(Platform& platform, int argc, char** argv) {
   load_plugins(platform, serve.plugins);
   ModelSession session(platform, session_options(serve));
   session.load();
+  Profiler profiler;
+  if (!serve.profile.empty()) {
+    if (const Status status = profiler.start({.path = serve.profile}); !status.ok())
+      fail_load("--profile: {}", status.message());
+  }
   const auto engine = session.make_engine();
-  Server server(server_context(serve, session, *engine), server_options(serve, platform));
+  engine->record_to(profiler);
+  Server server(server_context(serve, session, *engine, profiler), server_options(serve, platform));
   if (const Status status = server.listen(); !status.ok()) fail_load("{}", status.message());
   session.log_summary();  // before the engine's thread, which owns the runner from then on
   if (session.graphs().capture == CaptureTime::kEager) session.capture_all();

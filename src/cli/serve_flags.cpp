@@ -4,6 +4,7 @@
 
 #include "cli/command_line.h"
 #include "cli/device_flag.h"
+#include "cli/model_flags.h"
 #include "cli/model_session.h"
 #include "cli/moe_runner.h"
 
@@ -19,8 +20,10 @@ void add_model_group(CLI::App& app, ServeOptions& options) {
                    "that `make serve` fetches");
   group.add_option("--served-model-name", options.served_model_name,
                    "its name in answers; default: the model path");
-  group.add_option("--tokenizer-path", options.tokenizer_path,
-                   "a GGUF file or a folder; default: with the model");
+  group.add_option(
+      "--tokenizer-path", options.tokenizer_path,
+      "a GGUF file, a folder with tokenizer.json, or org/name in the hub cache; may be another model's; "
+      "default: with the model");
   group.add_flag("--skip-tokenizer-init", options.skip_tokenizer_init, "token ids in and out, no text");
   group
       .add_option("--load-format", options.load_format, "default: auto, from the file; dummy: random weights")
@@ -30,10 +33,13 @@ void add_model_group(CLI::App& app, ServeOptions& options) {
                   "default: auto, quantized weights meet quantized activations; float32: exact")
       ->check(CLI::IsMember({"auto", "half", "float16", "bfloat16", "float", "float32"}));
   group.add_option("--quantization", options.quantization,
-                   "none, or fp8 for a checkpoint in FP8: weights are used as they are stored");
+                   "default: none, weights are used as they are stored; fp8: linears in bf16, f16 or float32 "
+                   "are quantized as "
+                   "they are loaded");
   group
       .add_option("--kv-cache-dtype", options.kv_cache_dtype,
-                  "default: float16; fp8_e4m3: half of its memory and less exact, on the CPU")
+                  "default: float16 on the CPU, bfloat16 on a GPU; fp8_e4m3: half of its memory and less "
+                  "exact, on the CPU")
       ->check(CLI::IsMember(kv_cache_dtypes()));
   group.add_option("--device", options.device, "default: auto, the best one there is")->check(is_device());
   group.add_option("--context-length", options.context_length, "default: the model's")
@@ -46,11 +52,13 @@ void add_schedule_group(CLI::App& app, ServeOptions& options) {
   FlagGroup group(app, "Memory and scheduling");
   group
       .add_option("--mem-fraction-static", options.mem_fraction_static,
-                  "share of a GPU's memory for weights and KV cache; default: 0.88")
+                  "share of a GPU's memory for all that it holds: what weights, steps and captures leave of "
+                  "it is KV cache; default: 0.88")
       ->check(in_range(0.01, 1.0));
   group
       .add_option("--max-total-tokens", options.max_total_tokens,
-                  "KV tokens; default on the CPU: a quarter of the free memory or 64 contexts")
+                  "KV tokens; default on the CPU: a quarter of the free memory or 64 contexts; on a GPU: "
+                  "what --mem-fraction-static leaves")
       ->check(in_range(int64_t{1}, std::numeric_limits<int64_t>::max()));
   group
       .add_option("--max-running-requests", options.max_running_requests,
@@ -85,9 +93,11 @@ void add_schedule_group(CLI::App& app, ServeOptions& options) {
       ->check(in_range(0.0, 100.0));
   group.add_flag("--disable-radix-cache", options.disable_radix_cache, "no prefix cache");
   group.add_flag("--disable-overlap-schedule", options.disable_overlap_schedule,
-                 "wait for a step before the next is made");
+                 "wait for a step's tokens before the next is launched; default on the CPU");
+  group.add_flag("--enable-overlap-schedule", options.enable_overlap_schedule,
+                 "launch a step before the tokens of the one before are read; default on a GPU");
   group.add_flag("--enable-deterministic-inference", options.enable_deterministic_inference,
-                 "answers do not depend on their batch; always so on the CPU");
+                 kDeterministicHelp);
   group.add_option("--random-seed", options.random_seed, "of requests without a seed; default: drawn");
   group
       .add_option("--watchdog-timeout", options.watchdog_timeout_seconds,
@@ -126,6 +136,8 @@ void add_server_group(CLI::App& app, ServeOptions& options, OtherArguments& othe
       ->check(in_range(1, kMax));
   group.add_flag("--enable-metrics", others.enable_metrics, "GET /metrics; on by default");
   group.add_flag("--disable-metrics", others.disable_metrics, "no GET /metrics");
+  group.add_option("--profile", options.profile,
+                   "a new file for a trace of the whole run, which chrome://tracing and Perfetto open");
   group.add_option("--log-level", options.log_level, "default: info")
       ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "critical", "off"}));
   group.add_flag("--log-requests", options.log_requests, "a line a request, without its content");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "base/status.h"
 #include "cli/step_batches.h"
@@ -77,6 +78,23 @@ Batch TimedSteps::decode_step(int batch_size, int past) {
 
 double TimedSteps::decode(int batch, int past) {
   return run(decode_step(batch, past));
+}
+
+double TimedSteps::decode_overlapped(int batch, int past, int steps) {
+  const auto collect = [&](Runner::Ticket ticket) {
+    const auto output = runner_.collect(ticket);
+    if (!output.ok()) fail_load("a step failed: {}", output.status().message());
+  };
+  const auto start = std::chrono::steady_clock::now();
+  Runner::Ticket last = runner_.launch(decode_step(batch, past));
+  for (int step = 1; step < steps; ++step) {
+    Batch next = decode_step(batch, past + step);
+    for (BatchSequence& sequence : next.sequences) sequence.tokens = {kTokenFromDevice};
+    const Runner::Ticket ticket = runner_.launch(next);
+    collect(std::exchange(last, ticket));
+  }
+  collect(last);
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / steps;
 }
 
 double TimedSteps::experts_read(int batch, int past) {

@@ -19,6 +19,8 @@ class TimedSteps {
   double prefill(int index, int tokens);
   // One decode step of the first `batch` sequences with `past` tokens behind them.
   double decode(int batch, int past);
+  // Seconds a step of `steps` in a row, each launched before the one before is collected.
+  double decode_overlapped(int batch, int past, int steps);
   // The mean number of experts that a layer reads in such a step, over some; 0: the model has none.
   double experts_read(int batch, int past);
 

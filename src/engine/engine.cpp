@@ -35,8 +35,10 @@ const SchedulerOptions& checked(const EngineOptions& options, const RunnerLimits
   if (options.max_queued_requests < 0) {
     fail_load("max-queued-requests must be 0 or more, got {}", options.max_queued_requests);
   }
-  if (options.overlap_depth < 0)
-    fail_load("the overlap depth must be 0 or more, got {}", options.overlap_depth);
+  if (options.overlap_depth < 0 || options.overlap_depth >= limits.max_steps_in_flight) {
+    fail_load("the overlap depth must be from 0 to {}, got {}", limits.max_steps_in_flight - 1,
+              options.overlap_depth);
+  }
   return scheduler;
 }
 

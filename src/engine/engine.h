@@ -16,6 +16,7 @@
 #include "engine/step_report.h"
 #include "engine/watchdog.h"
 #include "metrics/step_counts.h"
+#include "profile/profiler.h"
 #include "runner/runner.h"
 #include "scheduler/scheduler.h"
 
@@ -42,6 +43,8 @@ class Engine final : public EngineClient {
   // `callback` is called once, by the engine thread, when the device has failed for good: every request has
   // been ended with status 500, and new ones are refused. Before start().
   void on_device_lost(std::function<void()> callback) { on_device_lost_ = std::move(callback); }
+  // Steps are recorded by `profiler` when that is on; it outlives the engine. Before start().
+  void record_to(Profiler& profiler) { profiler_ = &profiler; }
   // Starts the engine thread.
   void start();
   // Collects what is in flight, ends the live requests with status 503, and ends the thread. For good.
@@ -88,8 +91,12 @@ class Engine final : public EngineClient {
 
   // engine_step.cpp, the engine thread
   void run();
+  const Batch& schedule();
   void launch(const Batch& batch);
   void collect_oldest();
+  Result<StepOutput> collect(const InFlight& step);
+  Status failure(const std::exception& error);
+  Profiler* recording_profiler() const;
   void take_commands();
   void answer_flushes(std::vector<std::promise<bool>> flushes, bool has_requests);
   void deliver(std::vector<OutputEvent> events);
@@ -107,6 +114,7 @@ class Engine final : public EngineClient {
   Scheduler scheduler_;
   StepReport report_;
   Watchdog watchdog_;
+  Profiler* profiler_ = nullptr;
   std::deque<InFlight> in_flight_;
   bool idle_work_failed_ = false;
   std::string device_error_;  // why the device is lost; empty: it is not

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "device/device_lost.h"
 #include "engine/engine.h"
+#include "engine/step_trace.h"
 
 namespace musaic {
 
@@ -17,7 +18,7 @@ Finish end_of_all(int status, std::string message) {
 
 bool Engine::step() {
   take_commands();
-  const Batch& batch = scheduler_.schedule();
+  const Batch& batch = schedule();
   const bool has_batch = !batch.empty();
   if (has_batch) launch(batch);
   const size_t may_stay = has_batch ? static_cast<size_t>(options_.overlap_depth) : 0;
@@ -70,36 +71,60 @@ bool Engine::is_stopping() const {
   return stopping_;
 }
 
+// Why a step fails; that the device is lost is remembered.
+Status Engine::failure(const std::exception& error) {
+  if (dynamic_cast<const DeviceLost*>(&error) != nullptr) device_error_ = error.what();
+  return Status(StatusCode::kInternal, error.what());
+}
+
+// nullptr: nothing is recorded now.
+Profiler* Engine::recording_profiler() const {
+  return profiler_ != nullptr && profiler_->is_recording() ? profiler_ : nullptr;
+}
+
+const Batch& Engine::schedule() {
+  const TraceScope scope(recording_profiler(), "schedule");
+  return scheduler_.schedule();
+}
+
 void Engine::launch(const Batch& batch) {
+  if (profiler_ != nullptr) runner_.time_segments(profiler_->begin_step());
+  const TraceScope scope(recording_profiler(), "launch");
   const Clock::time_point now = Clock::now();
   const Watchdog::Watch watch(watchdog_);
   Result<Runner::Ticket> ticket = [&]() -> Result<Runner::Ticket> {
     try {
       return runner_.launch(batch);
-    } catch (const DeviceLost& error) {
-      device_error_ = error.what();
-      return Status(StatusCode::kInternal, error.what());
     } catch (const std::exception& error) {
-      return Status(StatusCode::kInternal, error.what());
+      return failure(error);
     }
   }();
   in_flight_.push_back({std::move(ticket), scheduler_.last_step(), now});
 }
 
+Result<StepOutput> Engine::collect(const InFlight& step) {
+  if (!step.ticket.ok()) return step.ticket.status();
+  const TraceScope scope(recording_profiler(), "collect");
+  const Watchdog::Watch watch(watchdog_);
+  try {
+    return runner_.collect(step.ticket.value());
+  } catch (const std::exception& error) {
+    return failure(error);
+  }
+}
+
 void Engine::collect_oldest() {
   const InFlight oldest = in_flight_.front();
   in_flight_.pop_front();
-  Result<StepOutput> output = [&]() -> Result<StepOutput> {
-    if (!oldest.ticket.ok()) return oldest.ticket.status();
-    const Watchdog::Watch watch(watchdog_);
-    return runner_.collect(oldest.ticket.value());
-  }();
+  Result<StepOutput> output = collect(oldest);
   if (!output.ok()) {
     spdlog::error("a step failed, its requests are ended: {}", output.status().message());
     std::vector<OutputEvent> events = scheduler_.fail_step(output.status());
     aborted_requests_ += events.size();
     return deliver(std::move(events));
   }
+  if (Profiler* profiler = recording_profiler()) add_step(*profiler, *output);
+  const TraceScope scope(recording_profiler(), "commit");
   StepRecord record = output->record;
   const Clock::time_point now = Clock::now();
   if (record.seconds <= 0.0) record.seconds = std::chrono::duration<double>(now - oldest.launched).count();

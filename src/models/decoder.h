@@ -18,7 +18,8 @@ class DecoderModel : public Model {
   Value forward(GraphBuilder& builder, const StepInputs& inputs) const override {
     const WeightNames weights(builder, config_, weights_);
     const LayerInput layer_input{inputs, rotary_cos_sin(builder, config_, inputs.positions),
-                                 expert_layout(inputs.form)};
+                                 expert_layout(inputs.form),
+                                 options_.one_form ? StepForm::kDecode : inputs.form};
     Value x = embed_tokens(weights, inputs.token_ids);
     for (int layer = 0; layer < config_.num_hidden_layers; ++layer) {
       x = Block(weights, cache(), layer).forward(x, layer_input);

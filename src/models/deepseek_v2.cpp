@@ -74,14 +74,15 @@ class DeepseekAttention {
                            .cache = cache_,
                            .head_dim = mla().query_head_dim(),
                            .interleaved = config_.rope_interleaved});
-    return out_(attend(rotated, cache, input.step));
+    return out_(attend(rotated, cache, input));
   }
 
  private:
   static std::string prefix(int layer) { return layer_prefix(layer) + "self_attn."; }
   const LatentAttention& mla() const { return *config_.latent_attention; }
 
-  Value attend(Value query, Value cache, const StepInputs& step) const {
+  Value attend(Value query, Value cache, const LayerInput& input) const {
+    const StepInputs& step = input.step;
     const int heads = config_.num_attention_heads;
     MlaArguments arguments{
         .query = query,
@@ -92,7 +93,8 @@ class DeepseekAttention {
         .num_sequences = step.num_sequences,
         .num_heads = heads,
         .scale = rope_score_factor(config_) / std::sqrt(static_cast<double>(mla().query_head_dim()))};
-    if (step.form == StepForm::kExtend) return mla_expanded_attention(arguments, kv_b_.weight, kv_b_.scale);
+    if (input.attention_form == StepForm::kExtend)
+      return mla_expanded_attention(arguments, kv_b_.weight, kv_b_.scale);
     arguments.query = mla_absorb_query(query, kv_b_.weight, kv_b_.scale, heads, mla().v_head_dim);
     const Value attended = mla_absorbed_attention(arguments, mla().kv_lora_rank);
     return mla_expand_values(attended, kv_b_.weight, kv_b_.scale, heads, mla().v_head_dim);

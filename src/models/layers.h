@@ -84,6 +84,7 @@ struct LayerInput {
   const StepInputs& step;
   Value cos_sin;  // [tokens, head_dim]
   ExpertLayout expert_layout = ExpertLayout::kCompact;
+  StepForm attention_form = StepForm::kExtend;
 };
 
 // Rotary attention over the paged cache of one layer.

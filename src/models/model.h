@@ -46,6 +46,7 @@ struct ModelOptions {
   DType kv_dtype = DType::kF16;
   int page_size = 16;
   bool deepgemm_layouts = false;  // experts' rows lie as DeepGEMM's kernels want them
+  bool one_form = false;          // extend steps compute in the form of decode steps, with the same bits
 };
 
 // One architecture over one configuration. Its functions append to the graph that is being traced; the

@@ -41,8 +41,10 @@ std::vector<int> decode_buckets(std::span<const int> asked, int default_max, int
   return buckets;
 }
 
-std::vector<int> head_buckets() {
-  return {1, 2, 4, 8, 16, 32, 64};
+std::vector<int> head_buckets(int max_rows) {
+  std::vector<int> buckets = {1};
+  while (buckets.back() < max_rows) buckets.push_back(std::min(2 * buckets.back(), max_rows));
+  return buckets;
 }
 
 std::vector<int> capture_order(std::span<const int> buckets) {

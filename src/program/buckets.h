@@ -14,7 +14,7 @@ std::vector<int> extend_buckets(int max_tokens);
 std::vector<int> decode_buckets(std::span<const int> asked, int default_max, int max_sequences);
 
 // Row counts of head programs: logits are computed for at most the last one's rows at a time.
-std::vector<int> head_buckets();
+std::vector<int> head_buckets(int max_rows = 64);
 
 // The order in which buckets are captured: the largest, then each next one of at most half its size, so that
 // early on every step fits a captured bucket of less than twice its size; then the rest, largest first.

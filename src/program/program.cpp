@@ -1,5 +1,7 @@
 #include "program/program.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -37,6 +39,11 @@ const Plan& Program::add_bucket(int bucket, const DimBindings& bindings) {
   added.plan = plan_memory(graph_, target_, bindings, kernels_);
   plan_seconds_ += seconds_since(start);
   return added.plan;
+}
+
+void Program::set_dimension(const std::string& symbol, int64_t size) {
+  CHECK(weights_ == nullptr, "graph {}: {} is changed after it was bound", graph_.name, symbol);
+  for (auto& [bucket, state] : buckets_) state.plan.bindings[symbol] = size;
 }
 
 void Program::bind(AddressBook addresses, const WeightStore& weights, void* arena) {
@@ -126,7 +133,16 @@ void Program::enqueue(const BoundCall& call) {
 void Program::run_eagerly(int bucket) {
   const Plan& plan = buckets_.at(bucket).plan;
   if (observer_) return run_observed(plan);
+  if (segment_observer_ != nullptr) return run_eagerly_by_segments(bucket);
   for (const PlannedNode& planned : plan.nodes) enqueue(bind_call(plan, planned));
+}
+
+void Program::run_eagerly_by_segments(int bucket) {
+  segment_observer_->begin(*this, bucket, /*replayed=*/false);
+  for (int i = 0; i < static_cast<int>(segments_.size()); ++i) {
+    run_segment_eagerly(bucket, i);
+    segment_observer_->end_segment(i);
+  }
 }
 
 void Program::run_observed(const Plan& plan) {
@@ -182,7 +198,16 @@ void Program::replay(const BoundSegment& segment) {
 }
 
 void Program::replay(int bucket) {
-  for (const BoundSegment& segment : buckets_.at(bucket).segments) replay(segment);
+  const std::vector<BoundSegment>& segments = buckets_.at(bucket).segments;
+  if (segment_observer_ == nullptr) {
+    for (const BoundSegment& segment : segments) replay(segment);
+    return;
+  }
+  segment_observer_->begin(*this, bucket, /*replayed=*/true);
+  for (size_t i = 0; i < segments.size(); ++i) {
+    replay(segments[i]);
+    segment_observer_->end_segment(static_cast<int>(i));
+  }
 }
 
 void Program::replay_segment(int bucket, int segment) {
@@ -221,6 +246,30 @@ std::vector<int> Program::bucket_sizes() const {
 int Program::num_pieces() const {
   return static_cast<int>(
       std::count_if(segments_.begin(), segments_.end(), [](const Segment& s) { return !s.is_break; }));
+}
+
+int Program::num_launches(int bucket, int segment) const {
+  const Bucket& state = buckets_.at(bucket);
+  if (state.captured && state.segments[segment].piece) return state.segments[segment].piece->num_launches();
+  const auto& nodes = state.plan.nodes;
+  const Segment& part = segments_[segment];
+  return static_cast<int>(std::count_if(nodes.begin(), nodes.end(), [&](const PlannedNode& planned) {
+    return planned.node >= part.begin && planned.node < part.end;
+  }));
+}
+
+int Program::num_launches(int bucket) const {
+  int launches = 0;
+  for (int i = 0; i < static_cast<int>(segments_.size()); ++i) launches += num_launches(bucket, i);
+  return launches;
+}
+
+std::string Program::segment_name(int segment) const {
+  const bool is_break = segments_[segment].is_break;
+  const auto number = std::count_if(segments_.begin(), segments_.begin() + segment + 1,
+                                    [&](const Segment& other) { return other.is_break == is_break; });
+  const int total = is_break ? static_cast<int>(segments_.size()) - num_pieces() : num_pieces();
+  return fmt::format("{} {} of {}", is_break ? "break" : "piece", number, total);
 }
 
 size_t Program::arena_bytes() const {

@@ -17,6 +17,18 @@ namespace musaic {
 // live count is the input `num_<symbol>`.
 using AddressBook = std::map<std::string, void*, std::less<>>;
 
+class Program;
+
+// Is told what of programs runs, for profiles.
+class SegmentObserver {
+ public:
+  virtual ~SegmentObserver() = default;
+  // Before the first segment is enqueued.
+  virtual void begin(const Program& program, int bucket, bool replayed) = 0;
+  // After each segment, in order.
+  virtual void end_segment(int segment) = 0;
+};
+
 // One graph with a plan per bucket, run eagerly or as captured pieces with breaks between them. Both run the
 // same kernels at the same addresses, padded alike, so they agree bit for bit.
 class Program {
@@ -26,6 +38,9 @@ class Program {
 
   // Plans one bucket. Throws LoadError when a node has no kernel.
   const Plan& add_bucket(int bucket, const DimBindings& bindings);
+  // Gives a dimension of what lies outside the arena another size, in all plans. REQUIRES: not bound; no
+  // temporary or workspace has that dimension.
+  void set_dimension(const std::string& symbol, int64_t size);
   // REQUIRES: all buckets were added; the addresses stay valid as long as the program.
   void bind(AddressBook addresses, const WeightStore& weights, void* arena);
 
@@ -35,6 +50,8 @@ class Program {
   using NodeObserver =
       std::function<void(const Graph& graph, const Plan& plan, const PlannedNode& planned, double seconds)>;
   void observe_nodes(NodeObserver observer) { observer_ = std::move(observer); }
+  // Tells `observer` of every run from now on; nullptr: nobody.
+  void observe_segments(SegmentObserver* observer) { segment_observer_ = observer; }
   // REQUIRES: bound, and not is_captured(bucket).
   void capture(int bucket);
   // REQUIRES: is_captured(bucket).
@@ -57,7 +74,10 @@ class Program {
   const Plan& plan(int bucket) const { return buckets_.at(bucket).plan; }
   std::vector<int> bucket_sizes() const;
   int num_pieces() const;
-  size_t arena_bytes() const;  // of the largest bucket
+  int num_launches(int bucket, int segment) const;  // of the calls, captured or not
+  int num_launches(int bucket) const;
+  std::string segment_name(int segment) const;  // "piece 3 of 31", "break 2 of 30"
+  size_t arena_bytes() const;                   // of the largest bucket
   // Of pieces, and of the calls of the breaks between them.
   size_t captured_bytes() const { return captured_bytes_; }
   size_t captured_bytes(int bucket) const { return buckets_.at(bucket).captured_bytes; }
@@ -92,6 +112,7 @@ class Program {
   std::unique_ptr<CapturedGraph> capture_piece(const std::vector<BoundCall>& calls);
   void replay(const BoundSegment& segment);
   void run_observed(const Plan& plan);
+  void run_eagerly_by_segments(int bucket);
   Tensor tensor(const Plan& plan, const PlannedNode& planned, ValueId id, int input) const;
   void* storage_address(const Plan& plan, const PlannedNode& planned, ValueId id, int input) const;
   const int32_t* live_rows(const Node& node) const;
@@ -110,6 +131,7 @@ class Program {
   double plan_seconds_ = 0.0;
   std::atomic<size_t> captured_bytes_{0};
   NodeObserver observer_;
+  SegmentObserver* segment_observer_ = nullptr;
 };
 
 }  // namespace musaic

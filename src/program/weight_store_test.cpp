@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <cstring>
 #include <map>
 #include <numeric>
@@ -34,12 +35,14 @@ class HostBackend : public Backend {
     EXPECT_FALSE(reads_host_) << "a copy that could have been spared";
     std::memcpy(destination, source, bytes);
     copied_bytes_ += bytes;
+    largest_piece_ = std::max(largest_piece_, bytes);
   }
   void copy_to_host(void*, const void*, size_t, Stream&) override {}
   void zero(void*, size_t, Stream&) override {}
   void name_next(const char*) override {}
   const std::vector<std::string>& purposes() const { return purposes_; }
   size_t copied_bytes() const { return copied_bytes_; }
+  size_t largest_piece() const { return largest_piece_; }
 
  private:
   class Memory : public DeviceMemory {
@@ -61,6 +64,7 @@ class HostBackend : public Backend {
   NoStream stream_;
   std::vector<std::string> purposes_;
   size_t copied_bytes_ = 0;
+  size_t largest_piece_ = 0;
 };
 
 constexpr int64_t kColumns = 24;       // bytes of a row
@@ -268,6 +272,95 @@ TEST_F(WeightStoreTest, ADeviceThatDoesNotReadHostMemoryGetsPackedWeightsByOneCo
   EXPECT_EQ(bytes_at(store.address(weight, reversed_, 1), 1000 * kColumns), reversed(tensors_["w"]));
   EXPECT_EQ(remote_.copied_bytes(), store.bytes());
   EXPECT_EQ(store.bytes(), 2020u * kColumns);
+}
+
+TEST_F(WeightStoreTest, ALargeWeightGoesToADeviceInPiecesAndTheHostKeepsNoCopyOfIt) {
+  constexpr int64_t kRows = 400'000;  // some 9 MiB, beside a small one
+  add_tensor("w", kRows);
+  add_tensor("v", 77);
+  const GraphValue weight = read({"v", "w"}, plain_);
+  WeightStore store(remote_);
+  load(store, 3);
+  EXPECT_EQ(bytes_at(store.address(weight, plain_, 1), (kRows + 77) * kColumns), stacked({"v", "w"}));
+  EXPECT_EQ(remote_.copied_bytes(), (kRows + 77) * kColumns);
+  EXPECT_LE(remote_.largest_piece(), size_t{4} << 20);
+}
+
+// A row's bytes are its number's, so that one which is made twice, or not, shows.
+void make_numbered(int64_t begin, int64_t end, std::byte* to) {
+  for (int64_t row = begin; row < end; ++row) std::memset(to + (row - begin) * kColumns, row % 251, kColumns);
+}
+
+TEST_F(WeightStoreTest, RowsThatLieNowhereAreMadeWhereTheyGo) {
+  add_tensor("made", kMappedRows);
+  const GraphValue weight = read({"made"}, plain_);
+  std::vector<std::byte> expected(kMappedRows * kColumns);
+  make_numbered(0, kMappedRows, expected.data());
+  for (HostBackend* backend : {&host_, &remote_}) {
+    WeightReader numbered = reader();
+    numbered.maker = [](const GraphValue&) -> RowMaker { return make_numbered; };
+    WeightStore store(*backend);
+    store.request(builder_.graph(), plan_);
+    store.load(numbered, 3, {});
+    EXPECT_EQ(bytes_at(store.address(weight, plain_, 1), expected.size()), expected);
+    EXPECT_EQ(store.mapped_bytes(), 0u);
+  }
+}
+
+TEST_F(WeightStoreTest, ADeviceMakesTheWeightsThatItCanAndTheOthersAreRead) {
+  add_tensor("made", 70);
+  add_tensor("refused", 5);
+  const GraphValue made = read({"made"}, plain_);
+  const GraphValue refused = read({"refused"}, plain_);
+  const GraphValue packed = read({"made"}, reversed_);
+  std::vector<std::byte> expected(70 * kColumns);
+  make_numbered(0, 70, expected.data());
+  std::vector<std::string> asked, was_read;
+  WeightReader making = reader();
+  making.read = [&](const GraphValue& weight) {
+    was_read.push_back(weight.name);
+    return rows_of(weight);
+  };
+  making.make = [&](const GraphValue& weight, void* destination) {
+    asked.push_back(weight.name);
+    if (weight.name == "made") make_numbered(0, 70, static_cast<std::byte*>(destination));
+    return weight.name == "made";
+  };
+  WeightStore store(remote_);
+  store.request(builder_.graph(), plan_);
+  store.load(making, 2, {});
+  EXPECT_THAT(asked, UnorderedElementsAre("made", "refused")) << "a packed layout cannot be made";
+  EXPECT_THAT(was_read, UnorderedElementsAre("made", "refused"));
+  EXPECT_EQ(bytes_at(store.address(made, plain_, 1), expected.size()), expected);
+  EXPECT_EQ(bytes_at(store.address(refused, plain_, 1), 5 * kColumns), tensors_["refused"]);
+  EXPECT_EQ(bytes_at(store.address(packed, reversed_, 1), 70 * kColumns), reversed(tensors_["made"]));
+  EXPECT_EQ(store.bytes(), (70 + 5 + 70) * kColumns);
+  EXPECT_EQ(remote_.copied_bytes(), (5 + 70) * kColumns);
+
+  asked.clear();
+  WeightStore in_place(host_);
+  in_place.request(builder_.graph(), plan_);
+  in_place.load(making, 1, {});
+  EXPECT_THAT(asked, IsEmpty()) << "the host's own memory is read in place";
+}
+
+TEST_F(WeightStoreTest, WhatAThreadThrowsIsThrownAndEndsTheOthers) {
+  for (int i = 0; i < 40; ++i) {
+    add_tensor("w" + std::to_string(i), 300);
+    read({"w" + std::to_string(i)}, plain_);
+  }
+  std::atomic<int> made = 0;
+  WeightReader failing = reader();
+  failing.maker = [&](const GraphValue&) -> RowMaker {
+    return [&](int64_t begin, int64_t end, std::byte* to) {
+      if (++made == 3) fail_load("the file was cut");
+      make_numbered(begin, end, to);
+    };
+  };
+  WeightStore store(remote_);
+  store.request(builder_.graph(), plan_);
+  EXPECT_THROW(store.load(failing, 2, {}), LoadError);
+  EXPECT_LT(made, 40);
 }
 
 TEST_F(WeightStoreTest, KernelsThatNameTheSameLayoutShareOneCopy) {

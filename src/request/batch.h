@@ -57,11 +57,24 @@ struct StepRecord {
   int bucket = 0;      // rows of the program that ran; pad rows = bucket - tokens
   std::string reason;  // "bucket", "disabled", "above_max_tokens", ...
   double seconds = 0.0;
+  std::string
+      waited;  // where steps overlap: why its launch waited for its tokens, "logprobs"; empty: it did not
 };
 
 // "extend bucket=64 replayed pad=3"; an eager step adds its reason: "decode bucket=8 eager pad=0
-// reason=disabled".
+// reason=disabled"; one that could not overlap with the next "waited=logprobs".
 std::string describe(const StepRecord& record);
+
+// When a device ran one piece of a step's programs, or a break between pieces.
+struct SegmentTime {
+  std::string name;  // "extend piece 3 of 31"
+  bool is_break = false;
+  bool replayed = false;
+  int bucket = 0;
+  int launches = 0;
+  double begin = 0.0;  // seconds of the steady clock
+  double end = 0.0;
+};
 
 struct SequenceOutput {
   RequestId request = 0;
@@ -73,6 +86,7 @@ struct SequenceOutput {
 struct StepOutput {
   std::vector<SequenceOutput> sequences;  // in the batch's order
   StepRecord record;
+  std::vector<SegmentTime> segments;  // where they are timed
 };
 
 }  // namespace musaic

@@ -105,6 +105,12 @@ StepChoice CaptureSchedule::choose(const Program& program, int bucket, bool may_
   return {larger, true, "larger_bucket"};
 }
 
+int CaptureSchedule::num_pieces() const {
+  int pieces = 0;
+  for (const Entry& entry : entries_) pieces += entry.program->num_pieces();
+  return pieces;
+}
+
 CaptureSchedule::Totals CaptureSchedule::totals() const {
   const std::lock_guard lock(mutex_);
   Totals totals{.buckets = static_cast<int>(entries_.size()), .bytes = bytes_, .seconds = seconds_};

@@ -47,6 +47,9 @@ class CaptureSchedule {
   // at most twice its size where `may_pad`, else it runs eagerly.
   StepChoice choose(const Program& program, int bucket, bool may_pad) const;
 
+  // Pieces of all buckets that may be captured.
+  int num_pieces() const;
+
   struct Totals {
     int buckets = 0;
     int waiting = 0;

@@ -7,6 +7,8 @@
 
 #include "backends/cpu/cpu_backend.h"
 #include "backends/cpu/cpu_stream.h"
+#include "backends/simulated/simulated_backend.h"
+#include "device/row_invariant.h"
 #include "ops/kernels_cpu.h"
 #include "runner/model_for_test.h"
 
@@ -199,6 +201,28 @@ TEST_P(Deepseek, ASequenceDoesNotSeeItsNeighboursNorItsChunksNorItsPrefix) {
   EXPECT_TRUE(equal_bits({rows.begin() + 1024, rows.end()}, expected)) << "behind a cached prefix";
 }
 
+TestDevice deterministic_device() {
+  TestDevice device;
+  device.has = {std::string(kRowInvariant)};
+  device.one_form = true;
+  return device;
+}
+
+TEST_P(Deepseek, InOneFormATokenHasTheSameBitsInExtendAndDecodeSteps) {
+  TinyModel model(GetParam(), {}, deterministic_device());
+  const auto prompt = some_tokens(90, 3);
+  const std::vector<TokenId> before(prompt.begin(), prompt.end() - 1);
+  const auto expected = logits_of(model, {StepKind::kExtend, {model.sequence(0, prompt, 0, true)}});
+  model.run({StepKind::kExtend, {model.sequence(1, before, 0, false)}});
+  EXPECT_TRUE(equal_bits(
+      logits_of(model, {StepKind::kDecode, {model.sequence(1, {prompt.back()}, 89, true)}}), expected));
+  Batch mixed{StepKind::kExtend, {model.sequence(2, some_tokens(70, 9), 0, true)}};
+  mixed.sequences.push_back(model.sequence(1, {prompt.back()}, 89, true));
+  const auto rows = logits_of(model, mixed);
+  ASSERT_EQ(rows.size(), 2u * 512);
+  EXPECT_TRUE(equal_bits({rows.begin() + 512, rows.end()}, expected)) << "beside a prompt";
+}
+
 TEST_P(Deepseek, DecodeLogitsDoNotDependOnTheBatchSize) {
   TinyModel model(GetParam(), {.max_sequences = 8});
   const auto step = [&](int s) { return model.sequence(s, {s + 3}, 9 + s * 5, true); };
@@ -243,6 +267,23 @@ TEST_P(Deepseek, DeepgemmsLayoutsChangeNoBit) {
   }
   EXPECT_TRUE(equal_bits(extended[0], extended[1]));
   EXPECT_TRUE(equal_bits(decoded[0], decoded[1]));
+}
+
+// Tolerance: weights and activations are rounded to a sixteenth of themselves at worst, in every linear.
+TEST(DeepseekQuantized, ABf16CheckpointInFp8StaysNearItsGoldensAndOneOnAnotherDeviceHasItsBits) {
+  TestDevice own, remote;
+  own.quantize_fp8 = remote.quantize_fp8 = true;
+  own.backend = std::make_unique<CpuBackend>();
+  remote.backend = std::make_unique<SimulatedBackend>();
+  TinyModel model("deepseek_v2", {}, std::move(own));
+  TinyModel elsewhere("deepseek_v2", {}, std::move(remote));
+  for (const auto& golden : model.golden()) {
+    const std::vector<TokenId> ids = golden["input_ids"];
+    const auto logits = logits_of(model, {StepKind::kExtend, {model.sequence(0, ids, 0, true)}});
+    EXPECT_LT(relative_distance(logits, golden["last_logits"]), 0.2);
+    const auto same = logits_of(elsewhere, {StepKind::kExtend, {elsewhere.sequence(0, ids, 0, true)}});
+    EXPECT_TRUE(equal_bits(same, logits));
+  }
 }
 
 // Counts the experts with rows that every grouped linear meets.

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "device/launch_ahead.h"
 #include "program/buckets.h"
 
 namespace musaic {
@@ -55,13 +56,14 @@ GraphRunner::GraphRunner(const Model& model, const Target& target, Backend& back
       graphs_(trace_model_graphs(model, target, options_.graphs)),
       extend_sizes_(extend_ladder(options_)),
       decode_sizes_(decode_ladder(options_)),
-      head_sizes_(head_buckets()),
+      head_sizes_(head_buckets(std::max(kLeastHeadRows, options_.max_sequences))),
       extend_(graphs_.extend.graph, target, backend, options_.extend_mode == GraphMode::kFull),
       decode_(graphs_.decode.graph, target, backend, options_.decode_mode == GraphMode::kFull),
       head_(graphs_.head.graph, target, backend, /*whole=*/true),
       logprobs_(graphs_.logprobs.graph, target, backend, /*whole=*/true),
       buffers_(backend),
       weights_(backend),
+      feed_(backend, options_.max_sequences),
       captures_(options_.graph_memory_budget),
       verifier_(backend, options_.verify_share) {
   const int page_size = model.cache().page_size;
@@ -70,7 +72,8 @@ GraphRunner::GraphRunner(const Model& model, const Target& target, Backend& back
              .max_context = options_.max_context,
              .page_size = page_size,
              .num_pages = options_.num_pages,
-             .vocab_size = static_cast<int>(vocab_size(graphs_))};
+             .vocab_size = static_cast<int>(vocab_size(graphs_)),
+             .max_steps_in_flight = kMaxStepsInFlight};
   sizes_ = {.max_tokens_per_step = options_.max_tokens_per_step,
             .max_sequences = options_.max_sequences,
             .max_context = options_.max_context,
@@ -95,31 +98,60 @@ void GraphRunner::add_buckets() {
 void GraphRunner::plan_captures() {
   const bool extend = options_.extend_mode != GraphMode::kDisabled;
   const bool decode = options_.decode_mode != GraphMode::kDisabled;
-  if (extend || decode) captures_.add(head_, head_sizes_);
+  if (extend) captures_.add(head_, head_sizes_);
   if (decode) captures_.add(decode_, decode_sizes_.captured);
   if (extend) captures_.add(extend_, extend_sizes_.captured);
   if (extend || decode) captures_.add(logprobs_, head_sizes_);
 }
 
-void GraphRunner::load(const WeightReader& reader, int num_threads, const LoadProgress& progress) {
-  weights_.load(reader, num_threads, progress);
+void GraphRunner::set_num_pages(int num_pages) {
+  options_.num_pages = num_pages;
+  limits_.num_pages = num_pages;
+  sizes_.num_pages = num_pages;
+  for (Program* program : programs()) program->set_dimension("pages", num_pages);
+}
+
+DimBindings GraphRunner::largest_bindings() const {
   const int max_tokens = std::max(extend_sizes_.planned.back(), decode_sizes_.planned.back());
   DimBindings largest = extend_bindings(sizes_, max_tokens);
-  largest["rows"] = kMaxHeadRows;
+  largest["rows"] = max_head_rows();
+  return largest;
+}
+
+void GraphRunner::add_buffers(IoBuffers& buffers) const {
+  const DimBindings largest = largest_bindings();
   for (const ModelGraph* graph : {&graphs_.extend, &graphs_.head, &graphs_.logprobs})
-    buffers_.add(graph->graph, largest);
-  const DimBindings largest_decode = decode_bindings(sizes_, decode_sizes_.planned.back());
-  buffers_.add(graphs_.decode.graph, largest_decode);
+    buffers.add(graph->graph, largest);
+  buffers.add(graphs_.decode.graph, decode_bindings(sizes_, decode_sizes_.planned.back()), kDecodeInputs);
+}
+
+size_t GraphRunner::planned_arena_bytes() const {
+  return std::max(
+      {extend_.arena_bytes(), decode_.arena_bytes(), head_.arena_bytes(), logprobs_.arena_bytes()});
+}
+
+void GraphRunner::load(const WeightReader& reader, int num_threads, const LoadProgress& progress) {
+  weights_.load(reader, num_threads, progress);
+  add_buffers(buffers_);
   buffers_.allocate();
-  const size_t arena_bytes =
-      std::max({extend_.arena_bytes(), decode_.arena_bytes(), head_.arena_bytes(), logprobs_.arena_bytes()});
-  arena_ = backend_.allocate(arena_bytes, "arena");
-  for (Program* program : {&extend_, &decode_, &head_, &logprobs_}) {
-    program->bind(buffers_.addresses(), weights_, arena_->data());
+  arena_ = backend_.allocate(planned_arena_bytes(), "arena");
+  for (Program* program : programs()) {
+    const char* prefix = program == &decode_ ? kDecodeInputs : "";
+    program->bind(buffers_.addresses(prefix), weights_, arena_->data());
   }
-  step_writer_.emplace(buffers_, max_tokens, options_.max_sequences,
+  const DimBindings largest = largest_bindings();
+  step_writer_.emplace(buffers_, feed_, static_cast<int>(largest.at("tokens")), options_.max_sequences,
                        static_cast<int>(largest.at("max_pages")), limits_.page_size);
-  head_writer_.emplace(buffers_, kMaxHeadRows);
+  head_writer_.emplace(buffers_, max_head_rows());
+  for (int i = 0; i < kMaxStepsInFlight; ++i)
+    readers_.push_back(make_reader(backend_, static_cast<size_t>(max_head_rows()) * sizeof(TokenId)));
+}
+
+void GraphRunner::time_segments(bool on) {
+  if (on == is_timing_) return;
+  is_timing_ = on;
+  if (!timer_) timer_ = std::make_unique<SegmentTimer>(backend_);
+  for (Program* program : programs()) program->observe_segments(on ? timer_.get() : nullptr);
 }
 
 bool GraphRunner::work_while_idle() {
@@ -169,6 +201,18 @@ void GraphRunner::observe_nodes(const Program::NodeObserver& observer) {
   for (Program* program : {&extend_, &decode_, &head_}) program->observe_nodes(observer);
 }
 
+double GraphRunner::time_replay(StepKind kind, int tokens) {
+  const StepChoice choice = choose(kind, tokens);
+  CHECK(choice.replay, "a step of {} tokens is not replayed: {}", tokens, choice.reason);
+  Program& program = kind == StepKind::kDecode ? decode_ : extend_;
+  backend_.stream().synchronize();
+  const auto start = std::chrono::steady_clock::now();
+  program.replay(choice.bucket);
+  const auto end = std::chrono::steady_clock::now();
+  backend_.stream().synchronize();
+  return std::chrono::duration<double>(end - start).count();
+}
+
 std::vector<int> GraphRunner::count_experts(const Batch& batch) {
   const int bucket = choose(StepKind::kDecode, static_cast<int>(batch.sequences.size())).bucket;
   std::vector<int> layers;
@@ -197,6 +241,20 @@ std::vector<float> GraphRunner::last_logits(int rows) const {
 void GraphRunner::poison_arena() {
   const std::vector<std::byte> poison(arena_->bytes(), std::byte{0xff});  // 0xffffffff is a NaN
   backend_.copy_to_device(arena_->data(), poison.data(), poison.size(), backend_.stream());
+}
+
+GraphRunner::Memory GraphRunner::planned_memory() const {
+  IoBuffers buffers(backend_);
+  add_buffers(buffers);
+  const LaunchAhead* ahead = launch_ahead(backend_);
+  const int budget = backend_.graph_executables().budget;
+  const int pieces = captures_.num_pieces();
+  const int live = budget > 0 ? std::min(budget, pieces) : pieces;
+  const size_t graph_bytes = ahead == nullptr ? 0 : static_cast<size_t>(live) * ahead->executable_bytes();
+  return {.weight_bytes = weights_.planned_bytes(),
+          .arena_bytes = planned_arena_bytes(),
+          .io_bytes = buffers.total_bytes() - buffers.bytes_of_states("_cache"),
+          .graph_bytes = std::min(graph_bytes, options_.graph_memory_budget)};
 }
 
 GraphRunner::Memory GraphRunner::memory() const {

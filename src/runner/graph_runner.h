@@ -1,5 +1,8 @@
 #pragma once
 
+#include <array>
+#include <chrono>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -15,8 +18,10 @@
 #include "runner/io_buffers.h"
 #include "runner/model_graphs.h"
 #include "runner/runner.h"
+#include "runner/segment_timer.h"
 #include "runner/step_sizes.h"
 #include "runner/step_writer.h"
+#include "runner/token_feed.h"
 
 namespace musaic {
 
@@ -35,6 +40,7 @@ struct GraphRunnerOptions {
   bool pad_decode = true;                 // false: a batch size that is no bucket runs eagerly
   size_t graph_memory_budget = SIZE_MAX;  // for all captures together
   double verify_share = 0.0;              // of the replayed steps
+  bool overlap = false;                   // a step is launched before the one before is collected
 };
 
 // Runs steps as programs: padded to a bucket, replayed from captured pieces, or interpreted at the same
@@ -43,6 +49,9 @@ class GraphRunner : public Runner {
  public:
   // Traces and plans; needs no weights yet. `model`, `target` and `backend` outlive the runner.
   GraphRunner(const Model& model, const Target& target, Backend& backend, GraphRunnerOptions options);
+
+  // Sets the size of the KV cache, whatever the options said. Before load.
+  void set_num_pages(int num_pages);
 
   // Loads the weights and allocates everything. Must be called before the first launch.
   void load(const WeightReader& reader, int num_threads, const LoadProgress& progress);
@@ -55,6 +64,7 @@ class GraphRunner : public Runner {
   Ticket launch(const Batch& batch) override;
   Result<StepOutput> collect(Ticket ticket) override;
   bool work_while_idle() override;
+  void time_segments(bool on) override;
 
   // What a step of this size would do.
   StepChoice choose(StepKind kind, int tokens) const;
@@ -69,6 +79,9 @@ class GraphRunner : public Runner {
   // Runs every step eagerly and reports each node of body and head (Program::observe_nodes); nullptr: no
   // more.
   void observe_nodes(const Program::NodeObserver& observer);
+  // The host's time of enqueuing the captured body of such a step once more, with the inputs of the last one.
+  // REQUIRES: that was such a step.
+  double time_replay(StepKind kind, int tokens);
   // Runs a decode step eagerly and tells how many experts had rows, layer by layer; empty: there are none.
   std::vector<int> count_experts(const Batch& batch);
   // Fills the arena with NaN, so that a read of what no node of a step has written shows.
@@ -89,6 +102,8 @@ class GraphRunner : public Runner {
     size_t graph_bytes = 0;
   };
   Memory memory() const;
+  // What load() and the captures will take of a device with memory of its own, without the KV cache.
+  Memory planned_memory() const;
 
  private:
   // The buckets of one body: all that are planned, of which the last holds the largest step, and those of
@@ -99,19 +114,40 @@ class GraphRunner : public Runner {
   };
   static Ladder extend_ladder(const GraphRunnerOptions& options);
   static Ladder decode_ladder(const GraphRunnerOptions& options);
-  static constexpr int kMaxHeadRows = 64;  // rows of logits at a time: 64 × vocabulary of floats
+  int max_head_rows() const { return head_sizes_.back(); }
+  static constexpr int kLeastHeadRows = 64;  // that the head takes at a time; each is a vocabulary of floats
+  static constexpr int kMaxStepsInFlight = 2;
+  static constexpr const char* kDecodeInputs = "decode.";  // prefix of decode's own input buffers
+  // A step that is enqueued and not collected.
+  struct InFlight {
+    StepOutput output;
+    std::vector<HeadRow> rows;  // whose tokens are on their way to `reader`; empty: none
+    HostReader* reader = nullptr;
+    bool is_timed = false;
+    std::chrono::steady_clock::time_point start;
+  };
   void add_buckets();
+  DimBindings largest_bindings() const;
+  void add_buffers(IoBuffers& buffers) const;
+  std::array<Program*, 4> programs() { return {&extend_, &decode_, &head_, &logprobs_}; }
+  size_t planned_arena_bytes() const;
   void plan_captures();
   void announce_captures() const;
   void prepare_slots(const Batch& batch);
-  StepRecord run_body(const Batch& batch);
+  void run_decode(const Batch& batch, InFlight& step);
+  void run_extend(const Batch& batch, InFlight& step);
+  template <class WriteInputs>
+  StepRecord run_body(const Batch& batch, const WriteInputs& write_inputs);
+  void take_tokens(const Batch& batch, std::span<const HeadRow> rows, bool is_last_chunk, InFlight& step);
+  std::string_view why_wait(const Batch& batch, std::span<const HeadRow> rows, bool is_last_chunk) const;
+  void run_logprobs(const Batch& batch, std::span<const HeadRow> rows, std::span<const TokenId> tokens,
+                    StepOutput& output);
   const Program& body(StepKind kind) const { return kind == StepKind::kDecode ? decode_ : extend_; }
   std::string_view why_eager(StepKind kind, int tokens, int bucket) const;
   template <class Extent>
   StepChoice run_program(Program& program, StepChoice choice, const Extent& extent);
   StepChoice run_head_program(Program& program, const Batch& batch, std::span<const HeadRow> rows,
                               bool replay);
-  void run_head(const Batch& batch, std::span<const HeadRow> rows, StepOutput& output);
 
   Backend& backend_;
   GraphRunnerOptions options_;
@@ -128,9 +164,12 @@ class GraphRunner : public Runner {
   IoBuffers buffers_;
   WeightStore weights_;
   std::unique_ptr<DeviceMemory> arena_;
-  std::optional<StepWriter> step_writer_;
+  std::optional<StepWriter> step_writer_;  // after load, like what follows
   std::optional<HeadWriter> head_writer_;
-  std::optional<StepOutput> pending_;
+  TokenFeed feed_;
+  std::vector<std::unique_ptr<HostReader>> readers_;  // of drawn tokens; steps take turns
+  std::deque<InFlight> in_flight_;
+  std::chrono::steady_clock::time_point last_end_;  // when a step was collected last
   Ticket next_ticket_ = 1;
   CaptureSchedule captures_;
   GraphVerifier verifier_;
@@ -138,6 +177,8 @@ class GraphRunner : public Runner {
   bool has_announced_captures_ = false;
   bool force_eager_ = false;
   LogitsObserver observer_;
+  std::unique_ptr<SegmentTimer> timer_;  // made when first asked for
+  bool is_timing_ = false;
 };
 
 }  // namespace musaic

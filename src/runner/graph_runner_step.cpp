@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <chrono>
 
 #include "base/log.h"
@@ -20,6 +21,27 @@ std::vector<HeadRow> wanted_rows(const Batch& batch) {
     if (sequence.sample) rows.push_back({first_row - 1, s, true, -1});
   }
   return rows;
+}
+
+// In a decode step row s is sequence s.
+std::vector<HeadRow> rows_of_decode(const Batch& batch) {
+  std::vector<HeadRow> rows;
+  for (int s = 0; s < static_cast<int>(batch.sequences.size()); ++s) {
+    const BatchSequence& sequence = batch.sequences[s];
+    const bool has_target = sequence.logprob_begin < sequence.logprob_end;
+    rows.push_back({s, s, sequence.sample, has_target ? sequence.logprob_targets.front() : TokenId{-1}});
+  }
+  return rows;
+}
+
+// Waits for the tokens of these rows and gives them to the rows' sequences.
+std::vector<TokenId> read_tokens(HostReader& reader, std::span<const HeadRow> rows, StepOutput& output) {
+  const auto* first = static_cast<const TokenId*>(reader.wait());
+  std::vector<TokenId> tokens(first, first + rows.size());
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i].draw) output.sequences[rows[i].sequence].tokens.push_back(tokens[i]);
+  }
+  return tokens;
 }
 
 std::vector<int> sequences_of(std::span<const HeadRow> rows) {
@@ -66,7 +88,8 @@ void GraphRunner::prepare_slots(const Batch& batch) {
   }
 }
 
-StepRecord GraphRunner::run_body(const Batch& batch) {
+template <class WriteInputs>
+StepRecord GraphRunner::run_body(const Batch& batch, const WriteInputs& write_inputs) {
   const int tokens = batch.num_tokens();
   Program& program = batch.kind == StepKind::kDecode ? decode_ : extend_;
   StepChoice choice = choose(batch.kind, tokens);
@@ -75,7 +98,11 @@ StepRecord GraphRunner::run_body(const Batch& batch) {
     choice = choose(batch.kind, tokens);  // the budget may have refused it
   }
   is_verifying_ = choice.replay && verifier_.take_step();
-  step_writer_->write(batch);
+  const bool decode = batch.kind == StepKind::kDecode;
+  write_inputs();
+  buffers_.upload();
+  feed_.copy(buffers_.get<int32_t>(decode ? std::string(kDecodeInputs) + "token_ids" : "token_ids"),
+             buffers_.get<int32_t>("token"));
   choice = run_program(program, choice, [&] { return body_extent(batch, limits_.page_size); });
   return {.kind = batch.kind,
           .replayed = choice.replay,
@@ -94,48 +121,98 @@ StepChoice GraphRunner::run_head_program(Program& program, const Batch& batch, s
   return run_program(program, choice, [&] { return head_extent(batch, sequences_of(rows)); });
 }
 
-void GraphRunner::run_head(const Batch& batch, std::span<const HeadRow> rows, StepOutput& output) {
-  const bool replay = output.record.replayed || is_verifying_;
-  head_writer_->write_sampling(batch, rows);
-  note_head(output.record, run_head_program(head_, batch, rows, replay));
-  std::vector<TokenId> tokens(rows.size());
-  backend_.copy_to_host(tokens.data(), buffers_.get<int32_t>("token"), tokens.size() * sizeof(TokenId),
-                        backend_.stream());
-  if (observer_) observer_(rows, last_logits(static_cast<int>(rows.size())).data());
-  bool any_logprobs = false;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    if (rows[i].draw) output.sequences[rows[i].sequence].tokens.push_back(tokens[i]);
-    any_logprobs |= rows[i].target >= 0 || batch.sequences[rows[i].sequence].output_logprobs;
+// Body and head are one program, and its inputs one upload.
+void GraphRunner::run_decode(const Batch& batch, InFlight& step) {
+  const std::vector<HeadRow> rows = rows_of_decode(batch);
+  step.output.record = run_body(batch, [&] {
+    step_writer_->write(batch, kDecodeInputs);
+    head_writer_->write_sampling(batch, rows, kDecodeInputs);
+  });
+  take_tokens(batch, rows, /*is_last_chunk=*/true, step);
+}
+
+void GraphRunner::run_extend(const Batch& batch, InFlight& step) {
+  step.output.record = run_body(batch, [&] { step_writer_->write(batch, ""); });
+  const bool replay = step.output.record.replayed || is_verifying_;
+  const std::vector<HeadRow> rows = wanted_rows(batch);
+  const auto most = static_cast<size_t>(max_head_rows());
+  for (size_t begin = 0; begin < rows.size(); begin += most) {
+    const auto chunk = std::span(rows).subspan(begin, std::min(most, rows.size() - begin));
+    head_writer_->write_rows(chunk);
+    head_writer_->write_sampling(batch, chunk);
+    buffers_.upload();
+    note_head(step.output.record, run_head_program(head_, batch, chunk, replay));
+    take_tokens(batch, chunk, begin + most >= rows.size(), step);
   }
-  if (!any_logprobs) return;
+}
+
+// Why the host needs the tokens of these rows before the launch ends; empty: it does not.
+std::string_view GraphRunner::why_wait(const Batch& batch, std::span<const HeadRow> rows,
+                                       bool is_last_chunk) const {
+  if (!is_last_chunk) return "head_chunks";
+  if (observer_) return "observed";
+  const bool any_logprobs = std::any_of(rows.begin(), rows.end(), [&](const HeadRow& row) {
+    return row.target >= 0 || batch.sequences[row.sequence].output_logprobs;
+  });
+  return any_logprobs ? "logprobs" : "";
+}
+
+// Begins to read what was drawn; waits for it where the step cannot go on without.
+void GraphRunner::take_tokens(const Batch& batch, std::span<const HeadRow> rows, bool is_last_chunk,
+                              InFlight& step) {
+  feed_.note_drawn(batch, rows);
+  step.reader = readers_[next_ticket_ % kMaxStepsInFlight].get();
+  step.reader->start(buffers_.get<int32_t>("token"), rows.size() * sizeof(TokenId), backend_.stream());
+  const std::string_view reason = why_wait(batch, rows, is_last_chunk);
+  if (reason.empty()) {
+    step.rows.assign(rows.begin(), rows.end());
+    return;
+  }
+  if (options_.overlap) step.output.record.waited = reason;
+  const std::vector<TokenId> tokens = read_tokens(*step.reader, rows, step.output);
+  feed_.note_read(batch, rows, tokens);
+  if (observer_) observer_(rows, last_logits(static_cast<int>(rows.size())).data());
+  run_logprobs(batch, rows, tokens, step.output);
+}
+
+void GraphRunner::run_logprobs(const Batch& batch, std::span<const HeadRow> rows,
+                               std::span<const TokenId> tokens, StepOutput& output) {
+  const bool wanted = std::any_of(rows.begin(), rows.end(), [&](const HeadRow& row) {
+    return row.target >= 0 || batch.sequences[row.sequence].output_logprobs;
+  });
+  if (!wanted) return;
   head_writer_->write_logprobs(batch, rows, tokens);
+  buffers_.upload();
+  const bool replay = output.record.replayed || is_verifying_;
   note_head(output.record, run_head_program(logprobs_, batch, rows, replay));
   read_logprobs(backend_, buffers_, batch, rows, tokens, output);
 }
 
 Runner::Ticket GraphRunner::launch(const Batch& batch) {
-  CHECK(!pending_, "the last step was not collected");
-  const auto start = std::chrono::steady_clock::now();
-  StepOutput output;
+  CHECK(in_flight_.size() < kMaxStepsInFlight, "{} steps are in flight", in_flight_.size());
+  InFlight step{.start = std::chrono::steady_clock::now()};
   for (const BatchSequence& sequence : batch.sequences)
-    output.sequences.push_back({.request = sequence.request});
+    step.output.sequences.push_back({.request = sequence.request});
   prepare_slots(batch);
-  output.record = run_body(batch);
-  const auto rows = wanted_rows(batch);
-  for (size_t begin = 0; begin < rows.size(); begin += kMaxHeadRows) {
-    const size_t count = std::min<size_t>(kMaxHeadRows, rows.size() - begin);
-    run_head(batch, std::span(rows).subspan(begin, count), output);
-  }
-  output.record.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  pending_ = std::move(output);
+  batch.kind == StepKind::kDecode ? run_decode(batch, step) : run_extend(batch, step);
+  if (is_timing_) timer_->end_step();
+  step.is_timed = is_timing_;
+  in_flight_.push_back(std::move(step));
   return next_ticket_++;
 }
 
 Result<StepOutput> GraphRunner::collect(Ticket ticket) {
-  CHECK(pending_ && ticket + 1 == next_ticket_, "ticket {} is not in flight", ticket);
-  StepOutput output = std::move(*pending_);
-  pending_.reset();
-  return output;
+  CHECK(!in_flight_.empty() && ticket + in_flight_.size() == next_ticket_, "ticket {} is not the oldest",
+        ticket);
+  InFlight step = std::move(in_flight_.front());
+  in_flight_.pop_front();
+  if (!step.rows.empty()) read_tokens(*step.reader, step.rows, step.output);
+  if (step.is_timed) step.output.segments = timer_->read_step();
+  const auto now = std::chrono::steady_clock::now();
+  const auto begin = std::max(step.start, last_end_);  // a step waits for the one before
+  step.output.record.seconds = std::chrono::duration<double>(now - begin).count();
+  last_end_ = now;
+  return std::move(step.output);
 }
 
 }  // namespace musaic

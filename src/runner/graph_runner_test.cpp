@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "runner/model_for_test.h"
 #include "sampling/sampling_params.h"
@@ -169,6 +170,60 @@ TEST(GraphRunner, EveryPassMayBeLeftOut) {
     const auto logits = logits_of(without, {StepKind::kExtend, {without.sequence(0, prompt, 0, true)}});
     EXPECT_TRUE(equal_bits(logits, expected)) << name;
   }
+}
+
+TEST(GraphRunner, StepsThatAreLaunchedBeforeTheirTokensAreReadDrawTheSame) {
+  constexpr int kSteps = 7;
+  TinyModel model("llama", {.max_sequences = 4, .overlap = true});
+  std::vector<std::vector<TokenId>> expected, drawn(3);
+  Batch prompts{StepKind::kExtend, {}};
+  for (int s = 0; s < 3; ++s) {
+    expected.push_back(model.generate(s, some_tokens(9 + s * 5, s), kSteps + 1, 64));
+    prompts.sequences.push_back(model.sequence(s, some_tokens(9 + s * 5, s), 0, true));
+  }
+  const auto collect = [&](Runner::Ticket ticket) {
+    const StepOutput output = model.runner().collect(ticket).value();
+    for (const SequenceOutput& one : output.sequences)
+      drawn[one.request - 1].insert(drawn[one.request - 1].end(), one.tokens.begin(), one.tokens.end());
+  };
+  Runner::Ticket last = model.runner().launch(prompts);
+  for (int step = 0; step < kSteps; ++step) {
+    Batch batch{StepKind::kDecode, {}};
+    for (int s : {2, 0, 1}) {
+      if (s == 0 && step >= 3) continue;  // it has ended
+      batch.sequences.push_back(model.sequence(s, {kTokenFromDevice}, 9 + s * 5 + step, true));
+    }
+    const Runner::Ticket ticket = model.runner().launch(batch);
+    collect(std::exchange(last, ticket));
+  }
+  collect(last);
+  expected[0].resize(4);
+  EXPECT_EQ(drawn, expected);
+}
+
+TEST(GraphRunner, TellsWhenEachSegmentRan) {
+  TinyModel model("llama");
+  const Batch batch{StepKind::kExtend, {model.sequence(0, some_tokens(20, 1), 0, true)}};
+  EXPECT_TRUE(model.run(batch).segments.empty());
+  model.runner().time_segments(true);
+  for (const bool eager : {false, true}) {
+    model.runner().force_eager(eager);
+    const auto segments = model.run(batch).segments;
+    const size_t of_body = model.runner().extend().segments().size();
+    ASSERT_EQ(segments.size(), of_body + 1);
+    for (size_t i = 0; i < segments.size(); ++i) {
+      EXPECT_LE(segments[i].begin, segments[i].end);
+      EXPECT_GE(segments[i].begin, i == 0 ? 0.0 : segments[i - 1].end);
+      EXPECT_EQ(segments[i].replayed, !eager);
+      EXPECT_GT(segments[i].launches, 0);
+      EXPECT_EQ(segments[i].is_break, i < of_body && i % 2 == 1);
+    }
+    EXPECT_EQ(segments[1].name, "extend break 1 of 2");
+    EXPECT_EQ(segments[2].name, "extend piece 2 of 3");
+    EXPECT_EQ(segments.back().name, "head piece 1 of 1");
+  }
+  model.runner().time_segments(false);
+  EXPECT_TRUE(model.run(batch).segments.empty());
 }
 
 TEST(GraphRunner, EveryStepHasItsReason) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace musaic {
@@ -13,10 +14,6 @@ constexpr size_t kMaxOpsInName = 4;
 
 std::string segment_name(const Program& program, int index) {
   const Segment& segment = program.segments()[index];
-  int number = 0;
-  for (int i = 0; i <= index; ++i) number += program.segments()[i].is_break == segment.is_break;
-  const auto total = segment.is_break ? static_cast<int>(program.segments().size()) - program.num_pieces()
-                                      : program.num_pieces();
   std::string ops;
   for (int node = segment.begin; node < segment.end; ++node) {
     if (node - segment.begin == static_cast<int>(kMaxOpsInName)) {
@@ -25,12 +22,20 @@ std::string segment_name(const Program& program, int index) {
     }
     ops += (ops.empty() ? "" : ", ") + program.graph().nodes[node].op;
   }
-  return fmt::format("{} {} of {} (nodes {}..{}: {})", segment.is_break ? "break" : "piece", number, total,
-                     segment.begin, segment.end - 1, ops);
+  return fmt::format("{} (nodes {}..{}: {})", program.segment_name(index), segment.begin, segment.end - 1,
+                     ops);
 }
 
 void append(std::vector<Region>& regions, std::vector<Region> more) {
   regions.insert(regions.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+}
+
+std::string first_changed(std::span<const Region> regions, const std::vector<uint64_t>& before,
+                          const std::vector<uint64_t>& after) {
+  for (size_t i = 0; i < regions.size(); ++i) {
+    if (before[i] != after[i]) return regions[i].value;
+  }
+  return "";
 }
 
 // A replay of which each segment finds NaN wherever nothing was written for it.
@@ -45,6 +50,10 @@ void replay_poisoned(Backend& backend, Program& program, int bucket) {
 }  // namespace
 
 std::string describe(const VerifyFinding& finding) {
+  if (!finding.stray.empty())
+    return fmt::format(
+        "graph-verify: the replay of {} bucket {} writes {} outside of the step's pages and slots",
+        finding.graph, finding.bucket, finding.stray);
   std::string text = fmt::format(
       "graph-verify: the replay of {} bucket {} differs from its eager run by up to {:.6g} in {} ({} "
       "elements)",
@@ -75,25 +84,33 @@ std::optional<VerifyFinding> GraphVerifier::verify(Program& program, int bucket,
   const std::vector<Region> outputs = live_outputs(program, bucket, extent);
   std::vector<Region> results = outputs;
   append(results, states);
+  pages_end_ = std::max(pages_end_, extent.pages_end);
+  const std::vector<Region> guarded = partly_written_states(program, bucket, pages_end_);
 
   backend_.stream().synchronize();
   const RegionCopy found(backend_, states);
+  const std::vector<uint64_t> sums = checksums(backend_, guarded);
   poison(backend_, outputs);
   replay_poisoned(backend_, program, bucket);
   const RegionCopy replayed(backend_, results);
   found.restore(backend_);
+  const std::string stray = first_changed(guarded, sums, checksums(backend_, guarded));
   poison(backend_, outputs);
   program.run_eagerly(bucket);
   const RegionCopy eager(backend_, results);
   const auto difference = compare(replayed, eager, tolerance_);
-  if (!difference) return std::nullopt;
+  if (!difference && stray.empty()) return std::nullopt;
 
-  found.restore(backend_);
   VerifyFinding finding{.graph = program.graph().name,
                         .bucket = bucket,
                         .step = num_steps_ - 1,
-                        .whole = *difference,
-                        .pieces = compare_pieces(program, bucket, extent)};
+                        .stray = stray,
+                        .whole = difference.value_or(Difference{}),
+                        .pieces = {}};
+  if (stray.empty()) {
+    found.restore(backend_);
+    finding.pieces = compare_pieces(program, bucket, extent);
+  }
   const std::lock_guard lock(mutex_);
   findings_.push_back(finding);
   return finding;

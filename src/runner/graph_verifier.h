@@ -19,14 +19,16 @@ struct VerifyFinding {
   std::string graph;
   int bucket = 0;
   uint64_t step = 0;          // of the replayed steps, counted from 0
-  Difference whole;           // over outputs and states of the whole replay
+  std::string stray;          // a state that the replay wrote outside of what the step may write; or empty
+  Difference whole;           // over outputs and states of the whole replay; without one, of no value
   std::vector<Piece> pieces;  // that differ when run one by one from equal data; empty: none alone does
 };
 
 std::string describe(const VerifyFinding& finding);
 
 // Re-runs a share of the replayed steps eagerly from the state that they found, and compares every output and
-// every state that they wrote. The eager results stay. Used by the engine thread; findings() by any.
+// every part of a state that they may write; of the other pages and slots a checksum. The eager results stay.
+// Used by the engine thread; findings() by any.
 class GraphVerifier {
  public:
   // share: 0 (never) to 1 (every step).
@@ -51,6 +53,8 @@ class GraphVerifier {
   const double share_;
   const double tolerance_;
   uint64_t num_steps_ = 0;
+  int32_t pages_end_ =
+      0;  // behind the last page that a verified step has known: of those beyond nobody reads
   std::atomic<uint64_t> num_verified_{0};
   std::vector<VerifyFinding> findings_;
   mutable std::mutex mutex_;  // guards findings_

@@ -157,17 +157,47 @@ TEST(GraphVerifier, PutsBackAKeyThatAReplayHasSpoiled) {
   EXPECT_THAT(findings[0].pieces[0].name, HasSubstr("piece 1 of 1"));
 }
 
-TEST(GraphVerifier, FindsAWrongTokenOfTheHead) {
+// Adds to a key of another page than the step's own: `page` of the pool, counted from the step's first.
+std::function<void(OpRegistry&)> writes_another_page(int64_t page, int rows) {
+  return broken_when_captured("musaic::rope_kv_write", rows, [page](const KernelCall& call) {
+    const auto* slots = call.inputs[4].as<int32_t>();
+    float* keys = call.inputs[5].as<float>();
+    const int64_t page_size = call.inputs[5].shape[2];
+    const int64_t page_values = call.inputs[5].shape.elements() / call.inputs[5].shape[0];
+    cpu_stream(call.stream).launch([=](const Worker& worker) {
+      if (worker.index == 0) keys[(slots[0] / page_size + page) * page_values + 3] += 8.0f;
+    });
+  });
+}
+
+TEST(GraphVerifier, FindsAReplayThatWritesAnotherPage) {
+  TinyModel model("llama", verify_all(), {.kernels_first = writes_another_page(-1, 1)});
+  model.generate(0, prompt_of(20, 4), 6, 64);
+  const auto findings = model.runner().verifier().findings();
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_EQ(findings[0].graph, "decode");
+  EXPECT_EQ(findings[0].stray, "layers.0.key_cache");
+  EXPECT_EQ(
+      describe(findings[0]),
+      "graph-verify: the replay of decode bucket 1 writes layers.0.key_cache outside of the step's pages "
+      "and slots");
+  EXPECT_EQ(names_in_state(model.runner().captures().list(), BucketState::kQuarantined), "decode 1");
+}
+
+TEST(GraphVerifier, FindsAWrongTokenWhereverItIsDrawn) {
   const auto spoil = [](const KernelCall& call) { add_one_to(call.stream, call.outputs[0].as<int32_t>()); };
   TestDevice device{.kernels_first = broken_when_captured("musaic::sample", 1, spoil)};
   TinyModel model("llama", verify_all(), std::move(device));
   const auto prompt = prompt_of(9, 5);
   EXPECT_EQ(model.generate(0, prompt, 6, 64), right_tokens(prompt));
   const auto findings = model.runner().verifier().findings();
-  ASSERT_EQ(findings.size(), 1u);
-  EXPECT_EQ(findings[0].graph, "head");
-  EXPECT_EQ(findings[0].whole.value, "token");
-  EXPECT_EQ(findings[0].whole.largest, 1.0);
+  ASSERT_EQ(findings.size(), 2u);
+  EXPECT_EQ(findings[0].graph, "head") << "after the prompt";
+  EXPECT_EQ(findings[1].graph, "decode");
+  for (const VerifyFinding& finding : findings) {
+    EXPECT_EQ(finding.whole.value, "token");
+    EXPECT_EQ(finding.whole.largest, 1.0);
+  }
   const auto record = model.run({StepKind::kExtend, {model.sequence(0, prompt, 0, true)}}).record;
   EXPECT_TRUE(record.replayed);
   EXPECT_EQ(record.reason, "head_quarantined");

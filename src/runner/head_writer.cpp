@@ -25,11 +25,11 @@ HeadWriter::HeadWriter(IoBuffers& buffers, int max_rows) : buffers_(buffers) {
 }
 
 template <class T>
-void HeadWriter::copy(const char* name, const std::vector<T>& values, size_t count) {
+void HeadWriter::copy(const std::string& name, const std::vector<T>& values, size_t count) {
   buffers_.write(name, std::span<const T>(values.data(), count));
 }
 
-void HeadWriter::write_bias(const BatchSequence& sequence, int index) {
+void HeadWriter::write_bias(const BatchSequence& sequence, int index, const std::string& prefix) {
   std::vector<int32_t> ids;
   std::vector<float> values;
   for (const auto& [token, bias] : sequence.sampling.logit_bias) {
@@ -44,13 +44,13 @@ void HeadWriter::write_bias(const BatchSequence& sequence, int index) {
   bias_count_[index] = static_cast<int32_t>(ids.size());
   if (ids.empty()) return;
   const size_t first = static_cast<size_t>(index) * kBiasColumns;
-  buffers_.write("bias_ids", std::span<const int32_t>(ids), first);
-  buffers_.write("bias_values", std::span<const float>(values), first);
+  buffers_.write(prefix + "bias_ids", std::span<const int32_t>(ids), first);
+  buffers_.write(prefix + "bias_values", std::span<const float>(values), first);
 }
 
-void HeadWriter::write_row(const BatchSequence& sequence, const HeadRow& row, int index) {
+void HeadWriter::write_row(const BatchSequence& sequence, const HeadRow& row, int index,
+                           const std::string& prefix) {
   const SamplingParams& sampling = sequence.sampling;
-  row_index_[index] = row.hidden_row;
   temperature_[index] = row.draw ? sampling.temperature : 0.0f;
   top_k_[index] = sampling.top_k;
   top_p_[index] = sampling.top_p;
@@ -62,28 +62,36 @@ void HeadWriter::write_row(const BatchSequence& sequence, const HeadRow& row, in
   repetition_penalty_[index] = sampling.repetition_penalty;
   count_slot_[index] = row.draw && has_penalties(sampling) ? sequence.slot : -1;
   bias_count_[index] = 0;
-  if (row.draw) write_bias(sequence, index);
+  if (row.draw) write_bias(sequence, index, prefix);
 }
 
-void HeadWriter::write_sampling(const Batch& batch, std::span<const HeadRow> rows) {
+void HeadWriter::write_sampling(const Batch& batch, std::span<const HeadRow> rows,
+                                const std::string& prefix) {
   const size_t count = rows.size();
   for (size_t i = 0; i < count; ++i)
-    write_row(batch.sequences[rows[i].sequence], rows[i], static_cast<int>(i));
+    write_row(batch.sequences[rows[i].sequence], rows[i], static_cast<int>(i), prefix);
+  copy(prefix + "temperature", temperature_, count);
+  copy(prefix + "top_k", top_k_, count);
+  copy(prefix + "top_p", top_p_, count);
+  copy(prefix + "min_p", min_p_, count);
+  copy(prefix + "seed", seed_, count);
+  copy(prefix + "draw", draw_, count);
+  copy(prefix + "frequency_penalty", frequency_penalty_, count);
+  copy(prefix + "presence_penalty", presence_penalty_, count);
+  copy(prefix + "repetition_penalty", repetition_penalty_, count);
+  copy(prefix + "count_slot", count_slot_, count);
+  copy(prefix + "bias_count", bias_count_, count);
+}
+
+void HeadWriter::write_count(size_t count) {
   const auto num_rows = static_cast<int32_t>(count);
   buffers_.write("num_rows", std::span<const int32_t>(&num_rows, 1));
-  copy("row_index", row_index_, count);
-  copy("temperature", temperature_, count);
-  copy("top_k", top_k_, count);
-  copy("top_p", top_p_, count);
-  copy("min_p", min_p_, count);
-  copy("seed", seed_, count);
-  copy("draw", draw_, count);
-  copy("frequency_penalty", frequency_penalty_, count);
-  copy("presence_penalty", presence_penalty_, count);
-  copy("repetition_penalty", repetition_penalty_, count);
-  copy("count_slot", count_slot_, count);
-  copy("bias_count", bias_count_, count);
-  buffers_.upload();
+}
+
+void HeadWriter::write_rows(std::span<const HeadRow> rows) {
+  for (size_t i = 0; i < rows.size(); ++i) row_index_[i] = rows[i].hidden_row;
+  write_count(rows.size());
+  copy("row_index", row_index_, rows.size());
 }
 
 void HeadWriter::write_logprobs(const Batch& batch, std::span<const HeadRow> rows,
@@ -97,10 +105,10 @@ void HeadWriter::write_logprobs(const Batch& batch, std::span<const HeadRow> row
     if (probe_count_[i] > 0)
       buffers_.write("probe_ids", std::span<const int32_t>(sequence.probes), i * kMaxProbeTokens);
   }
+  write_count(rows.size());
   copy("target", target_, rows.size());
   copy("top_n", top_n_, rows.size());
   copy("probe_count", probe_count_, rows.size());
-  buffers_.upload();
 }
 
 }  // namespace musaic

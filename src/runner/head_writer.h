@@ -1,6 +1,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <vector>
 
 #include "request/batch.h"
@@ -21,16 +22,20 @@ class HeadWriter {
  public:
   HeadWriter(IoBuffers& buffers, int max_rows);
 
-  // REQUIRES: rows.size() <= max_rows.
-  void write_sampling(const Batch& batch, std::span<const HeadRow> rows);
+  // The parameters of the draws, for a graph whose inputs have this prefix. REQUIRES: rows.size() <=
+  // max_rows.
+  void write_sampling(const Batch& batch, std::span<const HeadRow> rows, const std::string& prefix = "");
+  // Which rows of the step the head takes.
+  void write_rows(std::span<const HeadRow> rows);
   // After sampling: `tokens` are the drawn ones; a row's target is its prompt token or what was drawn.
   void write_logprobs(const Batch& batch, std::span<const HeadRow> rows, std::span<const TokenId> tokens);
 
  private:
-  void write_row(const BatchSequence& sequence, const HeadRow& row, int index);
-  void write_bias(const BatchSequence& sequence, int index);
+  void write_row(const BatchSequence& sequence, const HeadRow& row, int index, const std::string& prefix);
+  void write_count(size_t count);
+  void write_bias(const BatchSequence& sequence, int index, const std::string& prefix);
   template <class T>
-  void copy(const char* name, const std::vector<T>& values, size_t count);
+  void copy(const std::string& name, const std::vector<T>& values, size_t count);
 
   IoBuffers& buffers_;
   std::vector<int32_t> row_index_, top_k_, draw_, count_slot_, bias_count_, target_, top_n_, probe_count_;

@@ -13,11 +13,13 @@ constexpr size_t kInputAlignment = 64;  // a cache line
 
 }  // namespace
 
-void IoBuffers::add(const Graph& graph, const DimBindings& largest) {
+void IoBuffers::add(const Graph& graph, const DimBindings& largest, const std::string& prefix) {
   for (const GraphValue& value : graph.values) {
     if (value.kind == ValueKind::kNode || value.kind == ValueKind::kWeight) continue;
-    add_value(value.name, value, largest);
-    if (value.kind == ValueKind::kInput) input_places_.try_emplace(value.name, InputPlace{num_graphs_});
+    const bool is_input = value.kind == ValueKind::kInput;
+    const std::string name = is_input ? prefix + value.name : value.name;
+    add_value(name, value, largest);
+    if (is_input) input_places_.try_emplace(name, InputPlace{num_graphs_});
     if (value.kind == ValueKind::kConstant) constants_[value.name] = value.constant;
   }
   for (const auto& [name, id] : graph.outputs) {
@@ -83,6 +85,15 @@ void IoBuffers::allocate() {
   for (const auto& [name, bytes] : constants_) {
     backend_.copy_to_device(addresses_[name], bytes->data(), bytes->size(), backend_.stream());
   }
+}
+
+AddressBook IoBuffers::addresses(const std::string& prefix) const {
+  AddressBook book = addresses_;
+  if (prefix.empty()) return book;
+  for (const auto& [name, address] : addresses_) {
+    if (name.starts_with(prefix)) book[name.substr(prefix.size())] = address;
+  }
+  return book;
 }
 
 size_t IoBuffers::bytes_of_states(std::string_view suffix) const {

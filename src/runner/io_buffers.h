@@ -20,8 +20,9 @@ class IoBuffers {
  public:
   explicit IoBuffers(Backend& backend) : backend_(backend) {}
 
-  // Notes the buffers of a graph; sizes follow from the bindings of its largest bucket.
-  void add(const Graph& graph, const DimBindings& largest);
+  // Notes the buffers of a graph; sizes follow from the bindings of its largest bucket. With a prefix
+  // ("decode.") its inputs are its own: they are written under prefixed names, and lie apart.
+  void add(const Graph& graph, const DimBindings& largest, const std::string& prefix = "");
   void allocate();
 
   // Sets values of an input that is no graph's output, on the host until the next upload().
@@ -32,8 +33,8 @@ class IoBuffers {
   // Brings the inputs written since the last upload to the device.
   void upload();
 
-  // REQUIRES: allocated.
-  const AddressBook& addresses() const { return addresses_; }
+  // Of a graph that was added with this prefix. REQUIRES: allocated.
+  AddressBook addresses(const std::string& prefix = "") const;
   template <class T>
   T* get(std::string_view name) const {
     return static_cast<T*>(addresses_.find(name)->second);

@@ -81,5 +81,25 @@ TEST_F(IoBuffersTest, AStepsUploadIsOneCopyOfWhatItUses) {
   EXPECT_EQ(device_.copied_to_device_bytes() - before, 64u + 3 * sizeof(int32_t)) << "nothing was new";
 }
 
+TEST(IoBuffers, AGraphWithAPrefixHasInputsOfItsOwnAndSharesAllElse) {
+  SimulatedBackend device({.num_threads = 1, .isa = std::nullopt});
+  IoBuffers buffers(device);
+  buffers.add(graph_of({{"ids", 100}, {"count", 1}}, {{"token", 8}}), {});
+  buffers.add(graph_of({{"ids", 4}, {"count", 1}}, {{"token", 4}}), {}, "decode.");
+  buffers.allocate();
+  const AddressBook shared = buffers.addresses();
+  const AddressBook own = buffers.addresses("decode.");
+  EXPECT_EQ(own.at("token"), shared.at("token"));
+  EXPECT_NE(own.at("ids"), shared.at("ids"));
+  EXPECT_EQ(own.at("ids"), buffers.get<void>("decode.ids"));
+  const std::vector<int32_t> ids = {1, 2, 3, 4};
+  const std::vector<int32_t> count = {4};
+  buffers.write("decode.ids", std::span<const int32_t>(ids));
+  buffers.write("decode.count", std::span<const int32_t>(count));
+  const size_t before = device.copied_to_device_bytes();
+  buffers.upload();
+  EXPECT_EQ(device.copied_to_device_bytes() - before, 64u + 4 * sizeof(int32_t)) << "past no other graph's";
+}
+
 }  // namespace
 }  // namespace musaic

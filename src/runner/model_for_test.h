@@ -13,6 +13,7 @@
 #include "runner/graph_runner.h"
 #include "runner/weight_rows.h"
 #include "weights/model_files.h"
+#include "weights/quantized_weights.h"
 #include "weights/random_weights.h"
 
 namespace musaic {
@@ -21,8 +22,11 @@ namespace musaic {
 struct TestDevice {
   std::function<void(OpRegistry&)> kernels_first;  // adds kernels that are taken before the built-in ones
   std::vector<std::string> lacks;                  // features
+  std::vector<std::string> has;                    // features besides the device's own
   std::unique_ptr<Backend> backend;                // nullptr: the tests' device
   bool deepgemm_layouts = false;                   // of experts' rows
+  bool one_form = false;                           // of extend and decode steps
+  bool quantize_fp8 = false;                       // linears are quantized as they are loaded
 };
 
 // A model on the CPU or another device, in float32 or on the integer path. A folder with a configuration
@@ -33,20 +37,28 @@ class TestModel {
                      TestDevice device = {})
       : files_(open_model(path)), backend_(device.backend ? std::move(device.backend) : make_test_backend()) {
     if (files_.weights == nullptr) files_.weights = make_random_weights(files_.config, DType::kBF16, 1);
+    if (device.quantize_fp8) {
+      files_.config.fp8.emplace();
+      files_.weights = quantize_weights(std::move(files_.weights), files_.config);
+    }
     define_ops(registry_);
     if (device.kernels_first) device.kernels_first(registry_);
     add_test_kernels(registry_);
     for (const std::string& feature : device.lacks) capabilities_.features.erase(feature);
+    capabilities_.features.insert(device.has.begin(), device.has.end());
     const DType kv_dtype = exact ? DType::kF32 : DType::kF16;
-    model_ = make_model(
-        files_.config, files_.weights.get(),
-        {.kv_dtype = kv_dtype, .page_size = kPageSize, .deepgemm_layouts = device.deepgemm_layouts});
+    model_ = make_model(files_.config, files_.weights.get(),
+                        {.kv_dtype = kv_dtype,
+                         .page_size = kPageSize,
+                         .deepgemm_layouts = device.deepgemm_layouts,
+                         .one_form = device.one_form});
     options.graphs.quantize_activations = !exact;
     if (options.num_pages == 0) options.num_pages = 256;
     num_pages_ = options.num_pages;
     runner_ = std::make_unique<GraphRunner>(*model_, target_, *backend_, options);
     runner_->load(
         {.read = [&](const GraphValue& weight) { return read_weight_rows(*files_.weights, weight); },
+         .maker = [&](const GraphValue& weight) { return weight_row_maker(*files_.weights, weight); },
          .release = [](const GraphValue&) {}},
         2, {});
   }

@@ -16,10 +16,6 @@
 namespace musaic {
 namespace {
 
-Dim rows() {
-  return Dim::symbol("rows");
-}
-
 // In a decode step row s is sequence s: both are one dimension.
 StepInputs add_step_inputs(GraphBuilder& builder, StepForm form) {
   const Dim tokens = Dim::symbol("tokens");
@@ -37,49 +33,61 @@ StepInputs add_step_inputs(GraphBuilder& builder, StepForm form) {
   return inputs;
 }
 
-void trace_body(const Model& model, GraphBuilder& builder, StepForm form) {
-  builder.output("hidden", model.forward(builder, add_step_inputs(builder, form)));
+void trace_extend(const Model& model, GraphBuilder& builder) {
+  builder.output("hidden", model.forward(builder, add_step_inputs(builder, StepForm::kExtend)));
 }
 
 SampleArguments add_sample_inputs(GraphBuilder& builder, Value logits) {
-  const auto floats = [&](const char* name) { return builder.input(name, DType::kF32, {rows()}); };
-  const auto ints = [&](const char* name) { return builder.input(name, DType::kI32, {rows()}); };
+  const Dim rows = logits.dim(0);
+  const auto floats = [&](const char* name) { return builder.input(name, DType::kF32, {rows}); };
+  const auto ints = [&](const char* name) { return builder.input(name, DType::kI32, {rows}); };
   SampleArguments arguments;
   arguments.logits = logits;
   arguments.temperature = floats("temperature");
   arguments.top_k = ints("top_k");
   arguments.top_p = floats("top_p");
   arguments.min_p = floats("min_p");
-  arguments.seed = builder.input("seed", DType::kI64, {rows()});
+  arguments.seed = builder.input("seed", DType::kI64, {rows});
   arguments.draw = ints("draw");
   arguments.frequency_penalty = floats("frequency_penalty");
   arguments.presence_penalty = floats("presence_penalty");
   arguments.repetition_penalty = floats("repetition_penalty");
   arguments.count_slot = ints("count_slot");
   arguments.bias_count = ints("bias_count");
-  arguments.bias_ids = builder.input("bias_ids", DType::kI32, {rows(), kBiasColumns});
-  arguments.bias_values = builder.input("bias_values", DType::kF32, {rows(), kBiasColumns});
+  arguments.bias_ids = builder.input("bias_ids", DType::kI32, {rows, kBiasColumns});
+  arguments.bias_values = builder.input("bias_values", DType::kF32, {rows, kBiasColumns});
   arguments.token_counts = builder.state("token_counts", DType::kI32, {Dim::symbol("slots"), logits.dim(-1)});
   return arguments;
+}
+
+// Logits of these rows, and a token drawn from each.
+void draw(const Model& model, GraphBuilder& builder, Value hidden) {
+  const Value logits = model.head(builder, hidden);
+  builder.output("logits", logits);
+  builder.output("token", sample(add_sample_inputs(builder, logits)).token);
+}
+
+// Every row draws.
+void trace_decode(const Model& model, GraphBuilder& builder) {
+  draw(model, builder, model.forward(builder, add_step_inputs(builder, StepForm::kDecode)));
 }
 
 void trace_head(const Model& model, GraphBuilder& builder, int64_t hidden_size) {
   builder.input("num_rows", DType::kI32, {1});
   const Value hidden = builder.input("hidden", DType::kF32, {Dim::symbol("hidden_rows"), hidden_size});
-  const Value row_index = builder.input("row_index", DType::kI32, {rows()});
-  const Value logits = model.head(builder, index_select(hidden, row_index));
-  builder.output("logits", logits);
-  builder.output("token", sample(add_sample_inputs(builder, logits)).token);
+  const Value row_index = builder.input("row_index", DType::kI32, {Dim::symbol("rows")});
+  draw(model, builder, index_select(hidden, row_index));
 }
 
 void trace_logprobs(GraphBuilder& builder, int64_t vocab_size) {
+  const Dim rows = Dim::symbol("rows");
   builder.input("num_rows", DType::kI32, {1});
   const LogprobResult result =
-      logprobs({.logits = builder.input("logits", DType::kF32, {rows(), vocab_size}),
-                .target = builder.input("target", DType::kI32, {rows()}),
-                .top_n = builder.input("top_n", DType::kI32, {rows()}),
-                .probe_count = builder.input("probe_count", DType::kI32, {rows()}),
-                .probe_ids = builder.input("probe_ids", DType::kI32, {rows(), kMaxProbeTokens}),
+      logprobs({.logits = builder.input("logits", DType::kF32, {rows, vocab_size}),
+                .target = builder.input("target", DType::kI32, {rows}),
+                .top_n = builder.input("top_n", DType::kI32, {rows}),
+                .probe_count = builder.input("probe_count", DType::kI32, {rows}),
+                .probe_ids = builder.input("probe_ids", DType::kI32, {rows, kMaxProbeTokens}),
                 .max_top_n = kMaxTopLogprobs});
   builder.output("target_logprob", result.target);
   builder.output("top_ids", result.top_ids);
@@ -134,13 +142,11 @@ ModelGraphs trace_model_graphs(const Model& model, const Target& target, const G
     return std::span(all_passes).first(wanted ? all_passes.size() : 0);
   };
   const auto passes = passes_if(options.run_decode_passes);
-  const auto body = [&](StepForm form) {
-    return [&model, form](GraphBuilder& builder) { trace_body(model, builder, form); };
-  };
   ModelGraphs graphs;
-  graphs.extend =
-      trace("extend", target, options, passes_if(options.run_extend_passes), body(StepForm::kExtend));
-  graphs.decode = trace("decode", target, options, passes, body(StepForm::kDecode));
+  graphs.extend = trace("extend", target, options, passes_if(options.run_extend_passes),
+                        [&](GraphBuilder& builder) { trace_extend(model, builder); });
+  graphs.decode =
+      trace("decode", target, options, passes, [&](GraphBuilder& builder) { trace_decode(model, builder); });
   const int64_t hidden_size = last_dim_of_output(graphs.extend.graph, "hidden");
   graphs.head = trace("head", target, options, passes,
                       [&](GraphBuilder& builder) { trace_head(model, builder, hidden_size); });

@@ -28,7 +28,7 @@ struct ModelGraph {
 // `slots` of requests.
 struct ModelGraphs {
   ModelGraph extend;    // → hidden [tokens, hidden_size]
-  ModelGraph decode;    // the same for one token a sequence
+  ModelGraph decode;    // one token a sequence, with the head → logits [tokens, vocab_size], token [tokens]
   ModelGraph head;      // hidden, row_index → logits [rows, vocab_size], token [rows]
   ModelGraph logprobs;  // logits → log-probabilities
 };

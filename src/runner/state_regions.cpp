@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "device/bulk_memory.h"
+
 namespace musaic {
 namespace {
 
@@ -35,13 +37,28 @@ void add_rows(const Region& whole, int64_t num_rows, const std::vector<Index>& r
         {whole.value, whole.dtype, whole.data + static_cast<size_t>(row) * row_bytes, row_bytes});
 }
 
-std::set<ValueId> written_states(const Graph& graph) {
-  std::set<ValueId> states;
+struct WrittenState {
+  Region whole;
+  std::string rows;  // what dimension 0 counts: "pages", "slots", or anything else
+  int64_t num_rows = 0;
+};
+
+std::vector<WrittenState> written_states(const Program& program, int bucket) {
+  const Graph& graph = program.graph();
+  const DimBindings& bindings = program.plan(bucket).bindings;
+  std::set<ValueId> storages;
   for (const Node& node : graph.nodes) {
     for (const Mutation& mutation : node.mutations) {
       const ValueId storage = graph.values[mutation.version].storage;
-      if (graph.values[storage].kind == ValueKind::kState) states.insert(storage);
+      if (graph.values[storage].kind == ValueKind::kState) storages.insert(storage);
     }
+  }
+  std::vector<WrittenState> states;
+  for (ValueId id : storages) {
+    const DimShape& shape = graph.values[id].meta.shape;
+    const auto symbol = shape.empty() ? std::nullopt : shape[0].symbol_name();
+    states.push_back({region_of(program, bucket, id, bindings, display_name(graph, id)),
+                      std::string(symbol.value_or("")), symbol ? shape[0].evaluate(bindings) : 0});
   }
   return states;
 }
@@ -52,6 +69,8 @@ LiveExtent body_extent(const Batch& batch, int page_size) {
   LiveExtent extent;
   extent.live = {{"tokens", batch.num_tokens()}, {"sequences", static_cast<int64_t>(batch.sequences.size())}};
   for (const BatchSequence& sequence : batch.sequences) {
+    for (int32_t page : sequence.pages) extent.pages_end = std::max(extent.pages_end, page + 1);
+    extent.slots.push_back(sequence.slot);
     if (sequence.tokens.empty()) continue;
     const int last = (sequence.start + static_cast<int>(sequence.tokens.size()) - 1) / page_size;
     for (int page = sequence.start / page_size; page <= last; ++page)
@@ -70,21 +89,30 @@ LiveExtent head_extent(const Batch& batch, std::span<const int> sequences) {
 }
 
 std::vector<Region> mutated_states(const Program& program, int bucket, const LiveExtent& extent) {
-  const Graph& graph = program.graph();
-  const DimBindings& bindings = program.plan(bucket).bindings;
   std::vector<Region> regions;
-  for (ValueId id : written_states(graph)) {
-    const Region whole = region_of(program, bucket, id, bindings, display_name(graph, id));
-    const DimShape& shape = graph.values[id].meta.shape;
-    const auto symbol = shape.empty() ? std::nullopt : shape[0].symbol_name();
-    const int64_t num_rows = symbol ? shape[0].evaluate(bindings) : 0;
-    if (symbol == "pages") {
-      add_rows(whole, num_rows, extent.pages, regions);
-    } else if (symbol == "slots") {
-      add_rows(whole, num_rows, extent.slots, regions);
+  for (const WrittenState& state : written_states(program, bucket)) {
+    if (state.rows == "pages") {
+      add_rows(state.whole, state.num_rows, extent.pages, regions);
+    } else if (state.rows == "slots") {
+      add_rows(state.whole, state.num_rows, extent.slots, regions);
     } else {
-      regions.push_back(whole);
+      regions.push_back(state.whole);
     }
+  }
+  return regions;
+}
+
+std::vector<Region> partly_written_states(const Program& program, int bucket, int32_t num_pages) {
+  std::vector<Region> regions;
+  for (const WrittenState& state : written_states(program, bucket)) {
+    Region region = state.whole;
+    if (state.rows == "pages") {
+      const int64_t pages = std::min<int64_t>(num_pages, state.num_rows);
+      region.bytes = region.bytes / static_cast<size_t>(state.num_rows) * static_cast<size_t>(pages);
+    } else if (state.rows != "slots") {
+      continue;
+    }
+    regions.push_back(std::move(region));
   }
   return regions;
 }
@@ -164,12 +192,16 @@ void RegionCopy::restore(Backend& backend) const {
   backend.stream().synchronize();
 }
 
+std::vector<uint64_t> checksums(Backend& backend, std::span<const Region> regions) {
+  const auto memory = bulk_memory(backend);
+  std::vector<uint64_t> sums;
+  for (const Region& region : regions) sums.push_back(memory->checksum(region.data, region.bytes));
+  return sums;
+}
+
 void poison(Backend& backend, std::span<const Region> regions) {
-  size_t largest = 0;
-  for (const Region& region : regions) largest = std::max(largest, region.bytes);
-  const std::vector<std::byte> filler(largest, std::byte{0xff});
-  for (const Region& region : regions)
-    backend.copy_to_device(region.data, filler.data(), region.bytes, backend.stream());
+  const auto memory = bulk_memory(backend);
+  for (const Region& region : regions) memory->fill(region.data, std::byte{0xff}, region.bytes);
   backend.stream().synchronize();
 }
 

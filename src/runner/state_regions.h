@@ -22,6 +22,7 @@ struct LiveExtent {
   DimBindings live;            // `tokens`, `sequences`, `rows`: real ones; other symbols are the bucket's
   std::vector<int32_t> pages;  // KV pages that the run writes
   std::vector<int> slots;      // of requests whose rows the run may write
+  int32_t pages_end = 0;       // behind the last page that any sequence of the run has
 };
 
 LiveExtent body_extent(const Batch& batch, int page_size);
@@ -30,6 +31,8 @@ LiveExtent head_extent(const Batch& batch, std::span<const int> sequences);
 
 // The parts of the program's states that the run may write: pages, slots, or the whole of another state.
 std::vector<Region> mutated_states(const Program& program, int bucket, const LiveExtent& extent);
+// Of those that it may write in parts only: the first `num_pages` pages, or all slots.
+std::vector<Region> partly_written_states(const Program& program, int bucket, int32_t num_pages);
 // The live rows of the program's outputs.
 std::vector<Region> live_outputs(const Program& program, int bucket, const LiveExtent& extent);
 // The live rows of the temporaries that nodes [begin, end) write and that a later node reads.
@@ -53,6 +56,9 @@ class RegionCopy {
   std::vector<size_t> offsets_;
   std::vector<std::byte> bytes_;
 };
+
+// One a region; waits for the device.
+std::vector<uint64_t> checksums(Backend& backend, std::span<const Region> regions);
 
 // Fills regions with 0xff: a NaN in every float, a huge or negative number in integers.
 void poison(Backend& backend, std::span<const Region> regions);

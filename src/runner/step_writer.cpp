@@ -6,8 +6,10 @@
 
 namespace musaic {
 
-StepWriter::StepWriter(IoBuffers& buffers, int max_tokens, int max_sequences, int max_pages, int page_size)
+StepWriter::StepWriter(IoBuffers& buffers, TokenFeed& feed, int max_tokens, int max_sequences, int max_pages,
+                       int page_size)
     : buffers_(buffers),
+      feed_(feed),
       max_pages_(max_pages),
       page_size_(page_size),
       token_ids_(max_tokens),
@@ -25,7 +27,8 @@ void StepWriter::write_sequence(const BatchSequence& sequence, int index, int fi
         "request {}: {} positions in {} pages", sequence.request, length, sequence.pages.size());
   for (int i = 0; i < num_tokens; ++i) {
     const int position = sequence.start + i;
-    token_ids_[first_row + i] = sequence.tokens[i];
+    const TokenId token = sequence.tokens[i];
+    token_ids_[first_row + i] = token == kTokenFromDevice ? feed_.take(sequence.slot, first_row + i) : token;
     positions_[first_row + i] = position;
     slots_[first_row + i] = sequence.pages[position / page_size_] * page_size_ + position % page_size_;
   }
@@ -35,7 +38,8 @@ void StepWriter::write_sequence(const BatchSequence& sequence, int index, int fi
             page_table_.begin() + static_cast<size_t>(index) * max_pages_);
 }
 
-void StepWriter::write(const Batch& batch) {
+void StepWriter::write(const Batch& batch, const std::string& prefix) {
+  feed_.begin_step();
   int rows = 0;
   int index = 0;
   for (const BatchSequence& sequence : batch.sequences) {
@@ -44,17 +48,16 @@ void StepWriter::write(const Batch& batch) {
   }
   query_start_[index] = rows;
   const auto write = [&](const char* name, const std::vector<int32_t>& values, size_t count) {
-    buffers_.write(name, std::span<const int32_t>(values.data(), count));
+    buffers_.write(prefix + name, std::span<const int32_t>(values.data(), count));
   };
-  buffers_.write("num_tokens", std::span<const int32_t>(&rows, 1));
-  buffers_.write("num_sequences", std::span<const int32_t>(&index, 1));
+  buffers_.write(prefix + "num_tokens", std::span<const int32_t>(&rows, 1));
+  buffers_.write(prefix + "num_sequences", std::span<const int32_t>(&index, 1));
   write("token_ids", token_ids_, rows);
   write("positions", positions_, rows);
   write("slots", slots_, rows);
   write("query_start", query_start_, index + 1);
   write("kv_lengths", kv_lengths_, index);
   write("page_table", page_table_, static_cast<size_t>(index) * max_pages_);
-  buffers_.upload();
 }
 
 }  // namespace musaic

@@ -1,9 +1,11 @@
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "request/batch.h"
 #include "runner/io_buffers.h"
+#include "runner/token_feed.h"
 
 namespace musaic {
 
@@ -11,15 +13,18 @@ namespace musaic {
 // what is used of them, nothing more.
 class StepWriter {
  public:
-  StepWriter(IoBuffers& buffers, int max_tokens, int max_sequences, int max_pages, int page_size);
+  StepWriter(IoBuffers& buffers, TokenFeed& feed, int max_tokens, int max_sequences, int max_pages,
+             int page_size);
 
-  // REQUIRES: the batch keeps the limits.
-  void write(const Batch& batch);
+  // For a graph whose inputs have this prefix; takes kTokenFromDevice from the feed. REQUIRES: the batch
+  // keeps the limits.
+  void write(const Batch& batch, const std::string& prefix);
 
  private:
   void write_sequence(const BatchSequence& sequence, int index, int first_row);
 
   IoBuffers& buffers_;
+  TokenFeed& feed_;
   int max_pages_;
   int page_size_;
   std::vector<int32_t> token_ids_, positions_, slots_;          // [max_tokens]

@@ -1,5 +1,9 @@
 #include "runner/weight_rows.h"
 
+#include <algorithm>
+#include <utility>
+#include <vector>
+
 #include "base/check.h"
 #include "ir/registry.h"
 #include "tensor/random_values.h"
@@ -60,9 +64,37 @@ WeightRows read_weight_rows(const WeightSource& source, const GraphValue& weight
   return rows;
 }
 
+RowMaker weight_row_maker(const WeightSource& source, const GraphValue& weight) {
+  struct Part {
+    int64_t rows;
+    RowMaker make;
+  };
+  std::vector<Part> parts;
+  for (const std::string& part : weight.weight_parts) {
+    const WeightTensor& tensor = *source.find(part);
+    RowMaker make = source.row_maker(tensor);
+    if (make) parts.push_back({tensor.shape[0], std::move(make)});
+  }
+  if (parts.empty()) return {};
+  CHECK(parts.size() == weight.weight_parts.size(), "{}: some of its parts are made, some read", weight.name);
+  const size_t row_bytes = byte_size(weight.meta.dtype, weight.meta.dim(-1).constant());
+  return [parts = std::move(parts), row_bytes](int64_t begin, int64_t end, std::byte* to) {
+    int64_t first = 0;
+    for (const Part& part : parts) {
+      const int64_t from = std::max(begin - first, int64_t{0});
+      const int64_t behind = std::min(end - first, part.rows);
+      first += part.rows;
+      if (from >= behind) continue;
+      part.make(from, behind, to);
+      to += static_cast<size_t>(behind - from) * row_bytes;
+    }
+  };
+}
+
 WeightReader read_weights(const WeightSource& source, const Target& target, Backend& backend) {
   return {
       .read = [&](const GraphValue& weight) { return read_weight_rows(source, weight); },
+      .maker = [&](const GraphValue& weight) { return weight_row_maker(source, weight); },
       .make = [&](const GraphValue& weight,
                   void* destination) { return make_weight(source, target, backend, weight, destination); },
       .release =

@@ -1,5 +1,8 @@
+#include <fmt/format.h>
+
 #include <charconv>
 #include <cmath>
+#include <limits>
 
 #include "server/fields.h"
 #include "server/generation_registry.h"
@@ -59,8 +62,38 @@ void abort_request(Services& services, HttpRequest&& request, ReplyPtr reply) {
   reply->send({});
 }
 
-void profile(Services&, HttpRequest&&, ReplyPtr reply) {
-  send_error(*reply, {.status = 400, .message = "profiling is not available on this backend"});
+ProfileQuery read_profile_query(Fields& fields) {
+  constexpr int64_t kMost = std::numeric_limits<int32_t>::max();
+  ProfileQuery query;
+  query.output_dir = fields.string("output_dir").value_or("");
+  query.start_step = static_cast<uint64_t>(fields.integer("start_step", 0, kMost).value_or(0));
+  query.num_steps = static_cast<int>(fields.integer("num_steps", 1, kMost).value_or(0));
+  for (const std::string& activity : fields.strings("activities")) {
+    if (activity != "CPU" && activity != "GPU")
+      fields.fail("activities", "expected CPU or GPU, which are always recorded, got " + activity);
+  }
+  for (const char* name : {"profile_by_stage", "with_stack", "record_shapes", "merge_profiles"})
+    fields.reject(name, "a trace has segments and steps only");
+  return query;
+}
+
+// What SGLang says, then where the trace is.
+void send_profile(Reply& reply, const char* text, const Result<std::string>& path) {
+  if (!path.ok()) return send_error(reply, {.status = 400, .message = path.status().message()});
+  send_text(reply, fmt::format("{}\n{}\n", text, path.value()));
+}
+
+void start_profile(Services& services, HttpRequest&& request, ReplyPtr reply) {
+  auto body = parse_body(request.body.empty() ? "{}" : request.body);
+  if (const auto* error = std::get_if<ApiError>(&body)) return send_error(*reply, *error);
+  Fields fields(std::get<Json>(body));
+  const ProfileQuery query = read_profile_query(fields);
+  if (fields.error()) return send_error(*reply, *fields.error());
+  send_profile(*reply, "Start profiling.", services.context.start_profile(query));
+}
+
+void stop_profile(Services& services, HttpRequest&&, ReplyPtr reply) {
+  send_profile(*reply, "Stop profiling. This will take some time.", services.context.stop_profile());
 }
 
 }  // namespace
@@ -68,8 +101,8 @@ void profile(Services&, HttpRequest&&, ReplyPtr reply) {
 void add_control_routes(std::vector<Route>& routes) {
   routes.push_back({"/flush_cache", {"GET", "POST"}, Access::kAdmin, flush_cache});
   routes.push_back({"/abort_request", {"POST"}, Access::kAdmin, abort_request});
-  routes.push_back({"/start_profile", {"GET", "POST"}, Access::kAdmin, profile});
-  routes.push_back({"/stop_profile", {"GET", "POST"}, Access::kAdmin, profile});
+  routes.push_back({"/start_profile", {"GET", "POST"}, Access::kAdmin, start_profile});
+  routes.push_back({"/stop_profile", {"GET", "POST"}, Access::kAdmin, stop_profile});
 }
 
 }  // namespace musaic

@@ -222,5 +222,15 @@ TEST(Detokenize, DecodesTokens) {
   EXPECT_EQ(served.ask("POST", "/detokenize", R"({})").status, 400);
 }
 
+TEST(Detokenize, IdsOfTheModelThatTheTokenizerDoesNotKnowHaveNoText) {
+  ServedEngine served({.vocab_size = 1000});
+  EXPECT_EQ(served.post("/detokenize", Json::parse(R"({"tokens": [97, 260, 999, 98]})"))["text"], "ab");
+  EXPECT_EQ(served.ask("POST", "/detokenize", R"({"tokens":[1000]})").status, 400);
+  const Json body = {{"prompt", Json::parse("[97, 999, 98]")}, {"max_tokens", 3}, {"logprobs", 1}};
+  const Json choice = served.post("/v1/completions", body)["choices"][0];
+  EXPECT_EQ(choice["text"], "ab");
+  EXPECT_EQ(choice["logprobs"]["tokens"], Json::parse(R"(["a", "", "b"])"));
+}
+
 }  // namespace
 }  // namespace musaic

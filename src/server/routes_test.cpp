@@ -152,12 +152,27 @@ TEST(Routes, AbortAllRequests) {
   EXPECT_EQ(served.ask("POST", "/abort_request", "{}").status, 400);
 }
 
-TEST(Routes, SayThatProfilingIsNotAvailable) {
+TEST(Routes, StartAndStopAProfileUnderSglangsNames) {
   ServedEngine served;
-  for (const char* path : {"/start_profile", "/stop_profile"}) {
-    EXPECT_THAT(served.ask("POST", path).body, HasSubstr("not available on this backend"));
-    EXPECT_EQ(served.ask("GET", path).status, 400);
+  EXPECT_EQ(served.ask("POST", "/stop_profile").status, 400);
+  for (const char* method : {"GET", "POST"}) {
+    EXPECT_EQ(served.ask(method, "/start_profile").body, "Start profiling.\n/traces/0-0.json\n");
+    EXPECT_THAT(served.ask("POST", "/start_profile").body, HasSubstr("stop it first"));
+    EXPECT_THAT(served.ask(method, "/stop_profile").body, HasSubstr("/traces/0-0.json"));
   }
+  const char* asked =
+      R"({"output_dir": "/mine", "start_step": 3, "num_steps": 5, "activities": ["CPU", "GPU"],
+          "profile_by_stage": false, "with_stack": null})";
+  EXPECT_EQ(served.ask("POST", "/start_profile", asked).body, "Start profiling.\n/mine/3-5.json\n");
+}
+
+TEST(Routes, RefuseWhatAProfileCannotHold) {
+  ServedEngine served;
+  for (const char* body : {R"({"profile_by_stage": true})", R"({"activities": ["MEM"]})",
+                           R"({"num_steps": 0})", R"({"start_step": -1})", R"({"output_dir": 7})"}) {
+    EXPECT_EQ(served.ask("POST", "/start_profile", body).status, 400) << body;
+  }
+  EXPECT_EQ(served.ask("POST", "/stop_profile").status, 400) << "none was started";
 }
 
 TEST(Routes, ServeAPageWithoutOutsideResources) {

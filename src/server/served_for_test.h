@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "server/client_for_test.h"
 #include "server/eventually_for_test.h"
@@ -48,6 +49,7 @@ struct ServedOptions {
   std::chrono::microseconds step{0};
   int max_queued = 1024;
   bool with_tokenizer = true;
+  int vocab_size = FakeEngine::kVocab;  // of the model
   bool ready = true;
 };
 
@@ -62,12 +64,21 @@ struct ServedEngine {
     context.model.model_type = "llama";
     context.model.architectures = {"LlamaForCausalLM"};
     context.model.context_length = FakeEngine::kContext;
-    context.model.vocab_size = FakeEngine::kVocab;
+    context.model.vocab_size = options.vocab_size;
     context.flags = {{"page_size", 16}};
     context.program_info = [] { return Json{{"captured", 3}, {"graph_bytes", 1024}}; };
     context.explain_program = [](const ProgramQuery& query) -> Result<std::string> {
       if (query.bucket == 50) return invalid_argument("bucket 50: no bucket of {}", query.graph);
       return fmt::format("{} {} {} {} {}", query.graph, query.bucket, query.past, query.format, query.roof);
+    };
+    context.start_profile = [this](const ProfileQuery& query) -> Result<std::string> {
+      if (!profile.empty()) return invalid_argument("a profile is being written: stop it first");
+      const std::string folder = query.output_dir.empty() ? "/traces" : query.output_dir;
+      return profile = fmt::format("{}/{}-{}.json", folder, query.start_step, query.num_steps);
+    };
+    context.stop_profile = [this]() -> Result<std::string> {
+      if (profile.empty()) return invalid_argument("no profile was started");
+      return std::exchange(profile, "");
     };
     options.server.port = 0;
     server = std::make_unique<Server>(std::move(context), std::move(options.server));
@@ -113,6 +124,7 @@ struct ServedEngine {
   }
 
   FakeEngine engine;
+  std::string profile;  // that is being written
   std::unique_ptr<Server> server;
 };
 

@@ -44,6 +44,13 @@ struct ProgramQuery {
   std::string roof;              // the machine that times are predicted for; empty: the usual
 };
 
+// What is to be recorded, under SGLang's names.
+struct ProfileQuery {
+  std::string output_dir;   // empty: the usual folder
+  uint64_t start_step = 0;  // since the start of the server
+  int num_steps = 0;        // 0: until it is stopped
+};
+
 // What the server serves; everything outlives it.
 struct ServerContext {
   EngineClient& engine;
@@ -55,6 +62,9 @@ struct ServerContext {
   std::function<Json()> program_info;  // programs, buckets, capture state; may be empty. Any thread
   // A program made readable, or one sentence; may be empty. Any thread.
   std::function<Result<std::string>(const ProgramQuery&)> explain_program;
+  // Begin and complete a trace; the file's path, or one sentence. May be empty. Any thread.
+  std::function<Result<std::string>(const ProfileQuery&)> start_profile;
+  std::function<Result<std::string>()> stop_profile;
 };
 
 struct ServerOptions {

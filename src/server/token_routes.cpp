@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "server/fields.h"
 #include "server/json_text.h"
 #include "server/openai_request.h"
@@ -63,16 +65,18 @@ void tokenize(Services& services, HttpRequest&& request, ReplyPtr reply) {
                      {"max_model_len", services.context.model.context_length}});
 }
 
-// Nothing, with the mistake kept in `fields`, when an id is not in the vocabulary.
+// Nothing, with the mistake kept in `fields`, when an id is neither the tokenizer's nor the model's.
 std::optional<std::string> decode(const Services& services, const Json& value, bool skip_special,
                                   Fields& fields) {
   const auto ids = to_token_ids(value);
   if (!ids)
     return fields.fail("tokens", "expected a list of token ids or a list of such lists"), std::nullopt;
+  const int vocab_size =
+      std::max(services.context.tokenizer->vocab_size(), services.context.model.vocab_size);
   for (const TokenId id : *ids) {
-    if (id >= 0 && id < services.context.tokenizer->vocab_size()) continue;
-    return fields.fail("tokens", fmt::format("token id {} is not in the vocabulary of {} tokens", id,
-                                             services.context.tokenizer->vocab_size())),
+    if (id >= 0 && id < vocab_size) continue;
+    return fields.fail("tokens",
+                       fmt::format("token id {} is not in the vocabulary of {} tokens", id, vocab_size)),
            std::nullopt;
   }
   return services.context.tokenizer->decode(*ids, skip_special);

@@ -62,19 +62,46 @@ std::vector<element> steps_of(element pre_tokenizer) {
   return steps;
 }
 
-}  // namespace
-
-std::optional<std::string_view> recognise_pre_tokenizer(element pre_tokenizer) {
-  const std::vector<element> steps = steps_of(pre_tokenizer);
+// Empty when the steps are none of the known ones.
+std::string_view known_name(const std::vector<element>& steps) {
   if (steps.size() == 1 && is_byte_level(steps[0], true)) return "gpt2";
-  if (steps.size() != 2) return std::nullopt;
+  if (steps.size() != 2) return "";
   if (splits_single_digits(steps[0]) && is_byte_level(steps[1], true)) return "smollm";
-  if (!is_byte_level(steps[1], false)) return std::nullopt;
+  if (!is_byte_level(steps[1], false)) return "";
   const std::string_view pattern = isolating_pattern(steps[0]);
   for (const KnownPattern& known : kPatterns) {
     if (known.pattern == pattern) return known.name;
   }
-  return std::nullopt;
+  return "";
+}
+
+// The patterns of steps that only cut, the last of which makes bytes of the pieces.
+std::optional<std::vector<std::string>> split_patterns(const std::vector<element>& steps) {
+  std::vector<std::string> patterns;
+  for (size_t i = 0; i + 1 < steps.size(); ++i) {
+    if (text_of(steps[i], "type") == "Digits") {
+      patterns.emplace_back(splits_single_digits(steps[i]) ? "\\p{N}" : "\\p{N}+");
+      continue;
+    }
+    const std::string_view pattern = isolating_pattern(steps[i]);
+    if (pattern.empty() || flag_of(steps[i], "invert", false)) return std::nullopt;
+    patterns.emplace_back(pattern);
+  }
+  if (steps.empty() || !(is_byte_level(steps.back(), true) || is_byte_level(steps.back(), false)))
+    return std::nullopt;
+  if (is_byte_level(steps.back(), true)) patterns.emplace_back(kPatterns[0].pattern);
+  return patterns;
+}
+
+}  // namespace
+
+std::optional<RecognisedPreTokenizer> recognise_pre_tokenizer(element pre_tokenizer) {
+  const std::vector<element> steps = steps_of(pre_tokenizer);
+  if (const std::string_view name = known_name(steps); !name.empty())
+    return RecognisedPreTokenizer{.name = std::string(name)};
+  auto patterns = split_patterns(steps);
+  if (!patterns) return std::nullopt;
+  return RecognisedPreTokenizer{.name = "splits", .split_patterns = *std::move(patterns)};
 }
 
 }  // namespace musaic

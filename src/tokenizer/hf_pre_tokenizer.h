@@ -2,12 +2,19 @@
 
 #include <simdjson.h>
 #include <optional>
-#include <string_view>
+#include <string>
+#include <vector>
 
 namespace musaic {
 
-// The name of the pre-tokenizer that a tokenizer.json's `pre_tokenizer` describes, recognised by its
-// structure and patterns; nullopt when it is none of the known ones.
-std::optional<std::string_view> recognise_pre_tokenizer(simdjson::dom::element pre_tokenizer);
+// What TokenizerData calls a pre-tokenizer.
+struct RecognisedPreTokenizer {
+  std::string name;
+  std::vector<std::string> split_patterns = {};  // of "splits"
+};
+
+// The pre-tokenizer that a tokenizer.json's `pre_tokenizer` describes, recognised by its structure and
+// patterns: one of the known ones, or any sequence of isolating splits (DeepSeek's). nullopt: neither.
+std::optional<RecognisedPreTokenizer> recognise_pre_tokenizer(simdjson::dom::element pre_tokenizer);
 
 }  // namespace musaic

@@ -6,6 +6,7 @@
 #include "tokenizer/byte_pair_encoder.h"
 #include "tokenizer/pre_tokenizer.h"
 #include "tokenizer/special_tokens.h"
+#include "tokenizer/split_steps.h"
 #include "tokenizer/unicode.h"
 
 namespace musaic {
@@ -28,11 +29,13 @@ TokenizerData checked(TokenizerData data) {
   return data;
 }
 
-PreTokenizer checked_pre_tokenizer(const std::string& name) {
+// nullopt: by splits.
+std::optional<PreTokenizer> checked_pre_tokenizer(const std::string& name) {
+  if (name == "splits") return std::nullopt;
   const auto pre_tokenizer = parse_pre_tokenizer(name);
   if (!pre_tokenizer)
-    fail_load("tokenizer: pre-tokenizer '{}', expected smollm, gpt2, llama3 or qwen2", name);
-  return *pre_tokenizer;
+    fail_load("tokenizer: pre-tokenizer '{}', expected smollm, gpt2, llama3, qwen2 or splits", name);
+  return pre_tokenizer;
 }
 
 bool contains(const std::vector<TokenId>& tokens, TokenId token) {
@@ -56,6 +59,7 @@ struct Tokenizer::State {
   explicit State(TokenizerData parts)
       : data(checked(std::move(parts))),
         pre_tokenizer(checked_pre_tokenizer(data.pre_tokenizer)),
+        splits(data.split_patterns),
         encoder(data) {
     for (size_t i = 0; i < data.tokens.size(); ++i) {
       const bool user_defined = data.types[i] == Type::kUserDefined;
@@ -73,7 +77,8 @@ struct Tokenizer::State {
   void widen_over_spaces(std::string_view text, size_t from, SpecialTokens::Match& match) const;
 
   TokenizerData data;
-  PreTokenizer pre_tokenizer;
+  std::optional<PreTokenizer> pre_tokenizer;
+  SplitSteps splits;  // where there is none
   BytePairEncoder encoder;
   SpecialTokens always_parsed;
   SpecialTokens all_special;
@@ -81,8 +86,9 @@ struct Tokenizer::State {
 
 // Text without special tokens.
 void Tokenizer::State::encode_plain(std::string_view text, std::vector<TokenId>& out) const {
+  if (!pre_tokenizer) return splits.cut(text, [&](std::string_view piece) { encoder.encode(piece, out); });
   for (size_t begin = 0; begin < text.size();) {
-    const size_t end = piece_end(pre_tokenizer, text, begin);
+    const size_t end = piece_end(*pre_tokenizer, text, begin);
     encoder.encode(text.substr(begin, end - begin), out);
     begin = end;
   }

@@ -18,10 +18,11 @@ struct TokenizerData {
   std::vector<std::string> tokens;  // by id; byte-level alphabet for normal ones, plain text for special ones
   std::vector<TokenType> types;     // by id
   std::vector<std::string> merges;  // "left right", best first
-  std::string pre_tokenizer;        // "smollm", "gpt2", "llama3", "qwen2"
-  bool ignore_merges = false;       // a piece of text that is a token as a whole is not merged (llama3)
-  bool normalize_nfc = false;       // Unicode normalization form C comes first (qwen2)
-  std::vector<TokenId> strip_left;  // special tokens that swallow the white space before them
+  std::string pre_tokenizer;        // "smollm", "gpt2", "llama3", "qwen2"; "splits": split_patterns
+  std::vector<std::string> split_patterns;  // of "splits" (split_steps.h)
+  bool ignore_merges = false;        // a piece of text that is a token as a whole is not merged (llama3)
+  bool normalize_nfc = false;        // Unicode normalization form C comes first (qwen2)
+  std::vector<TokenId> strip_left;   // special tokens that swallow the white space before them
   std::vector<TokenId> strip_right;  // and after them
   bool add_bos = false;
   bool add_eos = false;

@@ -165,6 +165,10 @@ TEST_F(TokenizerFiles, RecogniseThePreTokenizerByItsStructure) {
   for (const std::string name : {"smollm", "gpt2", "llama3", "qwen2"}) {
     EXPECT_EQ(tokenizer_data_from_hf(fixture(name)).pre_tokenizer, name);
   }
+  const TokenizerData deepseek = tokenizer_data_from_hf(fixture("deepseek"));
+  EXPECT_EQ(deepseek.pre_tokenizer, "splits");
+  EXPECT_EQ(deepseek.split_patterns.size(), 6u);
+  EXPECT_EQ(deepseek.split_patterns.back(), "\\p{N}");
   EXPECT_TRUE(tokenizer_data_from_hf(fixture("llama3")).ignore_merges);
   EXPECT_TRUE(tokenizer_data_from_hf(fixture("llama3")).add_bos);
   EXPECT_TRUE(tokenizer_data_from_hf(fixture("qwen2")).normalize_nfc);
@@ -198,7 +202,7 @@ TEST_F(TokenizerFiles, SayWhatIsWrongInATokenizerJson) {
   Json json = fixture_json("gpt2");
   json["pre_tokenizer"] = {{"type", "Whitespace"}};
   EXPECT_EQ(hf_error(json),
-            R"(pre_tokenizer {"type":"Whitespace"}, expected the one of smollm, gpt2, llama3 or qwen2)");
+            R"(pre_tokenizer {"type":"Whitespace"}, expected isolating splits, then ByteLevel)");
   json = fixture_json("gpt2");
   json["normalizer"] = {{"type", "Lowercase"}};
   EXPECT_EQ(hf_error(json), R"(normalizer {"type":"Lowercase"}, expected none or NFC)");

@@ -140,12 +140,13 @@ void read_normalizer(const Document& document, element normalizer, TokenizerData
 void read_pre_tokenizer(const Document& document, TokenizerData& data) {
   const auto pre_tokenizer = find_present(document.root, "pre_tokenizer");
   if (!pre_tokenizer) fail_load("{}: no pre_tokenizer, expected byte-level BPE's", document.path.string());
-  const auto name = recognise_pre_tokenizer(*pre_tokenizer);
-  if (!name) {
-    fail_load("{}: pre_tokenizer {}, expected the one of smollm, gpt2, llama3 or qwen2",
-              document.path.string(), shown(*pre_tokenizer));
+  auto recognised = recognise_pre_tokenizer(*pre_tokenizer);
+  if (!recognised) {
+    fail_load("{}: pre_tokenizer {}, expected isolating splits, then ByteLevel", document.path.string(),
+              shown(*pre_tokenizer));
   }
-  data.pre_tokenizer = *name;
+  data.pre_tokenizer = std::move(recognised->name);
+  data.split_patterns = std::move(recognised->split_patterns);
 }
 
 TokenId template_token(const Document& document, element processor, std::string_view name) {

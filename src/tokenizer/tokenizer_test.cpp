@@ -73,7 +73,8 @@ TEST_P(SmallTokenizer, KeepsIllFormedBytesThatHaveTokens) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, SmallTokenizer, testing::Values("smollm", "gpt2", "llama3", "qwen2"),
+INSTANTIATE_TEST_SUITE_P(All, SmallTokenizer,
+                         testing::Values("smollm", "gpt2", "llama3", "qwen2", "deepseek"),
                          [](const auto& info) { return info.param; });
 
 TEST(Tokenizer, KnowsSpecialFromUserDefinedTokens) {
@@ -141,7 +142,8 @@ TEST(Tokenizer, NamesWhatDoesNotFitTogether) {
   EXPECT_EQ(load_error(wrong), "tokenizer: merge 0 'a c' needs tokens that the vocabulary does not have");
   wrong = data;
   wrong.pre_tokenizer = "bert";
-  EXPECT_EQ(load_error(wrong), "tokenizer: pre-tokenizer 'bert', expected smollm, gpt2, llama3 or qwen2");
+  EXPECT_EQ(load_error(wrong),
+            "tokenizer: pre-tokenizer 'bert', expected smollm, gpt2, llama3, qwen2 or splits");
   wrong = data;
   wrong.bos = 3;
   EXPECT_EQ(load_error(wrong), "tokenizer: bos token 3 is outside of the vocabulary");

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tensor/dtype.h"
+#include "tensor/row_maker.h"
 #include "tensor/shape.h"
 
 namespace musaic {
@@ -18,8 +19,9 @@ struct WeightTensor {
   std::string name;         // Hugging Face's: "model.layers.0.self_attn.q_proj.weight"
   std::string source_name;  // in the file, for messages
   DType dtype = DType::kF32;
-  Shape shape;                      // row-major: [out, in]
-  const std::byte* data = nullptr;  // nullptr before make_values of a source that makes its values
+  Shape shape;  // row-major: [out, in]
+  // nullptr before make_values of a source that makes its values, and where the source has a row_maker
+  const std::byte* data = nullptr;
   size_t bytes = 0;
 };
 
@@ -31,6 +33,9 @@ class WeightSource {
   virtual std::vector<std::string> names() const = 0;
   // After a tensor was repacked: drop its mapped pages from this process.
   virtual void drop_pages(const WeightTensor& tensor) const = 0;
+  // How rows that lie nowhere are made from what the source has; empty: `data` has them. It must not outlive
+  // the source.
+  virtual RowMaker row_maker(const WeightTensor& /*tensor*/) const { return {}; }
   // How the tensor's values are made, of a source that makes them instead of reading them; nullptr: read.
   virtual const RandomValues* recipe(const WeightTensor& /*tensor*/) const { return nullptr; }
   // Such a source makes all values now, in parallel, if it has not yet.

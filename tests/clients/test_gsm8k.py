@@ -1,8 +1,10 @@
 """SGLang's own evaluation client against a server launched as SGLang's pull request launches its own."""
+import json
+
 import pytest
 
 from clients.evaluation import run_evaluation
-from running_server import PULL_REQUEST_FLAGS, run_musaic
+from running_server import PULL_REQUEST_FLAGS, ROOT, RunningServer, run_musaic
 
 RELEASES = ("0.5.23", "0.5.12.post1")
 LINES = {"Accuracy", "Invalid", "Latency", "Output throughput"}
@@ -35,6 +37,18 @@ def test_two_hundred_questions(start, tmp_path, release):
     evaluation = run_evaluation(release, server, tmp_path, 200, 16)
     print(evaluation.summary)
     assert_complete(server, evaluation, 200)
+
+
+def test_deepseek_of_random_weights_with_another_models_tokenizer(model, tmp_path):
+    """The pull request's vocabulary of 102,400 over a tokenizer of 49,152: half of the answers' tokens have no text."""
+    config = json.loads((ROOT / "tests" / "data" / "tiny" / "deepseek_v2" / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "vocab_size": 102400}))
+    server = RunningServer(str(tmp_path), *PULL_REQUEST_FLAGS, "--load-format", "dummy", "--tokenizer-path", model,
+                           "--random-seed", "1")
+    try:
+        assert_complete(server.wait_until_ready(), run_evaluation("0.5.23", server, tmp_path, 16, 16), 16)
+    finally:
+        server.end()
 
 
 @pytest.mark.parametrize("flags", [(), pytest.param(PULL_REQUEST_FLAGS, marks=pytest.mark.full)],

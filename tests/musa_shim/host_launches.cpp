@@ -1,6 +1,8 @@
-// What gpu_probe.cu and gpu_test_kernels.cu launch on a device.
+// What gpu_probe.cu, gpu_checksum.cu and gpu_test_kernels.cu launch on a device.
+#include "backends/gpu/gpu_checksum.h"
 #include "backends/gpu/gpu_probe.h"
 #include "backends/gpu/gpu_test_kernels.h"
+#include "device/checksum.h"
 #include "musa_shim_host.h"
 
 namespace musaic {
@@ -8,6 +10,11 @@ namespace musaic {
 gpuError_t probe_kernels(gpuStream_t stream) {
   musa_shim::launch(stream, [] {});
   return gpuGetLastError();
+}
+
+void launch_checksum(const void* data, size_t words, uint64_t* sum, gpuStream_t stream) {
+  musa_shim::launch(
+      stream, [=] { *musa_shim::host_address(sum) += checksum_of(musa_shim::host_address(data), words); });
 }
 
 void launch_increment(int32_t* value, gpuStream_t stream) {

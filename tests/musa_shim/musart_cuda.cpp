@@ -165,6 +165,11 @@ musaError_t musaEventSynchronize(musaEvent_t event) {
   return musa(cudaEventSynchronize(cuda(event)));
 }
 
+musaError_t musaEventElapsedTime(float* milliseconds, musaEvent_t from, musaEvent_t to) {
+  MUSA_SHIM_COUNT_CALL();
+  return musa(cudaEventElapsedTime(milliseconds, cuda(from), cuda(to)));
+}
+
 musaError_t musaStreamBeginCapture(musaStream_t stream, musaStreamCaptureMode mode) {
   MUSA_SHIM_COUNT_CALL();
   return musa(cudaStreamBeginCapture(stream, static_cast<cudaStreamCaptureMode>(mode)));

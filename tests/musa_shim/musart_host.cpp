@@ -1,6 +1,7 @@
 // MUSA's runtime in host memory.
 #include <sys/mman.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -17,7 +18,7 @@
 
 namespace {
 
-enum class WorkKind { kKernel, kCopy, kFill, kGraph };
+enum class WorkKind { kKernel, kCopy, kFill, kGraph, kEvent };
 
 struct Work {
   WorkKind kind;
@@ -38,6 +39,7 @@ struct CUstream_st {
 struct MUevent_st {
   CUstream_st* stream = nullptr;
   uint64_t position = 0;
+  std::shared_ptr<std::chrono::steady_clock::time_point> reached;  // set when the stream gets there
 };
 struct MUgraph_st {
   WorkList work;
@@ -331,7 +333,17 @@ musaError_t musaEventRecord(musaEvent_t event, musaStream_t stream) {
   const auto held = lock();
   CUstream_st& own = stream_of(stream);
   if (own.is_capturing) return forbid_in_capture();
-  *event = {&own, own.enqueued};
+  const auto reached = std::make_shared<std::chrono::steady_clock::time_point>();
+  enqueue(own, {WorkKind::kEvent, [reached] { *reached = std::chrono::steady_clock::now(); }});
+  *event = {&own, own.enqueued, reached};
+  return state();
+}
+
+musaError_t musaEventElapsedTime(float* milliseconds, musaEvent_t from, musaEvent_t to) {
+  MUSA_SHIM_COUNT_CALL();
+  const auto held = lock();
+  if (from->reached == nullptr || to->reached == nullptr) return fail(musaErrorInvalidConfiguration);
+  *milliseconds = std::chrono::duration<float, std::milli>(*to->reached - *from->reached).count();
   return state();
 }
 

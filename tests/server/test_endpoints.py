@@ -195,10 +195,3 @@ def test_keep_alive_serves_many_requests_on_one_connection(server):
         answer = connection.getresponse()
         assert answer.status == 200 and json.loads(answer.read())["meta_info"]["completion_tokens"] == 1
     connection.close()
-
-
-@pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize("path", ["/start_profile", "/stop_profile"])
-def test_profile_calls_say_that_there_is_no_profiler(server, method, path):
-    status, _, body = server.request(method, path, {} if method == "POST" else None)
-    assert status == 400 and "profil" in json.loads(body)["error"]["message"]

@@ -10,7 +10,7 @@ from running_server import ROOT, run_musaic
 
 GSM8K = ROOT / "tests" / "data" / "gsm8k_test.jsonl"
 SETTINGS = ["prefill mode", "prefill largest tokens", "prefill sizes", "decode mode", "decode largest batch", "decode sizes",
-            "decode padding", "capture", "graph memory", "verified share"]
+            "decode padding", "capture", "graph memory", "graph executables", "verified share"]
 
 
 def settings(server):
@@ -105,6 +105,9 @@ def test_the_memory_budget_is_kept_and_what_it_drops_is_named(start):
     for bucket in dropped:
         assert re.search(rf"no room for the buckets.*{bucket['graph']} [0-9 ]*\b{bucket['size']}\b", server.log()), bucket
     assert all_at_once(server, prompts, 12) == expected
+    smallest = min(bucket["size"] for bucket in dropped if bucket["graph"] == "extend")
+    server.post_json("/generate", {"input_ids": [100 + number for number in range(smallest)],
+                                   "sampling_params": {"max_new_tokens": 2, "temperature": 0}})
     reasons = {step["reason"] for step in server.get_json("/server_info")["steps"]}
     assert reasons & {"over_memory_budget", "larger_bucket"}, reasons
     server.kill()

@@ -3,9 +3,13 @@
 #include <algorithm>
 #include <cstring>
 
+#include "backends/gpu/gpu_checksum.h"
+#include "backends/gpu/gpu_clock.h"
 #include "backends/gpu/gpu_error.h"
 #include "backends/gpu/gpu_graph.h"
 #include "backends/gpu/gpu_probe.h"
+#include "backends/gpu/gpu_reader.h"
+#include "backends/gpu/gpu_uploader.h"
 #include "base/status.h"
 
 namespace musaic {
@@ -178,10 +182,52 @@ void GpuBackend::copy_to_host(void* destination, const void* source, size_t byte
   }
 }
 
+std::unique_ptr<StreamClock> GpuBackend::make_clock() {
+  enter();
+  return std::make_unique<GpuClock>(*stream_);
+}
+
+std::unique_ptr<HostReader> GpuBackend::make_reader(size_t bytes) {
+  enter();
+  return std::make_unique<GpuReader>(*stream_, bytes);
+}
+
+void GpuBackend::copy_on_device(void* destination, const void* source, size_t bytes, Stream& stream) {
+  enter();
+  GpuStream& own = gpu_stream(stream);
+  own.forbid_in_capture("a copy on the device");
+  own.check(gpuCopyOnDevice(destination, source, bytes, own.handle()), "a copy on the device");
+}
+
 void GpuBackend::zero(void* destination, size_t bytes, Stream& stream) {
   enter();
   GpuStream& own = gpu_stream(stream);
   if (bytes > 0) own.check(gpuMemsetAsync(destination, 0, bytes, own.handle()), "zeroing memory");
+}
+
+void GpuBackend::fill(void* destination, std::byte value, size_t bytes) {
+  enter();
+  stream_->forbid_in_capture("filling memory");
+  if (bytes == 0) return;
+  stream_->check(gpuMemsetAsync(destination, std::to_integer<int>(value), bytes, stream_->handle()),
+                 "filling memory");
+}
+
+uint64_t GpuBackend::checksum(const void* data, size_t bytes) {
+  enter();
+  stream_->forbid_in_capture("a checksum");
+  if (checksum_ == nullptr) checksum_ = allocate(sizeof(uint64_t), "a checksum");
+  auto* sum = static_cast<uint64_t*>(checksum_->data());
+  fill(sum, std::byte{0}, sizeof(uint64_t));
+  launch_checksum(data, bytes / sizeof(uint64_t), sum, stream_->handle());
+  stream_->check(gpuGetLastError(), "a checksum");
+  uint64_t result = 0;
+  copy_to_host(&result, sum, sizeof(result), *stream_);
+  return result;
+}
+
+std::unique_ptr<Uploader> GpuBackend::make_uploader(size_t piece_bytes) {
+  return std::make_unique<GpuUploader>(device_, piece_bytes);
 }
 
 }  // namespace musaic

@@ -8,7 +8,9 @@
 #include "backends/gpu/gpu_stream.h"
 #include "backends/gpu/pinned_ring.h"
 #include "device/backend.h"
+#include "device/bulk_memory.h"
 #include "device/gpu_options.h"
+#include "device/launch_ahead.h"
 #include "device/memory_size.h"
 
 namespace musaic {
@@ -25,7 +27,7 @@ DeviceMemorySize gpu_memory_size(const Device& device);
 // One GPU: one stream, captures that become executables of the driver, copies through page-locked memory.
 // Errors name device and op. Throws LoadError: no driver, too old a driver, no such device, or a device that
 // this binary has no machine code for.
-class GpuBackend : public Backend {
+class GpuBackend : public Backend, public BulkMemory, public LaunchAhead {
  public:
   explicit GpuBackend(const GpuOptions& options);
   ~GpuBackend() override;
@@ -41,8 +43,15 @@ class GpuBackend : public Backend {
   void copy_to_device(void* destination, const void* source, size_t bytes, Stream& stream) override;
   void copy_to_host(void* destination, const void* source, size_t bytes, Stream& stream) override;
   void zero(void* destination, size_t bytes, Stream& stream) override;
+  void fill(void* destination, std::byte value, size_t bytes) override;
+  uint64_t checksum(const void* data, size_t bytes) override;
+  std::unique_ptr<Uploader> make_uploader(size_t piece_bytes) override;
   void name_next(const char* op) override { stream_->name_next(op); }
   GraphExecutables graph_executables() const override { return executables_->totals(); }
+  std::unique_ptr<StreamClock> make_clock() override;
+  std::unique_ptr<HostReader> make_reader(size_t bytes) override;
+  void copy_on_device(void* destination, const void* source, size_t bytes, Stream& stream) override;
+  size_t executable_bytes() const override { return kExecutableBytes; }
 
   const std::string& model_name() const { return model_name_; }  // "NVIDIA H200"
 
@@ -56,6 +65,7 @@ class GpuBackend : public Backend {
   std::unique_ptr<GpuStream> stream_;
   std::unique_ptr<PinnedRing> ring_;
   std::unique_ptr<GpuExecutables> executables_;
+  std::unique_ptr<DeviceMemory> checksum_;  // a word, from the first checksum on
 };
 
 }  // namespace musaic

@@ -2,12 +2,14 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <cstring>
 #include <numeric>
 #include <thread>
 #include <vector>
 
 #include "backends/gpu/gpu_test_kernels.h"
+#include "device/checksum.h"
 #include "device/device_lost.h"
 
 namespace musaic {
@@ -111,6 +113,83 @@ TEST_F(GpuBackendTest, ManySmallCopiesKeepTheirOrderAndTheirBytes) {
   for (size_t i = 0; i < copies; ++i) ASSERT_EQ(seen[i], static_cast<int32_t>(3 * i));
   backend_->copy_to_host(block.data(), sink->data(), block.size() * sizeof(int32_t), stream());
   EXPECT_EQ(block, std::vector<int32_t>(1024, static_cast<int32_t>(copies - 1)));
+}
+
+TEST_F(GpuBackendTest, AReaderGivesWhatWasThereWhenItWasStarted) {
+  const auto reader = backend_->make_reader(sizeof(int32_t));
+  const auto other = backend_->make_reader(sizeof(int32_t));
+  enqueue_increment();
+  reader->start(value(), sizeof(int32_t), stream());
+  enqueue_increment();
+  other->start(value(), sizeof(int32_t), stream());
+  EXPECT_EQ(*static_cast<const int32_t*>(reader->wait()), 1);
+  EXPECT_EQ(*static_cast<const int32_t*>(other->wait()), 2);
+  EXPECT_EQ(*static_cast<const int32_t*>(reader->wait()), 1) << "until the next start";
+}
+
+TEST_F(GpuBackendTest, CopiesOnTheDeviceInOrder) {
+  enqueue_increment();
+  backend_->copy_on_device(value() + 1, value(), sizeof(int32_t), stream());
+  enqueue_increment();
+  std::vector<int32_t> seen(2);
+  backend_->copy_to_host(seen.data(), value(), 2 * sizeof(int32_t), stream());
+  EXPECT_EQ(seen, (std::vector<int32_t>{2, 1}));
+}
+
+TEST_F(GpuBackendTest, AClockTellsPointsInOrderBetweenMarkingAndReading) {
+  const auto clock = backend_->make_clock();
+  for (int round = 0; round < 3; ++round) {
+    const double before = steady_seconds();
+    for (int i = 0; i < 3; ++i) {
+      clock->mark(stream());
+      enqueue_increment();
+    }
+    clock->mark(stream());
+    std::vector<double> times = clock->read(2);
+    const std::vector<double> more = clock->read(2);
+    times.insert(times.end(), more.begin(), more.end());
+    const double after = steady_seconds();
+    EXPECT_TRUE(std::is_sorted(times.begin(), times.end()));
+    EXPECT_GE(times.front(), before);
+    EXPECT_LE(times.back(), after);
+  }
+}
+
+TEST_F(GpuBackendTest, AChecksumIsThatOfTheHost) {
+  std::vector<int32_t> values(300'002);
+  std::iota(values.begin(), values.end(), -77);
+  const size_t bytes = values.size() * sizeof(int32_t);
+  const auto memory = backend_->allocate(bytes, "words");
+  for (int change : {0, 5}) {
+    values[123'457] += change;
+    backend_->copy_to_device(memory->data(), values.data(), bytes, stream());
+    EXPECT_EQ(backend_->checksum(memory->data(), bytes),
+              checksum_of(values.data(), bytes / sizeof(uint64_t)));
+  }
+  EXPECT_EQ(backend_->checksum(memory->data(), 0), 0u);
+}
+
+TEST_F(GpuBackendTest, UploadersOfSeveralThreadsBringTheirPieces) {
+  constexpr int kThreads = 3, kPieces = 9;
+  constexpr size_t kPiece = 10'000;  // values
+  const auto memory = backend_->allocate(kThreads * kPieces * kPiece * sizeof(int32_t), "pieces");
+  auto* to = static_cast<int32_t*>(memory->data());
+  std::vector<std::jthread> threads;
+  for (int thread = 0; thread < kThreads; ++thread) {
+    threads.emplace_back([&, thread] {
+      const auto uploader = backend_->make_uploader(kPiece * sizeof(int32_t));
+      for (int piece = thread; piece < kThreads * kPieces; piece += kThreads) {
+        auto* room = reinterpret_cast<int32_t*>(uploader->room());
+        std::fill_n(room, kPiece, piece);
+        uploader->upload(to + static_cast<size_t>(piece) * kPiece, kPiece * sizeof(int32_t));
+      }
+      uploader->finish();
+    });
+  }
+  threads.clear();
+  std::vector<int32_t> seen(kThreads * kPieces * kPiece);
+  backend_->copy_to_host(seen.data(), to, seen.size() * sizeof(int32_t), stream());
+  for (size_t i = 0; i < seen.size(); ++i) ASSERT_EQ(seen[i], static_cast<int32_t>(i / kPiece));
 }
 
 TEST_F(GpuBackendTest, RecordsInsteadOfRunningAndReplays) {

@@ -7,10 +7,6 @@
 namespace musaic {
 namespace {
 
-// What one executable takes of the device. The driver gives memory to several at a time and keeps what was
-// freed, so that the share of one cannot be read off: this is the mean of 1,332 on an H200 (driver 580).
-constexpr size_t kExecutableBytes = 144 << 10;
-
 std::string name_of(const GpuRecording& recording, size_t launches) {
   return fmt::format("a piece of {} launches, {} to {}", launches, recording.first_op, recording.last_op);
 }

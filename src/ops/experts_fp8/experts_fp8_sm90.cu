@@ -66,8 +66,8 @@ bool launch_experts_gate_up_fp8(const GroupedLinearFp8Call& routed, const Swiglu
   return launch_fp8_products<Swiglu>(products, /*knows_rows=*/false, stream);
 }
 
-// Of few rows, low and narrow tiles spread the weights more evenly over the device; later most experts' rows shall
-// fit into one tile, and where they do not, low tiles leave fewer rows empty.
+// Of few rows, low and narrow tiles spread the weights more evenly over the device; later most experts' rows
+// shall fit into one tile, and where they do not, low tiles leave fewer rows empty.
 bool launch_experts_down_fp8(const GroupedLinearFp8Call& routed, const LinearFp8Call& shared,
                              gpuStream_t stream) {
   constexpr int64_t kFewRows = 4, kRowsInOneTile = 112;  // of an expert, on average

@@ -3,359 +3,195 @@
 #include <algorithm>
 
 #include "gpu_launch.cuh"
-#include "ops/linear/tiles_sm90.cuh"
+#include "ops/linear/bf16_consumer_sm90.cuh"
 
-// y = x · weightᵀ of bf16 weights by Hopper's matrix units. x is the sum of two bf16 values, which differs
-// from it by 2^-18 of its size at most. A sum takes steps of 16 values of k in ascending order, in each the
-// larger parts first; every shape of tile keeps to it.
+// Calls of LinearTileCall by Hopper's matrix units: tiles of 64 rows of x and kColumns rows of the weight.
+// One thread of a block has them copied, step after step of k, into a ring of stages; two warpgroups
+// multiply.
 //
-// Two warpgroups of a block bring every other stage of the ring: they split 64 values of each row of x and
-// have the weight copied. Two more multiply.
+// Reading tiles from the L2 cache takes longer than multiplying them. So blocks form clusters, whose tiles
+// are neighbours, and each block brings a part of every tile to all blocks that want it.
 namespace musaic {
 
-inline constexpr int kSplitParts = 2;
-inline constexpr int kStageValues = 64;  // of k: rows of 128 bytes
-
-// A block's tile in tiles of 64 rows and kColumns columns: a multiplying warpgroup has one.
-template <int kRowTiles_, int kColumnTiles_, int kColumns_, int kStages_>
-struct Bf16TileShape {
-  static constexpr int kRowTiles = kRowTiles_;
-  static constexpr int kColumnTiles = kColumnTiles_;
-  static constexpr int kColumns = kColumns_;
-  static constexpr int kStages = kStages_;
-  static constexpr int kRows = kWarpgroupRows * kRowTiles;
-  static constexpr int kProducers = 2;
-  static constexpr int kConsumers = kRowTiles * kColumnTiles;
-  static constexpr int kThreads = kWarpgroupSize * (kProducers + kConsumers);
-
-  static_assert(kStages % kProducers == 0, "a stage is always brought by the same warpgroup");
-};
-
+// The thread that has the block's part of x copied, for its neighbours of the same rows too.
 template <class Shape>
-struct Bf16Stage {
-  uint8_t x[kSplitParts][Shape::kRows][kSwizzledRow];  // the larger parts, the smaller ones
-  uint8_t weight[Shape::kColumnTiles][Shape::kColumns][kSwizzledRow];
-};
-
-// Dynamic shared memory, at a multiple of 1024.
-template <class Shape>
-struct Bf16TileMemory {
-  Bf16Stage<Shape> stages[Shape::kStages];
-  Barrier full[Shape::kStages];
-  Barrier empty[Shape::kStages];
-};
-
-// The block's tiles: those of one range of columns side by side, so that the blocks at work share weights.
-template <class Shape>
-class Bf16TileWalk {
- public:
-  __device__ explicit Bf16TileWalk(const LinearCall& call)
-      : rows_(static_cast<int>(live_count(call.live_rows, call.x.outer))),
-        row_tiles_((rows_ + Shape::kRows - 1) / Shape::kRows),
-        num_tiles_(row_tiles_ * column_tiles(call)),
-        next_(static_cast<int>(blockIdx.x)) {}
-
-  static __host__ __device__ int column_tiles(const LinearCall& call) {
-    constexpr int kColumns = Shape::kColumnTiles * Shape::kColumns;
-    return static_cast<int>((call.y.width + kColumns - 1) / kColumns);
+__device__ void bring_x(const LinearTileCall& call, const TensorMap& x, Bf16TileMemory<Shape>& memory) {
+  constexpr int kMask = (1 << Shape::kColumnBlocks) - 1;
+  const int block = static_cast<int>(block_of_cluster()), part = block % Shape::kColumnBlocks;
+  const auto blocks = static_cast<uint16_t>(kMask << (block - part));
+  const int num_steps = num_steps_of(call);
+  wait_for_previous_kernel();
+  const int rows = static_cast<int>(live_count(call.linear.live_rows, call.linear.x.outer));
+  Bf16TileWalk<Shape> walk(call);
+  for (int first = 0; walk.is_there(); walk.advance(rows), first += num_steps) {
+    const int row = walk.row() + part * Shape::kXRows;
+    for (int step = 0; step < num_steps; ++step) {
+      const int place = first + step, stage = place % Shape::kStages;
+      Barrier& full = memory.full[stage];
+      memory.empty[stage].wait(Shape::parity(place) ^ 1);
+      full.arrive_and_expect(sizeof(memory.stages[stage].x));
+      copy_tile_to_blocks(shared_address(&memory.stages[stage].x[part]), x, 0, row, kXPlanes * step, full,
+                          blocks);
+    }
   }
-  // The tile's first row and column.
-  __device__ bool next(int& row, int& column) {
-    if (next_ >= num_tiles_) return false;
-    column = next_ / row_tiles_;
-    row = (next_ - column * row_tiles_) * Shape::kRows;
-    column *= Shape::kColumnTiles * Shape::kColumns;
-    next_ += static_cast<int>(gridDim.x);
-    return true;
-  }
-  __device__ int rows() const { return rows_; }
-
- private:
-  int rows_;
-  int row_tiles_;
-  int num_tiles_;
-  int next_;
-};
-
-inline __host__ __device__ int num_stages_of(const LinearCall& call) {
-  return static_cast<int>((call.x.width + kStageValues - 1) / kStageValues);
 }
 
-// Eight values as bf16 parts: 16 bytes of the larger ones, 16 of the smaller ones.
-__device__ inline void split_values(const float4& a, const float4& b, uint4 (&parts)[kSplitParts]) {
-  const float values[8] = {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
-  uint32_t words[kSplitParts][4];
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const float2 pair = make_float2(values[2 * i], values[2 * i + 1]);
-    const __nv_bfloat162 large = __float22bfloat162_rn(pair);
-    const float2 back = __bfloat1622float2(large);
-    const __nv_bfloat162 small = __float22bfloat162_rn(make_float2(pair.x - back.x, pair.y - back.y));
-    memcpy(&words[0][i], &large, sizeof(large));
-    memcpy(&words[1][i], &small, sizeof(small));
+// The same for the weight, of which it may bring a half. It does not wait for the kernel ahead.
+template <class Shape>
+__device__ void bring_weight(const LinearTileCall& call, const TensorMap& weight,
+                             Bf16TileMemory<Shape>& memory) {
+  constexpr int kMask = Shape::kRowBlocks == 1 ? 1 : 1 | 1 << Shape::kColumnBlocks;
+  const int block = static_cast<int>(block_of_cluster());
+  const int half = block / Shape::kColumnBlocks;  // 0 where it brings both
+  const auto blocks = static_cast<uint16_t>(kMask << block % Shape::kColumnBlocks);
+  const int num_steps = num_steps_of(call);
+  Bf16TileWalk<Shape> walk(call);
+  for (int first = 0; walk.is_there(); first += num_steps) {
+    const int row = walk.column() + (call.swiglu ? 0 : half * Shape::kHalfColumns);
+    for (int step = 0; step < num_steps; ++step) {
+      const int place = first + step, stage = place % Shape::kStages;
+      Barrier& full = memory.full[stage];
+      memory.empty[stage].wait(Shape::parity(place) ^ 1);
+      full.arrive_and_expect(sizeof(memory.stages[stage].weight));
+      copy_tile_to_blocks(shared_address(&memory.stages[stage].weight[half * Shape::kHalfColumns]), weight,
+                          step * kSwizzledRow, row, call.swiglu ? half : 0, full, blocks);
+    }
+    wait_for_previous_kernel();
+    walk.advance(static_cast<int>(live_count(call.linear.live_rows, call.linear.x.outer)));
   }
-#pragma unroll
-  for (int p = 0; p < kSplitParts; ++p)
-    parts[p] = make_uint4(words[p][0], words[p][1], words[p][2], words[p][3]);
 }
 
-// A warpgroup that brings stages: the `index`-th of kProducers.
-template <class Shape>
-class Bf16Producer {
- public:
-  static constexpr int kArrivals = kWarpgroupSize + 1;  // its threads, and the announced bytes
+// A lane's two of the norm's weights of some steps as they lie there.
+template <int kSteps>
+struct RawNormWeights {
+  uint2 pairs[kSteps];
 
-  __device__ Bf16Producer(const LinearCall& call, const TensorMap& weight, Bf16TileMemory<Shape>& memory,
-                          int index)
-      : call_(call),
-        weight_(weight),
-        memory_(memory),
-        thread_(static_cast<int>(threadIdx.x) % kWarpgroupSize),
-        index_(index) {
-    write_.stage = index;
-  }
-
-  // While one stage's values are split, those of the next one are on their way.
-  __device__ void run() {
-    Position even(call_, index_), odd = even;
-    Values even_values, odd_values;
-    load(even, even_values);
-    while (even.is_there) {
-      odd = even.next(call_);
-      load(odd, odd_values);
-      store(even, even_values);
-      if (!odd.is_there) break;
-      even = odd.next(call_);
-      load(even, even_values);
-      store(odd, odd_values);
-    }
-    // Nobody may leave before what was copied is there.
-    for (int s = 0; s < Shape::kStages; s += Shape::kProducers) wait_and_advance();
-  }
-
- private:
-  static constexpr int kPieces = kSwizzledRow / 16;
-  static constexpr int kPieceValues = 8;
-  static constexpr int kRowStep = kWarpgroupSize / kPieces;
-  static constexpr int kMyRows = Shape::kRows / kRowStep;
-
-  // One of the stages that the warpgroup brings.
-  struct Position {
-    Bf16TileWalk<Shape> walk;
-    bool is_there;
-    int row;
-    int column;
-    int step;
-
-    __device__ Position(const LinearCall& call, int first) : walk(call), step(first) {
-      is_there = walk.next(row, column);
-      settle(call);
-    }
-    __device__ Position next(const LinearCall& call) const {
-      Position result = *this;
-      result.step += Shape::kProducers;
-      result.settle(call);
-      return result;
-    }
-
-   private:
-    __device__ void settle(const LinearCall& call) {
-      const int num_stages = num_stages_of(call);
-      while (is_there && step >= num_stages) {
-        step -= num_stages;
-        is_there = walk.next(row, column);
-      }
-    }
-  };
-
-  using Values = float4[kMyRows][2];
-
-  __device__ void wait_and_advance() {
-    memory_.empty[write_.stage].wait(write_.parity ^ 1);
-    write_.advance(Shape::kProducers);
-  }
-
-  __device__ void load(const Position& at, Values& x) const {
-    const int64_t k = int64_t{at.step} * kStageValues + thread_ % kPieces * kPieceValues;
+  // Steps from `first` on. Zeros behind the end of k.
+  __device__ void load(const LinearTileCall& call, int first) {
+    const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
+    const auto* words = static_cast<const uint32_t*>(call.norm_weight);
+    const bool is_float = call.norm_dtype == DType::kF32;
 #pragma unroll
-    for (int i = 0; i < kMyRows; ++i) {
-      const int row = at.row + thread_ / kPieces + i * kRowStep;
-      x[i][0] = x[i][1] = make_float4(0, 0, 0, 0);
-      if (!at.is_there || row >= at.walk.rows() || k >= call_.x.width) continue;
-      const float* from = static_cast<const float*>(call_.x.data) + row * call_.x.outer_stride + k;
-      x[i][0] = reinterpret_cast<const float4*>(from)[0];
-      x[i][1] = reinterpret_cast<const float4*>(from)[1];
+    for (int i = 0; i < kSteps; ++i) {
+      const int column = (first + i) * kStepValues + 2 * lane;
+      const bool is_there = column < call.linear.x.width;
+      pairs[i].x = is_there ? words[is_float ? column : column / 2] : 0;
+      pairs[i].y = is_there && is_float ? words[column + 1] : 0;
     }
   }
-
-  __device__ void store(const Position& at, const Values& x) {
-    Barrier& full = memory_.full[write_.stage];
-    Bf16Stage<Shape>& stage = memory_.stages[write_.stage];
-    wait_and_advance();
-    if (thread_ == 0) copy_weight(stage, full, at.column, at.step);
-#pragma unroll
-    for (int i = 0; i < kMyRows; ++i) {
-      const uint32_t offset = swizzled_offset(thread_ / kPieces + i * kRowStep, thread_ % kPieces);
-      uint4 parts[kSplitParts];
-      split_values(x[i][0], x[i][1], parts);
-#pragma unroll
-      for (int p = 0; p < kSplitParts; ++p) *reinterpret_cast<uint4*>(&stage.x[p][0][0] + offset) = parts[p];
-    }
-    publish_to_matrix_units();
-    full.arrive();
+  __device__ float2 values(int step, DType dtype) const {
+    const uint2 pair = pairs[step];
+    if (dtype == DType::kF32) return make_float2(__uint_as_float(pair.x), __uint_as_float(pair.y));
+    if (dtype == DType::kF16) return make_float2(half_value(pair.x & 0xFFFFu), half_value(pair.x >> 16));
+    return make_float2(__uint_as_float(pair.x << 16), __uint_as_float(pair.x & 0xFFFF0000u));
   }
-
-  __device__ void copy_weight(Bf16Stage<Shape>& stage, Barrier& full, int column, int step) {
-    int num_tiles = 0;
-#pragma unroll
-    for (int c = 0; c < Shape::kColumnTiles; ++c) num_tiles += column + c * Shape::kColumns < call_.y.width;
-    full.arrive_and_expect(num_tiles * Shape::kColumns * kSwizzledRow);
-#pragma unroll
-    for (int c = 0; c < Shape::kColumnTiles; ++c) {
-      if (c < num_tiles)
-        copy_tile(shared_address(&stage.weight[c]), weight_, step * kSwizzledRow,
-                  column + c * Shape::kColumns, 0, full);
-    }
-  }
-
-  const LinearCall& call_;
-  const TensorMap& weight_;
-  Bf16TileMemory<Shape>& memory_;
-  const int thread_;
-  const int index_;
-  RingPlace<Shape::kStages> write_;
 };
 
-// A warpgroup that multiplies: the `index`-th of kConsumers.
+// The warp that brings the norm's weights of every step, in float32. While those of some steps wait for their
+// stages, the next ones are on their way.
 template <class Shape>
-class Bf16Consumer {
- public:
-  static constexpr int kArrivals = kWarpgroupSize / kWarpSize * Shape::kConsumers;
-
-  __device__ Bf16Consumer(const LinearCall& call, Bf16TileMemory<Shape>& memory, int index)
-      : call_(call),
-        memory_(memory),
-        row_tile_(index % Shape::kRowTiles),
-        column_tile_(index / Shape::kRowTiles) {}
-
-  __device__ void run() {
-    Bf16TileWalk<Shape> walk(call_);
-    const int num_stages = num_stages_of(call_);
-    for (int row, column; walk.next(row, column);) {
-      row += row_tile_ * kWarpgroupRows;
-      column += column_tile_ * Shape::kColumns;
-      if (row >= walk.rows() || column >= call_.y.width) {
-        for (int step = 0; step < num_stages; ++step) skip();
-        continue;
+__device__ void bring_norm_weights(const LinearTileCall& call, Bf16TileMemory<Shape>& memory) {
+  constexpr int kAtOnce = 4;  // steps
+  const int num_steps = num_steps_of(call), lane = static_cast<int>(threadIdx.x) % kWarpSize;
+  RawNormWeights<kAtOnce> next;
+  next.load(call, 0);
+  Bf16TileWalk<Shape> walk(call);
+  for (int first = 0; walk.is_there(); first += num_steps) {
+    for (int begin = 0; begin < num_steps; begin += kAtOnce) {
+      const RawNormWeights<kAtOnce> weights = next;
+      next.load(call, begin + kAtOnce < num_steps ? begin + kAtOnce : 0);
+#pragma unroll
+      for (int i = 0; i < kAtOnce; ++i) {
+        const int place = first + begin + i, stage = place % Shape::kStages;
+        if (begin + i >= num_steps) break;
+        memory.empty[stage].wait(Shape::parity(place) ^ 1);
+        *reinterpret_cast<float2*>(&memory.norm_weights[stage][2 * lane]) =
+            weights.values(i, call.norm_dtype);
+        __syncwarp();
+        if (lane == 0) memory.full[stage].arrive();
       }
-      float sum[kSums];
-      start(sum, false);
-      for (int step = 1; step < num_stages; ++step) {
-        start(sum, true);
-        wait_for_products<1>(sum);
-        release();
-      }
-      wait_for_products<0>(sum);
-      release();
-      write(row, walk.rows(), column, sum);
     }
+    wait_for_previous_kernel();
+    walk.advance(static_cast<int>(live_count(call.linear.live_rows, call.linear.x.outer)));
   }
+}
 
- private:
-  static constexpr int kSums = Shape::kColumns / 2;
-  static constexpr int kProducts = kSwizzledRow / 32;
-
-  __device__ void start(float (&sum)[kSums], bool keep) {
-    memory_.full[read_.stage].wait(read_.parity);
-    const Bf16Stage<Shape>& stage = memory_.stages[read_.stage];
-    const uint64_t right = swizzled_rows(shared_address(&stage.weight[column_tile_]));
-    uint64_t left[kSplitParts];
-#pragma unroll
-    for (int p = 0; p < kSplitParts; ++p)
-      left[p] = swizzled_rows(shared_address(&stage.x[p][row_tile_ * kWarpgroupRows]));
-    begin_products();
-#pragma unroll
-    for (int i = 0; i < kProducts; ++i) {
-#pragma unroll
-      for (int p = 0; p < kSplitParts; ++p)
-        Bf16Product<Shape::kColumns>::add(sum, left[p] + 2 * i, right + 2 * i, keep || i > 0 || p > 0);
-    }
-    end_products();
-    read_.advance();
-  }
-
-  __device__ void skip() {
-    memory_.full[read_.stage].wait(read_.parity);
-    read_.advance();
-    release();
-  }
-
-  // The oldest stage that was read.
-  __device__ void release() {
-    __syncwarp();
-    if (threadIdx.x % kWarpSize == 0) memory_.empty[done_.stage].arrive();
-    done_.advance();
-  }
-
-  __device__ void write(int row, int rows, int column, const float (&sum)[kSums]) const {
-    const int64_t left = call_.y.width - column;
-    const TileOutput output = {static_cast<float*>(call_.y.data) + row * call_.y.outer_stride + column,
-                               call_.y.outer_stride,
-                               rows - row,
-                               static_cast<int>(left < Shape::kColumns ? left : Shape::kColumns),
-                               call_.bias,
-                               call_.bias_dtype,
-                               column};
-    output.write(sum);
-  }
-
-  const LinearCall& call_;
-  Bf16TileMemory<Shape>& memory_;
-  const int row_tile_;
-  const int column_tile_;
-  RingPlace<Shape::kStages> read_;
-  RingPlace<Shape::kStages> done_;  // at most one stage behind
-};
-
-template <class Shape>
+template <class Shape, bool kNorm>
 __global__ void __launch_bounds__(Shape::kThreads, 1)
-    multiply_bf16_tiles(const __grid_constant__ TensorMap weight, const __grid_constant__ LinearCall call) {
+    multiply_bf16_tiles(const __grid_constant__ Bf16Maps maps, const __grid_constant__ LinearTileCall call) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  constexpr int kProducerRegisters = 40, kConsumerRegisters = 232;  // of the 65,536 of a multiprocessor
   extern __shared__ __align__(1024) uint8_t shared_bytes[];
   auto& memory = *reinterpret_cast<Bf16TileMemory<Shape>*>(shared_bytes);
   if (threadIdx.x == 0) {
-    prefetch_map(weight);
+    prefetch_map(maps.weight);
+    prefetch_map(maps.x);
     for (int s = 0; s < Shape::kStages; ++s) {
-      memory.full[s].init(Bf16Producer<Shape>::kArrivals);
-      memory.empty[s].init(Bf16Consumer<Shape>::kArrivals);
+      memory.full[s].init(kNorm ? 3 : 2);  // of those that bring x, the weight, the norm's weights
+      memory.empty[s].init(Bf16Consumer<Shape, kNorm>::kArrivals);
     }
     publish_barriers();
   }
-  __syncthreads();
-  wait_for_previous_kernel();
+  meet_cluster();
   const int warpgroup = __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x) / kWarpgroupSize, 0);
-  if (warpgroup < Shape::kProducers) {
-    Bf16Producer<Shape>(call, weight, memory, warpgroup).run();
+  if (warpgroup == 0) {
+    shrink_registers<kProducerRegisters>();
+    const int warp = static_cast<int>(threadIdx.x) / kWarpSize;
+    const bool is_first_lane = threadIdx.x % kWarpSize == 0;
+    if (warp == 0 && is_first_lane) {
+      bring_x<Shape>(call, maps.x, memory);
+    } else if (warp == 1 && is_first_lane) {
+      bring_weight<Shape>(call, maps.weight, memory);
+    } else if (kNorm && warp == 2) {
+      bring_norm_weights<Shape>(call, memory);
+    } else {
+      return;
+    }
   } else {
-    Bf16Consumer<Shape>(call, memory, warpgroup - Shape::kProducers).run();
+    grow_registers<kConsumerRegisters>();
+    wait_for_previous_kernel();
+    Bf16Consumer<Shape, kNorm>(call, memory, warpgroup - 1).run();
   }
+  meet_cluster();  // no block ends while others bring it tiles or tell it of their stages
 #endif
 }
 
 template <class Shape>
-int64_t num_bf16_tiles(const LinearCall& call) {
-  return (call.x.outer + Shape::kRows - 1) / Shape::kRows * Bf16TileWalk<Shape>::column_tiles(call);
+ClusterLaunch bf16_launch(gpuStream_t stream) {
+  return {Shape::kBlocks, Shape::kThreads, sizeof(Bf16TileMemory<Shape>), stream};
 }
 
-// False: the driver cannot map the weight.
-template <class Shape>
-bool launch_bf16_tiles(const LinearCall& call, gpuStream_t stream) {
-  TensorMap map;
-  if (!map_byte_rows(map, call.weight, 1, call.y.width, call.weight_row_bytes, Shape::kColumns)) return false;
-  const auto blocks =
-      static_cast<unsigned>(std::min<int64_t>(num_bf16_tiles<Shape>(call), num_multiprocessors()));
-  launch_kernel_with_shared(multiply_bf16_tiles<Shape>, dim3(blocks), dim3(Shape::kThreads),
-                            sizeof(Bf16TileMemory<Shape>), stream, map, call);
+// How many clusters the device runs at once; asked of the driver once.
+template <class Shape, bool kNorm>
+int active_bf16_clusters() {
+  static const int count = bf16_launch<Shape>(nullptr).max_active(multiply_bf16_tiles<Shape, kNorm>);
+  return count;
+}
+
+inline ByteRows weight_bytes_of(const LinearTileCall& call) {
+  const int64_t planes = call.swiglu ? 2 : 1, rows = call.linear.y.width,
+                row_bytes = call.linear.weight_row_bytes;
+  return {call.linear.weight, planes, rows, row_bytes, rows * row_bytes, row_bytes};
+}
+// 128 bytes of all rows are a plane.
+inline ByteRows x_bytes_of(const DeviceRows& x) {
+  return {x.data, x.width / kXPlaneValues, x.outer, kSwizzledRow, kSwizzledRow, x.outer_stride * 4};
+}
+
+// False: the driver cannot map the weight or the rows.
+template <class Shape, bool kNorm>
+bool launch_bf16_tiles(const LinearTileCall& call, gpuStream_t stream) {
+  const int halves =
+      Shape::kRowBlocks == 1 ? 2 : 1;  // that a block brings: of swiglu's weight planes, else rows
+  const int planes = call.swiglu ? halves : 1;
+  Bf16Maps maps;
+  if (!map_byte_rows(maps.weight, weight_bytes_of(call), planes, halves / planes * Shape::kHalfColumns) ||
+      !map_byte_rows(maps.x, x_bytes_of(call.linear.x), kXPlanes, Shape::kXRows))
+    return false;
+  const int clusters =
+      std::min(Bf16TileWalk<Shape>::num_cluster_tiles(call), active_bf16_clusters<Shape, kNorm>());
+  bf16_launch<Shape>(stream).run(multiply_bf16_tiles<Shape, kNorm>, static_cast<unsigned>(clusters), maps,
+                                 call);
   return true;
 }
 

@@ -17,6 +17,7 @@ struct FusedSize {
 constexpr FusedSize kSizes[] = {{0, 32, 64, 0, DType::kBF16, false},   {1, 96, 576, 0, DType::kBF16, true},
                                 {5, 64, 1536, 4, DType::kF32, false},  {9, 32, 32, 3, DType::kF16, true},
                                 {16, 160, 2080, 0, DType::kF32, true}, {70, 96, 96, 8, DType::kBF16, false},
+                                {40, 224, 160, 4, DType::kBF16, true}, {64, 32, 32, 0, DType::kF32, false},
                                 {133, 64, 608, 0, DType::kF32, true}};
 
 HostTensor rows_of(const FusedSize& size, int64_t width, uint32_t seed) {

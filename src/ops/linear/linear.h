@@ -11,8 +11,8 @@ class OpRegistry;
 //                      18th on
 //   weight  [n, k]     contiguous: f32, f16, bf16 or block-quantized (exactly the values of the format)
 //   bias    [n]        f32, f16 or bf16; may be absent
-//   y       [rows, n]  f32, contiguous. Pad rows are neither read nor written. A row's result does not depend
-//                      on the other rows nor on how many there are.
+//   y       [rows, n]  f32, contiguous. Pad rows are not written, nor does a result depend on
+//                      them. A row's result does not depend on the other rows nor on how many there are.
 Value linear(Value x, Value weight, Value bias = {});
 
 // musaic::linear_q8. The same of quantized rows, in integers within each block of 32: faster and, as x is

@@ -1,37 +1,39 @@
 #include "backends/gpu/gpu_stream.h"
+#include "device/row_invariant.h"
 #include "ir/registry.h"
-#include "ops/linear/linear_call_gpu.h"
 #include "ops/linear/linear_sm90.h"
-#include "ops/linear/linear_tile_gpu.h"
+#include "ops/linear/linear_tile_call_gpu.h"
 
 namespace musaic {
 namespace {
 
-void run_linear(const KernelCall& call) {
-  const LinearCall linear = linear_call(call);
-  GpuStream& stream = gpu_stream(call.stream);
-  LinearTileCall few_rows;
-  few_rows.linear = linear;
-  if (!launch_linear_sm90(linear, stream.handle())) launch_linear_tile(few_rows, stream.handle());
-  stream.check_launch();
-}
-
-bool is_multiple(const Dim& dim, int64_t of) {
-  return dim.is_constant() && dim.constant() % of == 0;
-}
-
-bool supports(const KernelQuery& query) {
-  const Meta& weight = *query.inputs[1];
-  return query.capabilities.has("sm_90") && weight.dtype == DType::kBF16 && is_multiple(weight.dim(0), 16) &&
-         is_multiple(weight.dim(1), 32);
+// Few rows have other bits than many: not where a row's bits may not depend on the others.
+Kernel sm90_kernel(const TileOp& op, const char* name) {
+  return {.name = name,
+          .device_type = kGpuDeviceType,
+          .supports =
+              [op](const KernelQuery& query) {
+                return query.capabilities.has("sm_90") && !query.capabilities.has(kRowInvariant) &&
+                       takes_tile_weight(query, op.weight, op.rows_of);
+              },
+          .run =
+              [op](const KernelCall& call) {
+                const LinearTileCall tile = op.call(call);
+                GpuStream& stream = gpu_stream(call.stream);
+                if (!launch_linear_sm90(tile, stream.handle())) launch_linear_tile(tile, stream.handle());
+                stream.check_launch();
+              },
+          .workspace_bytes = {},
+          .packing = {}};
 }
 
 }  // namespace
 
 void add_linear_sm90(OpRegistry& registry) {
-  registry.prefer_kernel(
-      "aten::linear",
-      {.name = "linear_sm90", .device_type = kGpuDeviceType, .supports = supports, .run = run_linear});
+  constexpr const char* kNames[] = {"linear_sm90", "rms_norm_linear_sm90", "rms_norm_linear_swiglu_sm90",
+                                    "linear_add_sm90"};
+  for (size_t i = 0; i < std::size(kTileOps); ++i)
+    registry.prefer_kernel(kTileOps[i].op, sm90_kernel(kTileOps[i], kNames[i]));
 }
 
 }  // namespace musaic

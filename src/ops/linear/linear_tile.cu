@@ -6,15 +6,11 @@ namespace {
 
 // Blocks that fill a large device.
 constexpr int64_t kAllBlocks = 264;
-constexpr int64_t kEnoughBlocks = 96;
+constexpr int64_t kEnoughBlocks = 72;
 constexpr int64_t kTallWeight = 8192;
 
 int64_t ceil_div(int64_t a, int64_t b) {
   return (a + b - 1) / b;
-}
-
-int64_t weight_rows(const LinearTileCall& call) {
-  return call.swiglu ? 2 * call.linear.y.width : call.linear.y.width;
 }
 
 bool has_aligned_x(const LinearTileCall& call) {
@@ -25,7 +21,7 @@ template <int kOctets, int kSquares, int kDepth, bool kNorm>
 void launch_few(const LinearTileCall& call, gpuStream_t stream) {
   using Shape = FewShape<kOctets, kSquares, kDepth, kNorm>;
   const Segments segments = Segments::of(call.linear.x.width);
-  const int64_t tiles = ceil_div(weight_rows(call), kSquares * kSquare);
+  const int64_t tiles = ceil_div(weight_rows_of(call), kSquares * kSquare);
   const dim3 grid(static_cast<unsigned>(tiles < 2 * kAllBlocks ? tiles : kAllBlocks),
                   static_cast<unsigned>(ceil_div(call.linear.x.outer, Shape::kRows)));
   launch_kernel(linear_few_tile<Shape>, grid, dim3(static_cast<unsigned>(32 * segments.count)), stream, call,
@@ -42,19 +38,19 @@ void launch_few_depth(const LinearTileCall& call, gpuStream_t stream) {
 
 template <int kOctets, bool kNorm>
 void launch_few_rows(const LinearTileCall& call, gpuStream_t stream) {
-  if (call.swiglu || weight_rows(call) >= kTallWeight)
+  if (call.swiglu || weight_rows_of(call) >= kTallWeight)
     return launch_few_depth<kOctets, 2, kNorm>(call, stream);
   launch_few_depth<kOctets, 1, kNorm>(call, stream);
 }
 
 template <class Shape>
 int64_t num_blocks(const LinearTileCall& call) {
-  return ceil_div(weight_rows(call), Shape::kWeightRows) * ceil_div(call.linear.x.outer, Shape::kRows);
+  return ceil_div(weight_rows_of(call), Shape::kWeightRows) * ceil_div(call.linear.x.outer, Shape::kRows);
 }
 
 template <class Shape, bool kNorm>
 void launch_many(const LinearTileCall& call, gpuStream_t stream) {
-  const dim3 grid(static_cast<unsigned>(ceil_div(weight_rows(call), Shape::kWeightRows)),
+  const dim3 grid(static_cast<unsigned>(ceil_div(weight_rows_of(call), Shape::kWeightRows)),
                   static_cast<unsigned>(ceil_div(call.linear.x.outer, Shape::kRows)));
   launch_kernel_with_shared(linear_many_tile<Shape, kNorm>, grid, dim3(Shape::kThreads),
                             Shape::kStages * sizeof(ManyStage<Shape>), stream, call,
@@ -63,11 +59,13 @@ void launch_many(const LinearTileCall& call, gpuStream_t stream) {
 
 template <bool kNorm>
 void launch_many_rows(const LinearTileCall& call, gpuStream_t stream) {
-  using Large = ManyShape<4, 2, 2, 4, 5>;   // 128 × 64
-  using Middle = ManyShape<4, 2, 1, 4, 6>;  // 64 × 64
-  using Small = ManyShape<4, 1, 1, 4, 8>;   // 64 × 32
+  using Tall = ManyShape<4, 2, 2, 4, 5>;   // 128 × 64
+  using Large = ManyShape<2, 2, 4, 2, 6>;  // 128 × 32
+  using Small = ManyShape<2, 1, 2, 4, 8>;  // 64 × 32
+  const int64_t rows = call.linear.x.outer;
+  const bool is_read_once = rows > Large::kRows && rows <= Tall::kRows;  // by the taller tiles alone
+  if (is_read_once && weight_rows_of(call) >= kTallWeight) return launch_many<Tall, kNorm>(call, stream);
   if (num_blocks<Large>(call) >= kEnoughBlocks) return launch_many<Large, kNorm>(call, stream);
-  if (num_blocks<Middle>(call) >= kEnoughBlocks) return launch_many<Middle, kNorm>(call, stream);
   launch_many<Small, kNorm>(call, stream);
 }
 
@@ -76,7 +74,7 @@ void launch(const LinearTileCall& call, gpuStream_t stream) {
   constexpr int64_t kFewRows = 64;  // of them, sixteen at a time read a weight that is not tall faster
   const int64_t rows = call.linear.x.outer;
   if (rows <= kOctet) return launch_few_rows<1, kNorm>(call, stream);
-  const bool are_few = rows <= 2 * kOctet || (rows <= kFewRows && weight_rows(call) < kTallWeight);
+  const bool are_few = rows <= 2 * kOctet || (rows <= kFewRows && weight_rows_of(call) < kTallWeight);
   // Copies of 16 bytes at once need aligned rows.
   if (are_few || !has_aligned_x(call)) return launch_few_rows<2, kNorm>(call, stream);
   launch_many_rows<kNorm>(call, stream);

@@ -168,6 +168,10 @@ __device__ inline float norm_factor(float squares, float inverse_width, float ep
   return rsqrtf(fmaf(squares, inverse_width, eps));
 }
 
+inline __host__ __device__ int64_t weight_rows_of(const LinearTileCall& call) {
+  return call.swiglu ? 2 * call.linear.y.width : call.linear.y.width;
+}
+
 // The first row of the weight of a block's square number `square`: for swiglu, squares of the first half and
 // of the second take turns.
 __device__ inline int64_t square_begin(const LinearTileCall& call, int64_t block_column, int square) {

@@ -33,7 +33,7 @@ struct FewTiles {
   int64_t columns;  // of y, a tile
 
   __device__ explicit FewTiles(const LinearTileCall& call)
-      : num_weight_rows(call.swiglu ? 2 * call.linear.y.width : call.linear.y.width),
+      : num_weight_rows(weight_rows_of(call)),
         columns((call.swiglu ? Shape::kSquares / 2 : Shape::kSquares) * kSquare) {}
   __device__ const gpuBfloat16* weight_row(const LinearTileCall& call, int64_t tile, int square,
                                            int g) const {

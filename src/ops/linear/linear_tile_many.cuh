@@ -1,6 +1,6 @@
 #pragma once
 
-#include "gpu_async.cuh"
+#include "gpu_copy.cuh"
 #include "gpu_launch.cuh"
 #include "ops/linear/linear_tile.cuh"
 
@@ -60,7 +60,7 @@ class ManyCopies {
  public:
   __device__ void find_weight(const ManyTile& tile) {
     const LinearTileCall& call = tile.call;
-    const int64_t num_rows = call.swiglu ? 2 * call.linear.y.width : call.linear.y.width;
+    const int64_t num_rows = weight_rows_of(call);
 #pragma unroll
     for (int i = 0; i < kWeights; ++i) {
       const int at = static_cast<int>(threadIdx.x) + i * Shape::kThreads;
@@ -84,7 +84,7 @@ class ManyCopies {
     uint4* to = stage.weight + threadIdx.x;
 #pragma unroll
     for (int i = 0; i < kWeights; ++i)
-      copy_async(to + i * Shape::kThreads, weight_[i] + chunk * (kChunk * 2), has_weight_[i]);
+      start_copy(to + i * Shape::kThreads, weight_[i] + chunk * (kChunk * 2), has_weight_[i]);
   }
   __device__ void load_x(int chunk, ManyStage<Shape>& stage) const {
     // Rows of one thread's packs are an even number apart.
@@ -93,7 +93,7 @@ class ManyCopies {
     float4* to = stage.x + row * kXPacks + x_place(row, pack);
 #pragma unroll
     for (int i = 0; i < kXs; ++i)
-      copy_async(to + i * Shape::kThreads, x_[i] + chunk * (kChunk * 4), has_x_[i]);
+      start_copy(to + i * Shape::kThreads, x_[i] + chunk * (kChunk * 4), has_x_[i]);
   }
 
  private:
@@ -225,14 +225,14 @@ __global__ void __launch_bounds__(Shape::kThreads) linear_many_tile(LinearTileCa
   wait_for_previous_kernel();
   tile.rows = live_count(call.linear.live_rows, call.linear.x.outer);
   if (tile.first_row >= tile.rows) {
-    wait_for_copies<0>();
+    wait_for_batches<0>();
     return;
   }
   copies.find_x(tile);
 #pragma unroll
   for (int i = 0; i < kAhead; ++i) {
     if (i < segments.chunks) copies.load_x(i, stages[i]);
-    end_copy_group();
+    end_batch();
   }
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int first_square = warp % Shape::kWarpsDown * Shape::kSquares;
@@ -245,7 +245,7 @@ __global__ void __launch_bounds__(Shape::kThreads) linear_many_tile(LinearTileCa
   for (int chunk = 0; chunk < segments.chunks; ++chunk) {
     float norm_weights[8];
     if constexpr (kNorm) load_norm_weight(call, chunk * kChunk + norm_column, norm_weights);
-    wait_for_copies<kAhead - 1>();
+    wait_for_batches<kAhead - 1>();
     __syncthreads();
     const int next = chunk + kAhead;
     if (next < segments.chunks) {
@@ -253,7 +253,7 @@ __global__ void __launch_bounds__(Shape::kThreads) linear_many_tile(LinearTileCa
       copies.load_weight(next, free_stage);
       copies.load_x(next, free_stage);
     }
-    end_copy_group();
+    end_batch();
     sums.add(stages[stage], first_square, first_octet, norm_weights);
     stage = stage + 1 == Shape::kStages ? 0 : stage + 1;
     if (--left > 0 && chunk + 1 < segments.chunks) continue;

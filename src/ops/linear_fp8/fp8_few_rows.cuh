@@ -143,7 +143,7 @@ class FewRows {
               if (square > 0 && square * kSquareRows >= rows) break;
               uint32_t right[2];
               expand_right(x[ahead][square][half], k_step, right);
-              add_product(sums[ahead][square], left, right);
+              F16Product::add(sums[ahead][square], left, right);
             }
           }
         }

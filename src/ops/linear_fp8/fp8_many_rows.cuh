@@ -155,7 +155,7 @@ class ManyRows {
         uint32_t left[4];
         expand_left(weight[c][0], weight[c][1], step, left);
 #pragma unroll
-        for (int r = 0; r < kRowSquares; ++r) add_product(sums_[c][r], left, right[r]);
+        for (int r = 0; r < kRowSquares; ++r) F16Product::add(sums_[c][r], left, right[r]);
       }
     }
   }

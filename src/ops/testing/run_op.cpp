@@ -1,4 +1,4 @@
-#include "ops/testing/run_op.h"
+#include "ops/testing/run_with_features.h"
 
 #include <gtest/gtest.h>
 
@@ -23,11 +23,14 @@ OpSample sample_of(const OpCase& op_case) {
 // A case as a call of the kernel that it names or that comes first.
 class CaseCall {
  public:
-  CaseCall(const OpRegistry& registry, const OpCase& op_case, const Backend& backend)
+  CaseCall(const OpRegistry& registry, const OpCase& op_case, const Backend& backend,
+           const std::vector<std::string>& features = {})
       : op_(registry.get(op_case.op)),
         sample_(sample_of(op_case)),
         attributes_(complete_attributes(op_.schema, op_case.attributes)),
-        live_rows_(op_case.live_rows) {
+        live_rows_(op_case.live_rows),
+        capabilities_(backend.capabilities()) {
+    capabilities_.features.insert(features.begin(), features.end());
     make_outputs();
     choose_kernel(registry, op_case, backend);
   }
@@ -52,13 +55,14 @@ class CaseCall {
 
   // Names are those of the CPU's kernels: another device takes its first.
   void choose_kernel(const OpRegistry& registry, const OpCase& op_case, const Backend& backend) {
-    const CallQuery query(op_, sample_, attributes_, outputs_, backend);
+    const CallQuery call(op_, sample_, attributes_, outputs_, backend);
+    const KernelQuery query = {call.query().inputs, call.query().outputs, attributes_, capabilities_};
     const std::string& device = backend.device().type;
     if (op_case.kernel.empty() || device != "cpu") {
-      kernel_ = registry.find_kernel(op_, device, query.query());
+      kernel_ = registry.find_kernel(op_, device, query);
     } else {
       for (const Kernel& kernel : op_.kernels) {
-        const bool takes = !kernel.supports || kernel.supports(query.query());
+        const bool takes = !kernel.supports || kernel.supports(query);
         if (kernel.name == op_case.kernel && takes) kernel_ = &kernel;
       }
     }
@@ -69,6 +73,7 @@ class CaseCall {
   const OpSample sample_;
   const Attributes attributes_;
   const std::optional<int32_t> live_rows_;
+  Capabilities capabilities_;
   std::vector<Meta> outputs_;
   std::vector<bool> has_rows_;
   const Kernel* kernel_ = nullptr;
@@ -101,9 +106,14 @@ OpRun run_op(const OpRegistry& registry, const OpCase& op_case) {
 }
 
 OpRun check_op(const OpRegistry& registry, const OpCase& op_case) {
+  return check_op_with_features(registry, op_case, {});
+}
+
+OpRun check_op_with_features(const OpRegistry& registry, const OpCase& op_case,
+                             const std::vector<std::string>& features) {
   const auto backend = backend_for(op_case, op_case.num_threads);
   const auto one_thread = backend_for(op_case, 1);
-  const CaseCall call(registry, op_case, *backend);
+  const CaseCall call(registry, op_case, *backend, features);
   KernelCheck check = check_kernel(call.call(), *backend, one_thread.get());
   for (const std::string& problem : check.problems) ADD_FAILURE() << call.kernel() << " " << problem;
   return {call.kernel(), std::move(check.outputs), std::move(check.inputs)};

@@ -6,6 +6,7 @@
 #include "ops/linear/linear.h"
 #include "ops/rms_norm/rms_norm.h"
 #include "ops/swiglu/swiglu.h"
+#include "ops/view/view.h"
 #include "program/passes/pass_fixture_for_test.h"
 
 namespace musaic {
@@ -62,6 +63,18 @@ TEST_F(FuseLinearTest, NormLinearAndSwigluBecomeOne) {
   builder.output("y", fused_swiglu(linear(normed, weight(builder, "w", {128, 64}))));
   const Target target = target_without({});
   const Graph graph = run(run(builder.take(), target, fuse_norm_linear), target, remove_dead_code);
+  ASSERT_EQ(graph.nodes.size(), 1u);
+  EXPECT_EQ(graph.nodes[0].op, "musaic::rms_norm_linear_swiglu");
+}
+
+TEST_F(FuseLinearTest, HalvesThatASwigluLeftDoNotKeepItOut) {
+  GraphBuilder builder(registry_, "g", {});
+  const Value normed = rms_norm(tokens_by(builder, "x", 64), weight(builder, "norm", {64}), 1e-5);
+  const Value both = linear(normed, weight(builder, "w", {128, 64}));
+  builder.output("y", mul(silu(slice(both, 1, 0, 64)), slice(both, 1, 64, 128)));
+  const Target target = target_without({});
+  const Graph graph =
+      run(run(run(builder.take(), target, fuse_swiglu), target, fuse_norm_linear), target, remove_dead_code);
   ASSERT_EQ(graph.nodes.size(), 1u);
   EXPECT_EQ(graph.nodes[0].op, "musaic::rms_norm_linear_swiglu");
 }

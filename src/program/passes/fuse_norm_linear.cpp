@@ -79,9 +79,12 @@ std::map<int, Match> find_matches(const Graph& graph, const Target& target, Pass
 
 }  // namespace
 
-// The norm loses its last reader; remove_dead_code takes it away.
-Graph fuse_norm_linear(const Graph& graph, const Target& target, PassReport& report) {
-  if (!has_kernels(target, kFused)) return graph;
+// The norm loses its last reader; remove_dead_code takes it away. What fuse_swiglu left without a reader must
+// be gone before: it would count as a reader of the linear.
+Graph fuse_norm_linear(const Graph& traced, const Target& target, PassReport& report) {
+  if (!has_kernels(target, kFused)) return traced;
+  PassReport unread;
+  const Graph graph = remove_dead_code(traced, target, unread);
   const auto matches = find_matches(graph, target, report);
   std::vector<bool> is_fused(graph.nodes.size(), false);
   for (const auto& [linear, match] : matches) {

@@ -14,11 +14,21 @@ LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[
           r"\s*[\r\n]+|\s+(?!\S)|\s+")
 QWEN2 = LLAMA3.replace("{1,3}", "")
 
+DEEPSEEK = [  # cased letters, punctuation and CJK with the space before them; DeepSeek-V2's own, but for rare scripts
+    r"[\r\n]",
+    r"\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὟ-ὼᾀ-ᾴᾶ-ᾼ"
+    r"ℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⲲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+",
+    r"\s?[!-/:-~！-／：-～‘-‟　-。]+",
+    r"\s+$",
+    r"[一-龥ࠀ-一가-퟿]+",
+]
+
 SPECIAL = {
     "smollm": ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<im>", "<im><im>"],
     "gpt2": ["<|endoftext|>"],
     "llama3": ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"],
     "qwen2": ["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+    "deepseek": ["<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"],
 }
 ADDED = {
     "smollm": [AddedToken("<mask>", special=True, lstrip=True, rstrip=True, normalized=False)],
@@ -26,6 +36,7 @@ ADDED = {
     "llama3": [],
     "qwen2": [AddedToken("<think>", special=False, normalized=False),
               AddedToken("</think>", special=False, normalized=False)],
+    "deepseek": [AddedToken("<｜User｜>", special=False, normalized=False)],
 }
 
 TEXTS = [
@@ -51,6 +62,12 @@ TEXTS = [
 ]
 
 
+MORE_TEXTS = {
+    "deepseek": ["<｜begin▁of▁sentence｜><｜User｜>1 + 1 = ?<｜end▁of▁sentence｜>", "x  ,y ,z", "a \n b  \n\n  c ", "12 34\t56  ", "ab12cd",
+                 "中 文，标点。 “引号”", "한글 and カナ ー", "\u3000。x \u3000", "v1.2-rc3 (ok) ", "don't \u2019tis"],
+}
+
+
 def lines():
     with open(HERE.parent / "gsm8k_test.jsonl", encoding="utf-8") as file:
         for line, _ in zip(file, range(300)):
@@ -67,6 +84,10 @@ def pre_tokenizer(name):
     if name == "smollm":
         return pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True),
                                         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)])
+    if name == "deepseek":
+        splits = [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in DEEPSEEK]
+        return pre_tokenizers.Sequence([*splits, pre_tokenizers.Digits(individual_digits=True),
+                                        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
     pattern = LLAMA3 if name == "llama3" else QWEN2
     return pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(pattern), "isolated"),
                                     pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
@@ -78,6 +99,8 @@ def make(name):
     tokenizer.decoder = decoders.ByteLevel()
     if name == "qwen2":
         tokenizer.normalizer = normalizers.NFC()
+    if name == "deepseek":
+        tokenizer.normalizer = normalizers.Sequence([])
     alphabet = [] if name == "smollm" else pre_tokenizers.ByteLevel.alphabet()
     first = SPECIAL[name] if name == "smollm" else []
     tokenizer.train_from_iterator(lines(), trainers.BpeTrainer(
@@ -104,7 +127,7 @@ def make(name):
 
 def expect(tokenizer, folder):
     cases = []
-    for text in TEXTS + ["a quxqux b quxqux"]:
+    for text in TEXTS + ["a quxqux b quxqux"] + MORE_TEXTS.get(folder.name, []):
         tokenizer.encode_special_tokens = False
         ids = tokenizer.encode(text).ids
         bare = tokenizer.encode(text, add_special_tokens=False).ids

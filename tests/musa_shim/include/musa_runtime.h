@@ -56,12 +56,13 @@ enum musaError_t {
   musaErrorUnknown = 999,
 };
 
-enum musaMemcpyKind { musaMemcpyHostToDevice = 1, musaMemcpyDeviceToHost = 2 };
+enum musaMemcpyKind { musaMemcpyHostToDevice = 1, musaMemcpyDeviceToHost = 2, musaMemcpyDeviceToDevice = 3 };
 enum musaStreamCaptureMode { musaStreamCaptureModeThreadLocal = 1 };
 enum musaGraphExecUpdateResult { musaGraphExecUpdateSuccess = 0, musaGraphExecUpdateError = 1 };
 enum musaFuncAttribute { musaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 
 inline constexpr unsigned musaStreamNonBlocking = 1;
+inline constexpr unsigned musaEventDefault = 0;
 inline constexpr unsigned musaEventDisableTiming = 2;
 inline constexpr unsigned musaHostAllocDefault = 0;
 
@@ -101,6 +102,7 @@ musaError_t musaEventCreateWithFlags(musaEvent_t* event, unsigned flags);
 musaError_t musaEventDestroy(musaEvent_t event);
 musaError_t musaEventRecord(musaEvent_t event, musaStream_t stream);
 musaError_t musaEventSynchronize(musaEvent_t event);
+musaError_t musaEventElapsedTime(float* milliseconds, musaEvent_t from, musaEvent_t to);
 
 musaError_t musaStreamBeginCapture(musaStream_t stream, musaStreamCaptureMode mode);
 musaError_t musaStreamEndCapture(musaStream_t stream, musaGraph_t* graph);

@@ -100,6 +100,9 @@ inline gpuError_t gpuCopyToDevice(void* to, const void* from, size_t bytes, gpuS
 inline gpuError_t gpuCopyToHost(void* to, const void* from, size_t bytes, gpuStream_t stream) {
   return cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream);
 }
+inline gpuError_t gpuCopyOnDevice(void* to, const void* from, size_t bytes, gpuStream_t stream) {
+  return cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream);
+}
 inline gpuError_t gpuMemsetAsync(void* address, int value, size_t bytes, gpuStream_t stream) {
   return cudaMemsetAsync(address, value, bytes, stream);
 }
@@ -116,6 +119,14 @@ inline gpuError_t gpuStreamSynchronize(gpuStream_t stream) {
 }
 inline gpuError_t gpuEventCreate(gpuEvent_t* event) {
   return cudaEventCreateWithFlags(event, cudaEventDisableTiming);
+}
+// One whose time gpuEventElapsed tells.
+inline gpuError_t gpuTimedEventCreate(gpuEvent_t* event) {
+  return cudaEventCreateWithFlags(event, cudaEventDefault);
+}
+// REQUIRES: both are timed, and were reached.
+inline gpuError_t gpuEventElapsed(float* milliseconds, gpuEvent_t from, gpuEvent_t to) {
+  return cudaEventElapsedTime(milliseconds, from, to);
 }
 inline gpuError_t gpuEventDestroy(gpuEvent_t event) {
   return cudaEventDestroy(event);

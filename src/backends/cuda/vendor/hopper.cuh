@@ -11,6 +11,59 @@ namespace musaic {
 
 inline constexpr int kWarpgroupSize = 128;
 
+// A launch in clusters of `blocks` neighbouring blocks.
+struct ClusterLaunch {
+  unsigned blocks;
+  unsigned threads;  // of a block
+  size_t shared_bytes;
+  gpuStream_t stream;
+
+  // How many clusters the device runs at once.
+  template <class... Parameters>
+  int max_active(void (*kernel)(Parameters...)) const {
+    Configuration configuration(*this, 1);
+    configuration.allow(kernel);
+    configuration.launch.numAttrs = 1;
+    int count = 0;
+    const bool is_known =
+        cudaOccupancyMaxActiveClusters(&count, kernel, &configuration.launch) == cudaSuccess && count > 0;
+    return is_known ? count : 1;
+  }
+  // As launch_kernel_with_shared.
+  template <class... Parameters, class... Arguments>
+  void run(void (*kernel)(Parameters...), unsigned clusters, const Arguments&... arguments) const {
+    Configuration configuration(*this, clusters);
+    configuration.allow(kernel);
+    if (clusters == 0) return;
+    cudaLaunchKernelEx(&configuration.launch, kernel, static_cast<Parameters>(arguments)...);
+  }
+
+ private:
+  struct Configuration {
+    cudaLaunchAttribute attributes[2] = {};
+    cudaLaunchConfig_t launch = {};
+
+    Configuration(const ClusterLaunch& call, unsigned clusters) {
+      attributes[0].id = cudaLaunchAttributeClusterDimension;
+      attributes[0].val.clusterDim = {call.blocks, 1, 1};
+      attributes[1].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+      attributes[1].val.programmaticStreamSerializationAllowed = 1;
+      launch.gridDim = dim3(clusters * call.blocks);
+      launch.blockDim = dim3(call.threads);
+      launch.dynamicSmemBytes = call.shared_bytes;
+      launch.stream = call.stream;
+      launch.attrs = attributes;
+      launch.numAttrs = 2;
+    }
+    Configuration(const Configuration&) = delete;
+    template <class Kernel>
+    void allow(Kernel kernel) const {
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                           static_cast<int>(launch.dynamicSmemBytes));
+    }
+  };
+};
+
 __device__ inline uint32_t shared_address(const void* shared) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(shared));
 }
@@ -26,6 +79,15 @@ struct Barrier {
   }
   __device__ void arrive() {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(this)) : "memory");
+  }
+  // At the barrier that lies here in another block of the cluster.
+  __device__ void arrive_at(uint32_t block) {
+    asm volatile(
+        "{.reg .b32 there;\n"
+        "mapa.shared::cluster.u32 there, %0, %1;\n"
+        "mbarrier.arrive.shared::cluster.b64 _, [there];}" ::"r"(shared_address(this)),
+        "r"(block)
+        : "memory");
   }
   __device__ void arrive_and_expect(uint32_t bytes) {
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(this)),
@@ -50,6 +112,28 @@ struct Barrier {
 // After the barriers' init, before the block's threads meet.
 __device__ inline void publish_barriers() {
   asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+}
+
+// The calling block's number in its cluster.
+__device__ inline uint32_t block_of_cluster() {
+  uint32_t block;
+  asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(block));
+  return block;
+}
+// Until every thread of the cluster that has not ended is here.
+__device__ inline void meet_cluster() {
+  asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
+}
+// Until kThreads threads of the block are here; numbers are 1 to 15.
+template <int kThreads>
+__device__ void meet(int number) {
+  asm volatile("bar.sync %0, %1;" ::"r"(number), "n"(kThreads) : "memory");
+}
+
+// The same for threads that do not wait for the others.
+template <int kThreads>
+__device__ void announce(int number) {
+  asm volatile("bar.arrive %0, %1;" ::"r"(number), "n"(kThreads) : "memory");
 }
 
 // Makes what was written to shared memory before, by the thread or by others that it has waited for, visible
@@ -84,6 +168,16 @@ __device__ inline void copy_tile(uint32_t to, const TensorMap& map, int32_t x, i
       "l"(&map), "r"(x), "r"(y), "r"(z), "r"(shared_address(&barrier))
       : "memory");
 }
+// The same into every block of the cluster whose bit is in `blocks`, at the same place; each one's barrier
+// counts the bytes. REQUIRES: these blocks have met after their barriers' init, and none ends before.
+__device__ inline void copy_tile_to_blocks(uint32_t to, const TensorMap& map, int32_t x, int32_t y, int32_t z,
+                                           Barrier& barrier, uint16_t blocks) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], "
+      "[%1, {%2, %3, %4}], [%5], %6;" ::"r"(to),
+      "l"(&map), "r"(x), "r"(y), "r"(z), "r"(shared_address(&barrier)), "h"(blocks)
+      : "memory");
+}
 __device__ inline void prefetch_map(const TensorMap& map) {
   asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");
 }
@@ -115,6 +209,18 @@ __device__ inline uint64_t swizzled_rows(uint32_t address) {
   return uint64_t{(address & 0x3FFFFu) >> 4} | uint64_t{1} << 16 | kEightRows << 32 | kSwizzle128 << 62;
 }
 
+// The compiler has these values ready here, in the registers in which products find them.
+template <int N>
+__device__ void keep_in_place(float (&values)[N]) {
+#pragma unroll
+  for (int i = 0; i < N; ++i) asm volatile("" : "+f"(values[i])::"memory");
+}
+template <int N>
+__device__ void keep_in_place(uint32_t (&words)[N]) {
+#pragma unroll
+  for (int i = 0; i < N; ++i) asm volatile("" : "+r"(words[i])::"memory");
+}
+
 __device__ inline void begin_products() {
   asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
 }
@@ -126,8 +232,7 @@ __device__ inline void end_products() {
 template <int kUnderWay, int N>
 __device__ void wait_for_products(float (&sum)[N]) {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kUnderWay) : "memory");
-#pragma unroll
-  for (int i = 0; i < N; ++i) asm volatile("" : "+f"(sum[i])::"memory");
+  keep_in_place(sum);
 }
 
 // sum = left · rightᵀ, plus `sum` with `keep`, by a warpgroup: 64 rows and kColumns rows, of 32 bytes each.
@@ -191,53 +296,77 @@ struct Fp8Product<128> {
   }
 };
 
-// The same of 16 bf16 values.
+// sum += left · rightᵀ of 16 bf16 values: the left factor in registers, two values a word, of the right one
+// 32 bytes a row. Word 0 of lane l of warp w has the values 2(l % 4) and the next of row 16w + l / 4, word 1
+// those of 8 rows on, words 2 and 3 the same rows' 8 values on. REQUIRES: no word changes until the product
+// is done.
 template <int kColumns>
-struct Bf16Product;
+struct Bf16RegisterProduct;
 template <>
-struct Bf16Product<32> {
-  static __device__ void add(float (&s)[16], uint64_t left, uint64_t right, bool keep) {
+struct Bf16RegisterProduct<32> {
+  static __device__ void add(float (&s)[16], const uint32_t (&left)[4], uint64_t right) {
     asm volatile(
         "{.reg .pred keep;\n"
-        "setp.ne.b32 keep, %18, 0;\n"
+        "setp.eq.u32 keep, 0, 0;\n"
         "wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 {"
         "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15}, "
-        "%16, %17, keep, 1, 1, 0, 0;}"
+        "{%16, %17, %18, %19}, %20, keep, 1, 1, 0;}"
         : "+f"(s[0]), "+f"(s[1]), "+f"(s[2]), "+f"(s[3]), "+f"(s[4]), "+f"(s[5]), "+f"(s[6]), "+f"(s[7]),
           "+f"(s[8]), "+f"(s[9]), "+f"(s[10]), "+f"(s[11]), "+f"(s[12]), "+f"(s[13]), "+f"(s[14]), "+f"(s[15])
-        : "l"(left), "l"(right), "r"(static_cast<int>(keep)));
+        : "r"(left[0]), "r"(left[1]), "r"(left[2]), "r"(left[3]), "l"(right));
   }
 };
 template <>
-struct Bf16Product<64> {
-  static __device__ void add(float (&s)[32], uint64_t left, uint64_t right, bool keep) {
+struct Bf16RegisterProduct<64> {
+  static __device__ void add(float (&s)[32], const uint32_t (&left)[4], uint64_t right) {
     asm volatile(
         "{.reg .pred keep;\n"
-        "setp.ne.b32 keep, %34, 0;\n"
+        "setp.eq.u32 keep, 0, 0;\n"
         "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {"
-        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, "
-        "%20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
-        "%32, %33, keep, 1, 1, 0, 0;}"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
+        "{%32, %33, %34, %35}, %36, keep, 1, 1, 0;}"
         : "+f"(s[0]), "+f"(s[1]), "+f"(s[2]), "+f"(s[3]), "+f"(s[4]), "+f"(s[5]), "+f"(s[6]), "+f"(s[7]),
           "+f"(s[8]), "+f"(s[9]), "+f"(s[10]), "+f"(s[11]), "+f"(s[12]), "+f"(s[13]), "+f"(s[14]),
           "+f"(s[15]), "+f"(s[16]), "+f"(s[17]), "+f"(s[18]), "+f"(s[19]), "+f"(s[20]), "+f"(s[21]),
           "+f"(s[22]), "+f"(s[23]), "+f"(s[24]), "+f"(s[25]), "+f"(s[26]), "+f"(s[27]), "+f"(s[28]),
           "+f"(s[29]), "+f"(s[30]), "+f"(s[31])
-        : "l"(left), "l"(right), "r"(static_cast<int>(keep)));
+        : "r"(left[0]), "r"(left[1]), "r"(left[2]), "r"(left[3]), "l"(right));
   }
 };
 template <>
-struct Bf16Product<128> {
-  static __device__ void add(float (&s)[64], uint64_t left, uint64_t right, bool keep) {
+struct Bf16RegisterProduct<96> {
+  static __device__ void add(float (&s)[48], const uint32_t (&left)[4], uint64_t right) {
     asm volatile(
         "{.reg .pred keep;\n"
-        "setp.ne.b32 keep, %66, 0;\n"
+        "setp.eq.u32 keep, 0, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n96k16.f32.bf16.bf16 {"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47}, "
+        "{%48, %49, %50, %51}, %52, keep, 1, 1, 0;}"
+        : "+f"(s[0]), "+f"(s[1]), "+f"(s[2]), "+f"(s[3]), "+f"(s[4]), "+f"(s[5]), "+f"(s[6]), "+f"(s[7]),
+          "+f"(s[8]), "+f"(s[9]), "+f"(s[10]), "+f"(s[11]), "+f"(s[12]), "+f"(s[13]), "+f"(s[14]),
+          "+f"(s[15]), "+f"(s[16]), "+f"(s[17]), "+f"(s[18]), "+f"(s[19]), "+f"(s[20]), "+f"(s[21]),
+          "+f"(s[22]), "+f"(s[23]), "+f"(s[24]), "+f"(s[25]), "+f"(s[26]), "+f"(s[27]), "+f"(s[28]),
+          "+f"(s[29]), "+f"(s[30]), "+f"(s[31]), "+f"(s[32]), "+f"(s[33]), "+f"(s[34]), "+f"(s[35]),
+          "+f"(s[36]), "+f"(s[37]), "+f"(s[38]), "+f"(s[39]), "+f"(s[40]), "+f"(s[41]), "+f"(s[42]),
+          "+f"(s[43]), "+f"(s[44]), "+f"(s[45]), "+f"(s[46]), "+f"(s[47])
+        : "r"(left[0]), "r"(left[1]), "r"(left[2]), "r"(left[3]), "l"(right));
+  }
+};
+template <>
+struct Bf16RegisterProduct<128> {
+  static __device__ void add(float (&s)[64], const uint32_t (&left)[4], uint64_t right) {
+    asm volatile(
+        "{.reg .pred keep;\n"
+        "setp.eq.u32 keep, 0, 0;\n"
         "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {"
-        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, "
-        "%20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, "
-        "%38, %39, %40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, "
-        "%56, %57, %58, %59, %60, %61, %62, %63}, "
-        "%64, %65, keep, 1, 1, 0, 0;}"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "
+        "{%64, %65, %66, %67}, %68, keep, 1, 1, 0;}"
         : "+f"(s[0]), "+f"(s[1]), "+f"(s[2]), "+f"(s[3]), "+f"(s[4]), "+f"(s[5]), "+f"(s[6]), "+f"(s[7]),
           "+f"(s[8]), "+f"(s[9]), "+f"(s[10]), "+f"(s[11]), "+f"(s[12]), "+f"(s[13]), "+f"(s[14]),
           "+f"(s[15]), "+f"(s[16]), "+f"(s[17]), "+f"(s[18]), "+f"(s[19]), "+f"(s[20]), "+f"(s[21]),
@@ -247,7 +376,7 @@ struct Bf16Product<128> {
           "+f"(s[43]), "+f"(s[44]), "+f"(s[45]), "+f"(s[46]), "+f"(s[47]), "+f"(s[48]), "+f"(s[49]),
           "+f"(s[50]), "+f"(s[51]), "+f"(s[52]), "+f"(s[53]), "+f"(s[54]), "+f"(s[55]), "+f"(s[56]),
           "+f"(s[57]), "+f"(s[58]), "+f"(s[59]), "+f"(s[60]), "+f"(s[61]), "+f"(s[62]), "+f"(s[63])
-        : "l"(left), "l"(right), "r"(static_cast<int>(keep)));
+        : "r"(left[0]), "r"(left[1]), "r"(left[2]), "r"(left[3]), "l"(right));
   }
 };
 

@@ -99,6 +99,9 @@ inline gpuError_t gpuCopyToDevice(void* to, const void* from, size_t bytes, gpuS
 inline gpuError_t gpuCopyToHost(void* to, const void* from, size_t bytes, gpuStream_t stream) {
   return musaMemcpyAsync(to, from, bytes, musaMemcpyDeviceToHost, stream);
 }
+inline gpuError_t gpuCopyOnDevice(void* to, const void* from, size_t bytes, gpuStream_t stream) {
+  return musaMemcpyAsync(to, from, bytes, musaMemcpyDeviceToDevice, stream);
+}
 inline gpuError_t gpuMemsetAsync(void* address, int value, size_t bytes, gpuStream_t stream) {
   return musaMemsetAsync(address, value, bytes, stream);
 }
@@ -115,6 +118,14 @@ inline gpuError_t gpuStreamSynchronize(gpuStream_t stream) {
 }
 inline gpuError_t gpuEventCreate(gpuEvent_t* event) {
   return musaEventCreateWithFlags(event, musaEventDisableTiming);
+}
+// One whose time gpuEventElapsed tells.
+inline gpuError_t gpuTimedEventCreate(gpuEvent_t* event) {
+  return musaEventCreateWithFlags(event, musaEventDefault);
+}
+// REQUIRES: both are timed, and were reached.
+inline gpuError_t gpuEventElapsed(float* milliseconds, gpuEvent_t from, gpuEvent_t to) {
+  return musaEventElapsedTime(milliseconds, from, to);
 }
 inline gpuError_t gpuEventDestroy(gpuEvent_t event) {
   return musaEventDestroy(event);

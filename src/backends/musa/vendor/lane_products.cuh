@@ -54,10 +54,6 @@ __device__ inline void add_lane_product(float (&sum)[4], const uint32_t (&left)[
   sum[0] = added.x, sum[1] = added.y, sum[2] = added.z, sum[3] = added.w;
 }
 
-// Of f16 factors.
-__device__ inline void add_product(float (&sum)[4], const uint32_t (&left)[4], const uint32_t (&right)[2]) {
-  add_lane_product<f16_of>(sum, left, right);
-}
 struct Bf16Product {
   static __device__ void add(float (&sum)[4], const uint32_t (&left)[4], const uint32_t (&right)[2]) {
     add_lane_product<bf16_of>(sum, left, right);

@@ -1,0 +1,112 @@
+#pragma once
+
+#include "ops/linear/linear_tile.cuh"
+#include "ops/linear/tiles_sm90.cuh"
+
+// What the threads of multiply_bf16_tiles share: the shape of tiles, their order, the ring of stages.
+namespace musaic {
+
+inline constexpr int kStepValues = 64;  // of k: 128 bytes of a weight's row
+inline constexpr int kConsumers = 2;    // warpgroups
+
+// A block's tile has 64 rows of x and kColumns rows of the weight: two halves, which for swiglu are of the
+// weight's two halves. The blocks of a cluster have kRowBlocks × kColumnBlocks neighbouring tiles.
+template <int kColumns_, int kRowBlocks_, int kColumnBlocks_, int kStages_>
+struct Bf16TileShape {
+  static constexpr int kColumns = kColumns_;
+  static constexpr int kHalfColumns = kColumns / 2;
+  static constexpr int kRowBlocks = kRowBlocks_;
+  static constexpr int kColumnBlocks = kColumnBlocks_;
+  static constexpr int kBlocks = kRowBlocks * kColumnBlocks;
+  static constexpr int kXRows = kWarpgroupRows / kColumnBlocks;  // that a block brings
+  static constexpr int kStages = kStages_;
+  static constexpr int kThreads = kWarpgroupSize * (1 + kConsumers);
+  // One product has up to 128 columns.
+  static constexpr int kProducts = kColumns <= 128 ? 1 : 2;
+  static constexpr int kProductColumns = kColumns / kProducts;
+  static constexpr int kSums = kProductColumns / 2;  // a lane's of a product
+
+  static_assert(kRowBlocks <= 2, "a block brings both halves of the weight's tile or one");
+  static_assert(kHalfColumns % 8 == 0 && kXRows % 16 == 0,
+                "swizzled tiles begin at whole groups of 8 rows; a lane's two rows of x are in one");
+
+  // Of the round in which the ring's stage number `place` is used.
+  static __device__ uint32_t parity(int place) { return static_cast<uint32_t>(place / kStages) & 1; }
+};
+
+struct Bf16Maps {
+  TensorMap weight;
+  TensorMap x;
+};
+
+inline constexpr int kXPlanes = 2;        // of a step, in x: rows of float32 are twice as long
+inline constexpr int kXPlaneValues = 32;  // of k
+
+template <class Shape>
+struct Bf16Stage {
+  uint8_t x[Shape::kColumnBlocks][kXPlanes][Shape::kXRows][kSwizzledRow];  // by the block that brings it
+  uint8_t weight[Shape::kColumns][kSwizzledRow];
+};
+
+// Dynamic shared memory, at a multiple of 1024.
+template <class Shape>
+struct Bf16TileMemory {
+  Bf16Stage<Shape> stages[Shape::kStages];
+  float4 sums[kConsumers][Shape::kColumns / 16][kWarpgroupSize];  // what a warpgroup leaves to the other
+  float squares[kConsumers][kWarpgroupRows];
+  float norm_weights[Shape::kStages][kStepValues];
+  Barrier full[Shape::kStages];
+  Barrier empty[Shape::kStages];
+};
+
+inline __host__ __device__ int num_steps_of(const LinearTileCall& call) {
+  return static_cast<int>((call.linear.x.width + kStepValues - 1) / kStepValues);
+}
+
+// The tiles of the block's cluster: those that share weights follow one another. A block may have none of its
+// own at the cluster's end, and still helps the others.
+template <class Shape>
+class Bf16TileWalk {
+ public:
+  __device__ explicit Bf16TileWalk(const LinearTileCall& call)
+      : row_tiles_(row_tiles(call)),
+        num_tiles_(num_cluster_tiles(call)),
+        columns_(call.swiglu ? Shape::kHalfColumns : Shape::kColumns),
+        block_(static_cast<int>(block_of_cluster())),
+        index_(static_cast<int>(blockIdx.x) / Shape::kBlocks) {}
+
+  static __host__ __device__ int row_tiles(const LinearTileCall& call) {
+    constexpr int kRows = kWarpgroupRows * Shape::kRowBlocks;
+    return static_cast<int>((call.linear.x.outer + kRows - 1) / kRows);
+  }
+  static __host__ __device__ int num_cluster_tiles(const LinearTileCall& call) {
+    constexpr int kColumns = Shape::kColumns * Shape::kColumnBlocks;
+    return row_tiles(call) * static_cast<int>((weight_rows_of(call) + kColumns - 1) / kColumns);
+  }
+
+  __device__ bool is_there() const { return index_ < num_tiles_; }
+  // To the next tile with some of the first `rows` rows. The first tile, whose weights are brought before
+  // that number is known, is made in any case.
+  __device__ void advance(int rows) {
+    const int step = static_cast<int>(gridDim.x) / Shape::kBlocks;
+    do index_ += step;
+    while (is_there() && cluster_row() >= rows);
+  }
+  // Of x and y.
+  __device__ int row() const { return cluster_row() + block_ / Shape::kColumnBlocks * kWarpgroupRows; }
+  // Of y.
+  __device__ int column() const {
+    return (index_ / row_tiles_ * Shape::kColumnBlocks + block_ % Shape::kColumnBlocks) * columns_;
+  }
+
+ private:
+  __device__ int cluster_row() const { return index_ % row_tiles_ * (kWarpgroupRows * Shape::kRowBlocks); }
+
+  const int row_tiles_;
+  const int num_tiles_;
+  const int columns_;
+  const int block_;
+  int index_;
+};
+
+}  // namespace musaic
