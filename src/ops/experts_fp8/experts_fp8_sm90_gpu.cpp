@@ -1,6 +1,7 @@
 #include "backends/gpu/gpu_stream.h"
 #include "backends/gpu/kernel_call.h"
 #include "base/check.h"
+#include "device/row_invariant.h"
 #include "ir/registry.h"
 #include "ops/experts_fp8/experts_fp8_sm90.h"
 
@@ -71,10 +72,10 @@ bool is_multiple(const Dim& dim, int64_t of) {
 bool supports(const KernelQuery& query, size_t routed, size_t shared, int64_t rows_of) {
   const Meta &weight = *query.inputs[routed], &shared_weight = *query.inputs[shared];
   // One of the experts that a block keeps in mind is the shared one.
-  return query.capabilities.has("sm_90") && weight.dim(0).is_constant() &&
-         weight.dim(0).constant() < kMaxSm90Experts && is_multiple(weight.dim(1), rows_of) &&
-         is_multiple(weight.dim(2), 128) && is_multiple(shared_weight.dim(0), rows_of) &&
-         is_multiple(shared_weight.dim(1), 128);
+  return query.capabilities.has("sm_90") && !query.capabilities.has(kRowInvariant) &&
+         weight.dim(0).is_constant() && weight.dim(0).constant() < kMaxSm90Experts &&
+         is_multiple(weight.dim(1), rows_of) && is_multiple(weight.dim(2), 128) &&
+         is_multiple(shared_weight.dim(0), rows_of) && is_multiple(shared_weight.dim(1), 128);
 }
 
 }  // namespace

@@ -2,9 +2,10 @@
 
 #include "ops/linear/bf16_tile_shape_sm90.cuh"
 
-// The warpgroups that multiply, every other step of k each. The sum of the even steps, in ascending order, 16
-// values at a time and of them the larger parts of x first, is one's, that of the odd steps the other's.
-// Every shape of tile keeps to this order, so that all give the same bits.
+// The warpgroups that multiply. They take turns with the steps of k: while one multiplies, which keeps its
+// warps busy since a factor is in registers, the other one prepares its next step. The sum of the even steps,
+// in ascending order, 16 values at a time and of them the larger parts of x first, is one's, that of the odd
+// steps the other's. Every shape of tile keeps to this order, so that all give the same bits.
 namespace musaic {
 
 // A lane's rows of a tile are this one and the eighth behind. Neighbouring lanes have every other row, so
@@ -64,10 +65,18 @@ class Bf16Consumer {
 #pragma unroll
         for (int i = 0; i < 4; ++i) load_addends(walk, rows, i / 2, i % 2, addends[i / 2][i % 2]);
       }
-      if constexpr (kPreparesAhead) {
-        multiply_ahead(first, num_steps, sums);
-      } else {
-        multiply_in_turn(first, num_steps, sums);
+      for (int step = index_; step < num_steps; step += kConsumers) {
+        Bf16Left left;
+        prepare(first + step, left);
+        if (kTakesTurns && step > 0) meet<kThreads>(kTurn + index_);
+        start(first + step, left, sums);
+        if (kTakesTurns && step + 1 < num_steps) announce<kThreads>(kTurn + 1 - index_);
+#pragma unroll
+        for (int c = 0; c < Shape::kChains; ++c) {
+#pragma unroll
+          for (int p = 0; p < Shape::kProducts; ++p) wait_for_products<0>(sums[c][p]);
+        }
+        release(first + step);
       }
       finish(walk, rows, sums, addends);
     }
@@ -79,47 +88,22 @@ class Bf16Consumer {
   static constexpr int kTurn = 2;
   static constexpr int kXOffsets = 4;
   static constexpr int kQuarter = Shape::kColumns / 8;  // a lane's sums of a quarter of the tile's columns
-  // Products of few columns leave registers for the next step's values.
-  static constexpr bool kPreparesAhead = Shape::kColumns <= 128;
+  // Products of many columns fill the matrix units one after the other, those of few wait for their chain.
+  static constexpr bool kTakesTurns = Shape::kColumns > 128;
   static constexpr bool kEarlyAddends = Shape::kColumns <= 128;  // where they find registers
-  using Sums = float[Shape::kProducts][Shape::kSums];
+  using Sums = float[Shape::kChains][Shape::kProducts][Shape::kSums];
   using Addends = float2[2][2][kQuarter / 4];  // of a row, a half of the columns, two of every 8
 
   __device__ void clear(Sums& sums) {
     squares_[0] = squares_[1] = 0.0f;
 #pragma unroll
-    for (int p = 0; p < Shape::kProducts; ++p) {
+    for (int c = 0; c < Shape::kChains; ++c) {
 #pragma unroll
-      for (int i = 0; i < Shape::kSums; ++i) sums[p][i] = 0.0f;
-      keep_in_place(sums[p]);
-    }
-  }
-
-  // The warpgroup's steps of a tile whose first one is `first` of all. While one multiplies, the other
-  // prepares.
-  __device__ void multiply_in_turn(int first, int num_steps, Sums& sums) {
-    for (int step = index_; step < num_steps; step += kConsumers) {
-      Bf16Left left;
-      prepare(first + step, left);
-      if (step > 0) meet<kThreads>(kTurn + index_);
-      start(first + step, left, sums);
-      if (step + 1 < num_steps) announce<kThreads>(kTurn + 1 - index_);
-      finish_products(first + step, sums);
-    }
-  }
-
-  // The same at any time; each prepares its next step while it multiplies.
-  __device__ void multiply_ahead(int first, int num_steps, Sums& sums) {
-    Bf16Left even, odd;
-    const auto multiply = [&](int step, const Bf16Left& left, Bf16Left& next) {
-      start(first + step, left, sums);
-      if (step + kConsumers < num_steps) prepare(first + step + kConsumers, next);
-      finish_products(first + step, sums);
-    };
-    if (index_ < num_steps) prepare(first + index_, even);
-    for (int step = index_; step < num_steps; step += 2 * kConsumers) {
-      multiply(step, even, odd);
-      if (step + kConsumers < num_steps) multiply(step + kConsumers, odd, even);
+      for (int p = 0; p < Shape::kProducts; ++p) {
+#pragma unroll
+        for (int i = 0; i < Shape::kSums; ++i) sums[c][p][i] = 0.0f;
+        keep_in_place(sums[c][p]);
+      }
     }
   }
 
@@ -160,17 +144,11 @@ class Bf16Consumer {
       for (int part = 0; part < kXParts; ++part) {
 #pragma unroll
         for (int p = 0; p < Shape::kProducts; ++p)
-          Bf16RegisterProduct<Shape::kProductColumns>::add(sums[p], left.words[i][part],
-                                                           right + p * kNextProduct + 2 * i);
+          Bf16RegisterProduct<Shape::kProductColumns>::add(
+              sums[part % Shape::kChains][p], left.words[i][part], right + p * kNextProduct + 2 * i);
       }
     }
     end_products();
-  }
-
-  __device__ void finish_products(int place, Sums& sums) {
-#pragma unroll
-    for (int p = 0; p < Shape::kProducts; ++p) wait_for_products<0>(sums[p]);
-    release(place);
   }
 
   __device__ void release(int place) {
@@ -261,7 +239,9 @@ class Bf16Consumer {
     }
   }
   static __device__ float sum_at(const Sums& sums, int i) {
-    return sums[i / Shape::kSums][i % Shape::kSums];
+    const float sum = sums[0][i / Shape::kSums][i % Shape::kSums];
+    if constexpr (Shape::kChains == 1) return sum;
+    return sum + sums[Shape::kChains - 1][i / Shape::kSums][i % Shape::kSums];
   }
   __device__ float factor_of(int row) const {
     return norm_factor(memory_.squares[0][row] + memory_.squares[1][row],

@@ -10,11 +10,14 @@ inline constexpr int kStepValues = 64;  // of k: 128 bytes of a weight's row
 inline constexpr int kConsumers = 2;    // warpgroups
 
 // A block's tile has 64 rows of x and kColumns rows of the weight: two halves, which for swiglu are of the
-// weight's two halves. The blocks of a cluster have kRowBlocks × kColumnBlocks neighbouring tiles.
-template <int kColumns_, int kRowBlocks_, int kColumnBlocks_, int kStages_>
+// weight's two halves. The blocks of a cluster have kRowBlocks × kColumnBlocks neighbouring tiles. A product
+// waits for the one before it in its chain: with kXParts chains the parts of x have one each, whose sums are
+// added.
+template <int kColumns_, int kChains_, int kRowBlocks_, int kColumnBlocks_, int kStages_>
 struct Bf16TileShape {
   static constexpr int kColumns = kColumns_;
   static constexpr int kHalfColumns = kColumns / 2;
+  static constexpr int kChains = kChains_;
   static constexpr int kRowBlocks = kRowBlocks_;
   static constexpr int kColumnBlocks = kColumnBlocks_;
   static constexpr int kBlocks = kRowBlocks * kColumnBlocks;
@@ -26,6 +29,7 @@ struct Bf16TileShape {
   static constexpr int kProductColumns = kColumns / kProducts;
   static constexpr int kSums = kProductColumns / 2;  // a lane's of a product
 
+  static_assert(kChains == 1 || kChains == kXParts, "a chain of all products, or one a part of x");
   static_assert(kRowBlocks <= 2, "a block brings both halves of the weight's tile or one");
   static_assert(kHalfColumns % 8 == 0 && kXRows % 16 == 0,
                 "swizzled tiles begin at whole groups of 8 rows; a lane's two rows of x are in one");

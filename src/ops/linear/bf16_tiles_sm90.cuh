@@ -61,52 +61,30 @@ __device__ void bring_weight(const LinearTileCall& call, const TensorMap& weight
   }
 }
 
-// A lane's two of the norm's weights of some steps as they lie there.
-template <int kSteps>
-struct RawNormWeights {
-  uint2 pairs[kSteps];
+__device__ inline float2 norm_weights_at(const LinearTileCall& call, int column) {
+  if (column >= call.linear.x.width) return make_float2(0, 0);
+  return make_float2(bias_value(call.norm_weight, call.norm_dtype, column),
+                     bias_value(call.norm_weight, call.norm_dtype, column + 1));
+}
 
-  // Steps from `first` on. Zeros behind the end of k.
-  __device__ void load(const LinearTileCall& call, int first) {
-    const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
-    const auto* words = static_cast<const uint32_t*>(call.norm_weight);
-    const bool is_float = call.norm_dtype == DType::kF32;
-#pragma unroll
-    for (int i = 0; i < kSteps; ++i) {
-      const int column = (first + i) * kStepValues + 2 * lane;
-      const bool is_there = column < call.linear.x.width;
-      pairs[i].x = is_there ? words[is_float ? column : column / 2] : 0;
-      pairs[i].y = is_there && is_float ? words[column + 1] : 0;
-    }
-  }
-  __device__ float2 values(int step, DType dtype) const {
-    const uint2 pair = pairs[step];
-    if (dtype == DType::kF32) return make_float2(__uint_as_float(pair.x), __uint_as_float(pair.y));
-    if (dtype == DType::kF16) return make_float2(half_value(pair.x & 0xFFFFu), half_value(pair.x >> 16));
-    return make_float2(__uint_as_float(pair.x << 16), __uint_as_float(pair.x & 0xFFFF0000u));
-  }
-};
-
-// The warp that brings the norm's weights of every step, in float32. While those of some steps wait for their
-// stages, the next ones are on their way.
+// The warp that brings the norm's weights of every step, in float32.
 template <class Shape>
 __device__ void bring_norm_weights(const LinearTileCall& call, Bf16TileMemory<Shape>& memory) {
   constexpr int kAtOnce = 4;  // steps
   const int num_steps = num_steps_of(call), lane = static_cast<int>(threadIdx.x) % kWarpSize;
-  RawNormWeights<kAtOnce> next;
-  next.load(call, 0);
   Bf16TileWalk<Shape> walk(call);
   for (int first = 0; walk.is_there(); first += num_steps) {
     for (int begin = 0; begin < num_steps; begin += kAtOnce) {
-      const RawNormWeights<kAtOnce> weights = next;
-      next.load(call, begin + kAtOnce < num_steps ? begin + kAtOnce : 0);
+      float2 weights[kAtOnce];
+#pragma unroll
+      for (int i = 0; i < kAtOnce; ++i)
+        weights[i] = norm_weights_at(call, (begin + i) * kStepValues + 2 * lane);
 #pragma unroll
       for (int i = 0; i < kAtOnce; ++i) {
         const int place = first + begin + i, stage = place % Shape::kStages;
         if (begin + i >= num_steps) break;
         memory.empty[stage].wait(Shape::parity(place) ^ 1);
-        *reinterpret_cast<float2*>(&memory.norm_weights[stage][2 * lane]) =
-            weights.values(i, call.norm_dtype);
+        *reinterpret_cast<float2*>(&memory.norm_weights[stage][2 * lane]) = weights[i];
         __syncwarp();
         if (lane == 0) memory.full[stage].arrive();
       }
