@@ -16,7 +16,6 @@
 #include "cli/program_info.h"
 #include "cli/progress.h"
 #include "cli/size_defaults.h"
-#include "device/launch_ahead.h"
 #include "device/row_invariant.h"
 #include "runner/decomposed_ops.h"
 #include "runner/weight_rows.h"
@@ -168,7 +167,7 @@ void ModelSession::choose_sizes() {
   const MaybeAsked<int>& max_tokens = options_.graphs.prefill.max_size;
   if (chunk_ < 0) chunk_ = max_tokens ? max_tokens->value : kUnchunkedStepTokens;
   chunk_ = std::min(chunk_, context_length_);
-  overlap_ = options_.overlap.value_or(launch_ahead(*backend_) != nullptr);
+  overlap_ = options_.overlap;
   const Capabilities& device = backend_->capabilities();
   graphs_ = resolve_graphs(options_.graphs, {.device = to_string(backend_->device()),
                                              .whole_extend = captures_whole(device, StepKind::kExtend),

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,9 +38,9 @@ struct SessionOptions {
   std::vector<std::string> disabled_passes;
   std::vector<std::string> allowed_decompositions;  // fused ops that the device may lack
   std::string moe_runner_backend = "auto";
-  bool deterministic = false;   // a row's bits do not depend on what else its step has
-  std::optional<bool> overlap;  // steps with the next one's launch; absent: where launches run ahead
-  EngineOptions engine;         // its queue and its scheduler's chunk are set by the session
+  bool deterministic = false;  // a row's bits do not depend on what else its step has
+  bool overlap = false;        // a step is launched before the tokens of the one before are read
+  EngineOptions engine;        // its queue and its scheduler's chunk are set by the session
   bool show_progress = true;
   std::string chat_template;  // a file, or the template itself; empty: the model's
 };

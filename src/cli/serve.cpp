@@ -43,8 +43,7 @@ SessionOptions session_options(const ServeOptions& serve) {
   session.max_running_requests = serve.max_running_requests;
   session.max_queued_requests = serve.max_queued_requests;
   session.chunked_prefill_size = serve.chunked_prefill_size;
-  if (serve.enable_overlap_schedule || serve.disable_overlap_schedule)
-    session.overlap = serve.enable_overlap_schedule;
+  session.overlap = serve.enable_overlap_schedule;
   session.page_size = serve.page_size;
   session.graphs = serve.graphs;
   session.disabled_passes = serve.disabled_passes;
