@@ -44,7 +44,7 @@ class BuiltinOps : public testing::Test {
       EXPECT_EQ(result.without_kernel, 0) << result.op << " " << result.dtype;
       for (const std::string& failure : result.failures) ADD_FAILURE() << result.op << ": " << failure;
     }
-    EXPECT_GT(cases, 1500);  // more where more instruction sets are
+    EXPECT_GT(cases, 1500);                              // more where more instruction sets are
     if (detect_cpu_isa() < CpuIsa::kAvx512Vnni) return;  // has kernels that nothing can run here
     EXPECT_EQ(checks.unreached_kernels(), std::vector<std::string>{});
   }
