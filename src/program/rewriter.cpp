@@ -72,4 +72,18 @@ Uses::Uses(const Graph& graph)
   for (const GraphValue& value : graph.values) ++sharers_[value.storage];
 }
 
+int Uses::sole_maker(ValueId id, std::string_view op, int user) const {
+  const int node = graph_.values[id].node;
+  return node >= 0 && graph_.nodes[node].op == op && only_used_by(id, user) ? node : -1;
+}
+
+bool is_written_between(const Graph& graph, ValueId id, int first, int last) {
+  for (int i = first + 1; i < last; ++i) {
+    for (const Mutation& mutation : graph.nodes[i].mutations) {
+      if (graph.values[mutation.version].storage == graph.values[id].storage) return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace musaic

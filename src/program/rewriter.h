@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string_view>
 #include <vector>
 
 #include "ir/builder.h"
@@ -40,6 +41,8 @@ class Uses {
   // node `nodes.size()`.
   const std::vector<int>& of(ValueId id) const { return uses_[id]; }
   bool only_used_by(ValueId id, int node) const { return uses_[id].size() == 1 && uses_[id][0] == node; }
+  // The node that makes the value, if it is of that op and `user` alone reads the value; else -1.
+  int sole_maker(ValueId id, std::string_view op, int user) const;
   // No other value shares the storage, but for the value itself.
   bool owns_storage_alone(ValueId id) const { return graph_.values[id].storage == id && sharers_[id] == 1; }
   // A graph output lies in the storage.
@@ -51,5 +54,8 @@ class Uses {
   std::vector<int> sharers_;
   std::vector<bool> outputs_;
 };
+
+// Whether a node between the two writes the memory that the value lies in.
+bool is_written_between(const Graph& graph, ValueId id, int first, int last);
 
 }  // namespace musaic

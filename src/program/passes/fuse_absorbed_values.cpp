@@ -18,12 +18,6 @@ struct Match {
   int expand;
 };
 
-// The node of that op that makes the value for `user` alone; -1: there is none.
-int sole_maker(const Graph& graph, const Uses& uses, ValueId id, std::string_view op, int user) {
-  const int node = graph.values[id].node;
-  return node >= 0 && graph.nodes[node].op == op && uses.only_used_by(id, user) ? node : -1;
-}
-
 // By the quantization's index.
 std::map<int, Match> find_matches(const Graph& graph) {
   const Uses uses(graph);
@@ -31,9 +25,9 @@ std::map<int, Match> find_matches(const Graph& graph) {
   for (int i = 0; i < static_cast<int>(graph.nodes.size()); ++i) {
     const Node& quantization = graph.nodes[i];
     if (!is_plain_fp8_quantization(graph, quantization)) continue;
-    const int expand = sole_maker(graph, uses, quantization.inputs[0], kExpand, i);
+    const int expand = uses.sole_maker(quantization.inputs[0], kExpand, i);
     if (expand < 0) continue;
-    const int attention = sole_maker(graph, uses, graph.nodes[expand].inputs[0], kAttention, expand);
+    const int attention = uses.sole_maker(graph.nodes[expand].inputs[0], kAttention, expand);
     if (attention >= 0) matches.emplace(i, Match{attention, expand});
   }
   return matches;

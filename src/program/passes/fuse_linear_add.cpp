@@ -23,15 +23,6 @@ bool may_overwrite(const Graph& graph, const Uses& uses, ValueId id, int add) {
          !uses.of(id).empty() && uses.of(id).back() == add;
 }
 
-bool is_written_between(const Graph& graph, ValueId id, int first, int last) {
-  for (int i = first + 1; i < last; ++i) {
-    for (const Mutation& mutation : graph.nodes[i].mutations) {
-      if (graph.values[mutation.version].storage == graph.values[id].storage) return true;
-    }
-  }
-  return false;
-}
-
 bool is_supported(const Graph& graph, const Target& target, const Match& match) {
   std::vector<const Meta*> metas = {&graph.values[match.residual].meta};
   for (ValueId id : graph.nodes[match.linear].inputs)
@@ -41,10 +32,7 @@ bool is_supported(const Graph& graph, const Target& target, const Match& match) 
 
 // The linear whose product `add` alone reads as its operand `operand`.
 int linear_of(const Graph& graph, const Uses& uses, int add, int operand) {
-  const ValueId product = graph.nodes[add].inputs[operand];
-  const int node = graph.values[product].node;
-  const bool is_linear = node >= 0 && graph.nodes[node].op == "aten::linear";
-  return is_linear && uses.only_used_by(product, add) ? node : -1;
+  return uses.sole_maker(graph.nodes[add].inputs[operand], "aten::linear", add);
 }
 
 std::map<int, Match> find_matches(const Graph& graph, const Target& target, PassReport& report) {

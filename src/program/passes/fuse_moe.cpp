@@ -15,13 +15,6 @@ constexpr const char* kAdd = "aten::add";
 constexpr const char* kGateRoute = "musaic::moe_gate_route";
 constexpr int kAddend = 3;  // of kCombine
 
-// The node that makes the value, if it is of that op and `user` alone reads what it makes; else -1.
-int sole_maker(const Graph& graph, const Uses& uses, ValueId id, std::string_view op, int user) {
-  const int node = graph.values[id].node;
-  if (node < 0 || graph.nodes[node].op != op || !uses.only_used_by(id, user)) return -1;
-  return node;
-}
-
 // Everything that the combine reads is read by it alone, so that it may run later.
 bool may_move(const Graph& graph, const Uses& uses, int combine) {
   const Node& node = graph.nodes[combine];
@@ -38,7 +31,7 @@ std::map<int, int> find_matches(const Graph& graph, PassReport& report) {
   for (int i = 0; i < static_cast<int>(graph.nodes.size()); ++i) {
     const Node& node = graph.nodes[i];
     if (node.op == kRoute) {
-      const int gate = sole_maker(graph, uses, node.inputs[0], kGate, i);
+      const int gate = uses.sole_maker(node.inputs[0], kGate, i);
       if (gate >= 0) {
         matches.emplace(i, gate);
       } else {
@@ -46,7 +39,7 @@ std::map<int, int> find_matches(const Graph& graph, PassReport& report) {
       }
     }
     if (node.op == kAdd) {
-      const int combine = sole_maker(graph, uses, node.inputs[0], kCombine, i);
+      const int combine = uses.sole_maker(node.inputs[0], kCombine, i);
       if (combine >= 0 && node.inputs[1] != node.inputs[0] && may_move(graph, uses, combine))
         matches.emplace(i, combine);
     }

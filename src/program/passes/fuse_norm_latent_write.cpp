@@ -13,16 +13,6 @@ constexpr const char* kWrite = "musaic::rope_latent_write";
 constexpr const char* kFused = "musaic::norm_latent_write";
 constexpr size_t kLatent = 1;
 
-// Whether a node between the two writes the memory that the value lies in.
-bool is_written_between(const Graph& graph, ValueId id, int first, int last) {
-  for (int i = first + 1; i < last; ++i) {
-    for (const Mutation& mutation : graph.nodes[i].mutations) {
-      if (graph.values[mutation.version].storage == graph.values[id].storage) return true;
-    }
-  }
-  return false;
-}
-
 // By the write's index, the norm that it alone reads.
 std::map<int, int> find_matches(const Graph& graph) {
   const Uses uses(graph);
@@ -30,9 +20,8 @@ std::map<int, int> find_matches(const Graph& graph) {
   for (int i = 0; i < static_cast<int>(graph.nodes.size()); ++i) {
     if (graph.nodes[i].op != kWrite) continue;
     const ValueId normed = graph.nodes[i].inputs[kLatent];
-    const int norm = graph.values[normed].node;
-    if (norm >= 0 && graph.nodes[norm].op == kNorm && uses.only_used_by(normed, i) &&
-        !is_written_between(graph, graph.nodes[norm].inputs[0], norm, i))
+    const int norm = uses.sole_maker(normed, kNorm, i);
+    if (norm >= 0 && !is_written_between(graph, graph.nodes[norm].inputs[0], norm, i))
       matches.emplace(i, norm);
   }
   return matches;

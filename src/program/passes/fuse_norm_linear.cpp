@@ -19,15 +19,6 @@ struct Match {
   int swiglu;
 };
 
-bool is_written_between(const Graph& graph, ValueId id, int first, int last) {
-  for (int i = first + 1; i < last; ++i) {
-    for (const Mutation& mutation : graph.nodes[i].mutations) {
-      if (graph.values[mutation.version].storage == graph.values[id].storage) return true;
-    }
-  }
-  return false;
-}
-
 std::vector<ValueId> inputs_of(const Graph& graph, const Match& match, int linear) {
   const Node& norm = graph.nodes[match.norm];
   const Node& product = graph.nodes[linear];

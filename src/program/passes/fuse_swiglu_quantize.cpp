@@ -18,16 +18,6 @@ bool is_quantization(const Node& node) {
   return node.op == kQuantizeQ8 || (node.op == kGroupQuant && !node.attributes.get_bool(kFuses));
 }
 
-// Whether a node between the two writes the memory that the value lies in.
-bool is_written_between(const Graph& graph, ValueId id, int first, int last) {
-  for (int i = first + 1; i < last; ++i) {
-    for (const Mutation& mutation : graph.nodes[i].mutations) {
-      if (graph.values[mutation.version].storage == graph.values[id].storage) return true;
-    }
-  }
-  return false;
-}
-
 // By the quantization's index, the swiglu's that it alone reads.
 std::map<int, int> find_matches(const Graph& graph, PassReport& report) {
   const Uses uses(graph);
