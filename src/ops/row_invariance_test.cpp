@@ -2,8 +2,6 @@
 // company, whichever kernels a device has for few and for many rows.
 #include <gtest/gtest.h>
 
-#include <algorithm>
-
 #include "device/row_invariant.h"
 #include "ops/testing/run_with_features.h"
 #include "ops/testing/test_device.h"
@@ -19,11 +17,7 @@ constexpr int kOut = 256;
 class RowInvariance : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    const OpDef* op = registry_.find(GetParam());
-    const bool is_here = op != nullptr && std::ranges::any_of(op->kernels, [](const Kernel& kernel) {
-                           return kernel.device_type == test_device_type();
-                         });
-    if (!is_here) GTEST_SKIP() << "the tests' device has no " << GetParam();
+    if (!has_kernel_here(registry_, GetParam())) GTEST_SKIP() << "the tests' device has no " << GetParam();
   }
 
   // Rows [first, first + count).

@@ -16,14 +16,6 @@
 namespace musaic::testing {
 namespace {
 
-// Fused ops of GPUs are defined elsewhere too, in a build that has GPU kernels.
-bool has_kernel_here(const OpRegistry& registry, std::string_view op) {
-  const OpDef* found = registry.find(op);
-  return found != nullptr && std::ranges::any_of(found->kernels, [](const Kernel& kernel) {
-           return kernel.device_type == test_device_type();
-         });
-}
-
 // float32 sums of up to 300 weights that add up to 1, scores of up to 256 products.
 constexpr double kTolerance = 3e-6;
 

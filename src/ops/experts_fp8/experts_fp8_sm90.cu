@@ -1,6 +1,6 @@
 #include "ops/experts_fp8/experts_fp8_sm90.h"
 
-#include "ops/linear_fp8/fp8_tiles_sm90.cuh"
+#include "ops/linear_fp8/fp8_tile_calls_sm90.cuh"
 
 namespace musaic {
 namespace {
@@ -12,36 +12,12 @@ using Wide = Fp8TileShape<1, 2, 128, 5>;
 
 template <class Shape>
 Fp8WeightedTiles routed_tiles(const GroupedLinearFp8Call& call) {
-  Fp8Tiles tiles = {};
-  tiles.q = call.q;
-  tiles.scale = call.scale;
-  tiles.row_token = call.row_token;
-  tiles.start = call.start;
-  tiles.count = call.count;
-  tiles.weight_scale = call.weight_scale;
-  tiles.y = call.y;
-  tiles.rows = call.rows;
-  tiles.num_experts = static_cast<int>(call.num_experts);
-  tiles.parts = static_cast<int>(call.parts);
-  tiles.part_columns = static_cast<int>(call.n / call.parts);
-  tiles.groups = static_cast<int>(call.k / 128);
-  return {tiles, call.weight, std::min(call.rows, call.rows / Shape::kRows + call.num_experts)};
+  return {tiles_of(call), call.weight, row_tiles<Shape>(call)};
 }
 
 template <class Shape>
 Fp8WeightedTiles shared_tiles(const LinearFp8Call& call, int parts) {
-  Fp8Tiles tiles = {};
-  tiles.q = call.q;
-  tiles.scale = call.scale;
-  tiles.live_rows = call.live_rows;
-  tiles.weight_scale = call.weight_scale;
-  tiles.y = call.y;
-  tiles.rows = call.rows;
-  tiles.num_experts = 1;
-  tiles.parts = parts;
-  tiles.part_columns = static_cast<int>(call.n / parts);
-  tiles.groups = static_cast<int>(call.k / 128);
-  return {tiles, call.weight, (call.rows + Shape::kRows - 1) / Shape::kRows};
+  return {tiles_of(call, parts), call.weight, row_tiles<Shape>(call)};
 }
 
 void set_swiglu(Fp8WeightedTiles& product, const SwigluRowsFp8& rows) {

@@ -37,11 +37,8 @@ struct Groups {
 class ExpertsFp8 : public ::testing::Test {
  protected:
   void SetUp() override {
-    const OpDef* op = registry_.find("musaic::experts_gate_up_fp8");
-    const bool is_here = op != nullptr && std::ranges::any_of(op->kernels, [](const Kernel& kernel) {
-                           return kernel.device_type == test_device_type();
-                         });
-    if (!is_here) GTEST_SKIP() << "the tests' device has no kernel for it";
+    if (!has_kernel_here(registry_, "musaic::experts_gate_up_fp8"))
+      GTEST_SKIP() << "the tests' device has no kernel for it";
   }
 
   static TestTensor f8(const Shape& shape, uint32_t seed) {

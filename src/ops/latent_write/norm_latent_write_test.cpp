@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-
 #include "ops/op_list.h"
 #include "ops/testing/run_op.h"
 #include "ops/testing/test_device.h"
@@ -16,11 +14,7 @@ constexpr const char* kOp = "musaic::norm_latent_write";
 TEST(NormLatentWrite, GivesWhatItsPartsGiveAndLeavesPadRowsAlone) {
   constexpr int kTokens = 6, kLive = 5, kHeads = 2, kSlots = 16;
   const OpRegistry registry = cpu_registry();
-  const OpDef* op = registry.find(kOp);
-  const bool is_here = op != nullptr && std::ranges::any_of(op->kernels, [](const Kernel& kernel) {
-                         return kernel.device_type == test_device_type();
-                       });
-  if (!is_here) GTEST_SKIP() << "the tests' device has no kernel for it";
+  if (!has_kernel_here(registry, kOp)) GTEST_SKIP() << "the tests' device has no kernel for it";
   struct Size {
     int rank, rotated, head_dim;
   };

@@ -12,14 +12,6 @@
 namespace musaic::testing {
 namespace {
 
-// Fused ops of GPUs are defined elsewhere too, in a build that has GPU kernels.
-bool has_kernel_here(const OpRegistry& registry, std::string_view op) {
-  const OpDef* found = registry.find(op);
-  return found != nullptr && std::ranges::any_of(found->kernels, [](const Kernel& kernel) {
-           return kernel.device_type == test_device_type();
-         });
-}
-
 constexpr int kHidden = 576;
 constexpr int kColumns = 96;
 constexpr int kFewRows = 16;

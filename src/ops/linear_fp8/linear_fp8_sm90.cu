@@ -1,6 +1,6 @@
 #include "ops/linear_fp8/linear_fp8_sm90.h"
 
-#include "ops/linear_fp8/fp8_tiles_sm90.cuh"
+#include "ops/linear_fp8/fp8_tile_calls_sm90.cuh"
 
 namespace musaic {
 namespace {
@@ -8,28 +8,6 @@ namespace {
 using Large = Fp8TileShape<2, 1, 128, 6>;
 using Middle = Fp8TileShape<1, 2, 64, 8>;
 using Small = Fp8TileShape<1, 2, 32, 8>;
-
-template <class Shape>
-int64_t row_tiles(const LinearFp8Call& call) {
-  return (call.rows + Shape::kRows - 1) / Shape::kRows;
-}
-
-Fp8Tiles tiles_of(const LinearFp8Call& call) {
-  Fp8Tiles tiles = {};
-  tiles.q = call.q;
-  tiles.scale = call.scale;
-  tiles.live_rows = call.live_rows;
-  tiles.weight_scale = call.weight_scale;
-  tiles.bias = call.bias;
-  tiles.bias_dtype = call.bias_dtype;
-  tiles.y = call.y;
-  tiles.rows = call.rows;
-  tiles.num_experts = 1;
-  tiles.parts = 1;
-  tiles.part_columns = static_cast<int>(call.n);
-  tiles.groups = static_cast<int>(call.k / 128);
-  return tiles;
-}
 
 }  // namespace
 

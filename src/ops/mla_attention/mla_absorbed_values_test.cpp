@@ -39,11 +39,7 @@ OpCase decode_step(const std::vector<int32_t>& kv_lengths) {
 
 TEST(MlaAbsorbedValuesFp8, GivesWhatItsPartsGive) {
   const OpRegistry registry = cpu_registry();
-  const OpDef* op = registry.find(kOp);
-  const bool is_here = op != nullptr && std::ranges::any_of(op->kernels, [](const Kernel& kernel) {
-                         return kernel.device_type == test_device_type();
-                       });
-  if (!is_here) GTEST_SKIP() << "the tests' device has no kernel for it";
+  if (!has_kernel_here(registry, kOp)) GTEST_SKIP() << "the tests' device has no kernel for it";
   for (const std::vector<int32_t>& kv_lengths : {std::vector<int32_t>{1}, {70, 1, 900, 64}}) {
     const OpCase op_case = decode_step(kv_lengths);
     const OpRun run = check_op(registry, op_case), parts = run_decomposition(registry, op_case);

@@ -5,6 +5,7 @@
 #include "ir/registry.h"
 #include "ops/mla_attention/mla_absorbed_values.h"
 #include "ops/mla_attention/mla_attention.h"
+#include "ops/per_token_group_quant/fp8_rows_call_gpu.h"
 
 namespace musaic {
 namespace {
@@ -164,10 +165,7 @@ void run_values(const KernelCall& call) {
   MlaAttentionCall work = call_of(call);
   set_kv_b(work, call, kBlock);
   CHECK(is_aligned(work), "mla_absorbed_values_fp8: rows that do not lie at multiples of 16 bytes");
-  const Fp8RowsOut out = {.q = call.outputs[0].as<uint8_t>(),
-                          .scale = call.outputs[1].as<float>(),
-                          .width = call.outputs[0].shape[1]};
-  launch_absorbed_values(work, out, max_spans(work), stream.handle());
+  launch_absorbed_values(work, fp8_rows_out(call), max_spans(work), stream.handle());
   stream.check_launch();
 }
 

@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-
 #include "ops/op_list.h"
 #include "ops/testing/run_op.h"
 #include "ops/testing/test_device.h"
@@ -16,11 +14,7 @@ constexpr const char* kOp = "musaic::moe_combine_norm_quant_fp8";
 TEST(CombineNormFp8, GivesWhatItsPartsGiveAndLeavesPadRowsAlone) {
   constexpr int kTokens = 6, kLive = 5, kTopK = 3, kRows = 20;
   const OpRegistry registry = cpu_registry();
-  const OpDef* op = registry.find(kOp);
-  const bool is_here = op != nullptr && std::ranges::any_of(op->kernels, [](const Kernel& kernel) {
-                         return kernel.device_type == test_device_type();
-                       });
-  if (!is_here) GTEST_SKIP() << "the tests' device has no kernel for it";
+  if (!has_kernel_here(registry, kOp)) GTEST_SKIP() << "the tests' device has no kernel for it";
   std::vector<int32_t> token_row;
   for (int i = 0; i < kTokens * kTopK; ++i) token_row.push_back(i * 7 % kRows);
   for (int width : {128, 150, 2048}) {

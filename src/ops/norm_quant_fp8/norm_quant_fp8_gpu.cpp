@@ -4,6 +4,7 @@
 #include "backends/gpu/kernel_call.h"
 #include "ir/registry.h"
 #include "ops/norm_quant_fp8/norm_quant_fp8.h"
+#include "ops/per_token_group_quant/fp8_rows_call_gpu.h"
 
 namespace musaic {
 namespace {
@@ -18,10 +19,7 @@ void run_add_norm_quant(const KernelCall& call) {
                          .weight_dtype = call.inputs[2].dtype,
                          .eps = static_cast<float>(call.attributes.get_float("eps")),
                          .live_rows = call.live_rows},
-                        {.q = call.outputs[0].as<uint8_t>(),
-                         .scale = call.outputs[1].as<float>(),
-                         .width = call.outputs[0].shape[1]},
-                        stream.handle());
+                        fp8_rows_out(call), stream.handle());
   stream.check_launch();
 }
 

@@ -1,9 +1,11 @@
 #include "ops/testing/test_device.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "backends/simulated/simulated_backend.h"
 #include "base/status.h"
+#include "ir/registry.h"
 #include "ops/kernels_cpu.h"
 #include "ops/kernels_simulated.h"
 #include "ops/linked_gpu.h"
@@ -28,6 +30,13 @@ void add_test_kernels(OpRegistry& registry) {
   add_cpu_kernels(registry);
   add_simulated_kernels(registry);
   if (const LinkedGpu gpu = linked_gpu(); !gpu.type.empty()) gpu.add_kernels(registry);
+}
+
+bool has_kernel_here(const OpRegistry& registry, std::string_view op) {
+  const OpDef* def = registry.find(op);
+  return def != nullptr && std::ranges::any_of(def->kernels, [](const Kernel& kernel) {
+           return kernel.device_type == test_device_type();
+         });
 }
 
 }  // namespace musaic

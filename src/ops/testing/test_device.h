@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "backends/cpu/cpu_backend.h"
 #include "device/backend.h"
@@ -19,5 +20,8 @@ std::unique_ptr<Backend> make_test_backend(const CpuBackendOptions& options = {}
 
 // The kernels of every device of this build.
 void add_test_kernels(OpRegistry& registry);
+
+// Whether the registry has the op with a kernel of the tests' device.
+bool has_kernel_here(const OpRegistry& registry, std::string_view op);
 
 }  // namespace musaic
