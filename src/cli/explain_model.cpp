@@ -38,7 +38,7 @@ class ModelExplainer {
     const Graph& graph = traced.graph;
     const std::vector<int> buckets = bucket_sizes();
     const int bucket = choose_bucket(request_.kind, request_.bucket, buckets);
-    const Plan plan = plan_memory(graph, device_.target(), bindings(bucket), MissingKernel::kPlan);
+    const Plan plan = plan_memory(graph, device_.target(), bindings(bucket), kernels_of(graph, graphs));
     const auto segments = split(graph, device_.target().registry, /*whole=*/mode() == "full");
     Explanation out = explain({.graph = graph,
                                .segments = segments,
@@ -70,6 +70,17 @@ class ModelExplainer {
     if (is_extend()) return graphs.extend;
     if (is_decode()) return graphs.decode;
     return request_.kind == "head" ? graphs.head : graphs.logprobs;
+  }
+
+  // As a runner chooses them for all graphs together.
+  std::vector<const Kernel*> kernels_of(const Graph& graph, const ModelGraphs& graphs) const {
+    const Target& target = device_.target();
+    PackedWeights packed;
+    for (const ModelGraph* traced : {&graphs.extend, &graphs.decode, &graphs.head, &graphs.logprobs})
+      add_packed_weights(traced->graph, choose_kernels(traced->graph, target, MissingKernel::kPlan), packed);
+    std::vector<const Kernel*> kernels = choose_kernels(graph, target, MissingKernel::kPlan);
+    share_packed_weights(graph, target, packed, kernels);
+    return kernels;
   }
 
   int max_context() const { return files_.config.max_position_embeddings; }

@@ -15,8 +15,9 @@ namespace {
 
 void print_kernels(const OpDef& op) {
   for (const Kernel& kernel : op.kernels) {
+    const char* verb = kernel.is_shared_only() ? "reads, where another kernel packs it," : "packs";
     fmt::print("    {:5} {}{}\n", kernel.device_type, kernel.name,
-               kernel.packing ? fmt::format("  packs {}", kernel.packing->layout) : "");
+               kernel.packing ? fmt::format("  {} {}", verb, kernel.packing->layout) : "");
   }
 }
 
@@ -49,6 +50,9 @@ void print_choices(const OpDef& op, const Target& target) {
     } else if (choice.samples > 0) {
       fmt::print("    {} {} for {} samples ({}): {}\n", device, choice.kernel->name, choice.samples, types,
                  reason(choice));
+    } else if (choice.kernel->is_shared_only()) {
+      fmt::print("    {} {} for a weight that another kernel has packed as {}\n", device, choice.kernel->name,
+                 choice.kernel->packing->layout);
     } else {
       fmt::print("    {} {} for none: others take them or the device lacks what it needs\n", device,
                  choice.kernel->name);

@@ -84,12 +84,16 @@ struct WeightPacking {
   std::string layout;      // "q4_1_x16"
   int row_alignment = 16;  // pack is called for row ranges that begin at multiples of it
   size_t (*bytes)(int64_t rows, int64_t columns) = nullptr;
+  // The kernel is taken only for a weight that another one has packed so: it reads that copy, and the device
+  // takes another kernel where there is none.
+  bool shared_only = false;
   // Packs rows [begin, end) of the source into `packed` (the start of the whole buffer, 64-byte aligned).
   // Called from several threads for disjoint ranges.
   void (*pack)(const WeightRows& source, int64_t begin, int64_t end, std::byte* packed) = nullptr;
 };
 
-// One way to run an op on a device type. The first entry whose predicate holds is taken.
+// One way to run an op on a device type. The first entry whose predicate holds is taken; ahead of it one that
+// shares a packed weight (WeightPacking::shared_only).
 struct Kernel {
   std::string name;                                              // "linear_q4_1_vnni"
   std::string device_type;                                       // "cpu"
@@ -97,6 +101,8 @@ struct Kernel {
   std::function<void(const KernelCall& call)> run;               // enqueues; never allocates
   std::function<Dim(const KernelQuery& query)> workspace_bytes;  // empty: none
   std::optional<WeightPacking> packing;
+
+  bool is_shared_only() const { return packing && packing->shared_only; }
 };
 
 // The op in simpler ops: reference of its test, proof of the fusion pass, path of a device that lacks the op.

@@ -83,8 +83,8 @@ const OpDef& OpRegistry::get(std::string_view name) const {
 const Kernel* OpRegistry::find_kernel(const OpDef& op, std::string_view device_type,
                                       const KernelQuery& query) const {
   for (const Kernel& kernel : op.kernels) {
-    if (kernel.device_type == device_type && (kernel.supports == nullptr || kernel.supports(query)))
-      return &kernel;
+    if (kernel.device_type != device_type || kernel.is_shared_only()) continue;
+    if (kernel.supports == nullptr || kernel.supports(query)) return &kernel;
   }
   return nullptr;
 }

@@ -28,7 +28,7 @@ class OpRegistry {
   const OpDef* find(std::string_view name) const;
   // REQUIRES: the op is defined.
   const OpDef& get(std::string_view name) const;
-  // The kernel for a call on a device type, or nullptr.
+  // The kernel for a call on a device type, or nullptr; none that only shares another's packed weight.
   const Kernel* find_kernel(const OpDef& op, std::string_view device_type, const KernelQuery& query) const;
   const std::map<std::string, OpDef, std::less<>>& ops() const { return ops_; }
 

@@ -53,8 +53,9 @@ std::vector<KernelChoice> choose_kernels(const OpDef& op, const Device& device,
   for (const OpSample& sample : op.samples()) {
     const SampleQuery call(op, sample, device);
     const auto takes = [&](const KernelChoice& choice) {
-      return choice.kernel == nullptr || !choice.kernel->supports ||
-             choice.kernel->supports(call.query(capabilities));
+      if (choice.kernel == nullptr) return true;
+      if (choice.kernel->is_shared_only()) return false;
+      return !choice.kernel->supports || choice.kernel->supports(call.query(capabilities));
     };
     KernelChoice& taken = *std::find_if(choices.begin(), choices.end(), takes);
     ++taken.samples;

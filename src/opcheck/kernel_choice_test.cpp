@@ -56,6 +56,15 @@ TEST_F(KernelChoiceTest, AKernelThatAsksForAFeatureIsTakenWhereTheDeviceHasIt) {
   EXPECT_EQ(choices()[1].samples, 0);
 }
 
+TEST_F(KernelChoiceTest, AKernelThatSharesAPackedWeightIsNobodysFirstChoice) {
+  registry_.add_kernel(kLinear, {.name = "sharing",
+                                 .device_type = "musa",
+                                 .packing = WeightPacking{.layout = "panels", .shared_only = true}});
+  add("plain", {});
+  EXPECT_EQ(choices()[0].samples, 0);
+  EXPECT_GT(choices()[1].samples, 0);
+}
+
 TEST_F(KernelChoiceTest, AViewNeedsNone) {
   EXPECT_THAT(choose_kernels(registry_.get("aten::slice"), {"musa", 0}, capabilities_), IsEmpty());
 }

@@ -96,7 +96,31 @@ std::vector<const Kernel*> choose_kernels(const Graph& graph, const Target& targ
       if (kernels[i] == nullptr && missing == MissingKernel::kThrow) fail_without_kernel(graph, node, target);
     }
   }
+  PackedWeights packed;
+  add_packed_weights(graph, kernels, packed);
+  share_packed_weights(graph, target, packed, kernels);
   return kernels;
+}
+
+void add_packed_weights(const Graph& graph, std::span<const Kernel* const> kernels, PackedWeights& packed) {
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    if (kernels[i] == nullptr || !kernels[i]->packing) continue;
+    const WeightPacking& packing = *kernels[i]->packing;
+    packed.emplace(graph.values[graph.nodes[i].inputs[packing.input]].name, packing.layout);
+  }
+}
+
+void share_packed_weights(const Graph& graph, const Target& target, const PackedWeights& packed,
+                          std::span<const Kernel*> kernels) {
+  if (packed.empty()) return;
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    for (const Kernel& kernel : target.registry.get(node.op).kernels) {
+      if (!kernel.is_shared_only() || !takes(kernel, target, graph, node)) continue;
+      const std::string& weight = graph.values[node.inputs[kernel.packing->input]].name;
+      if (packed.contains({weight, kernel.packing->layout})) kernels[i] = &kernel;
+    }
+  }
 }
 
 std::vector<std::pair<int, int>> storage_lifetimes(const Graph& graph) {

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstddef>
+#include <set>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -35,9 +37,18 @@ inline constexpr size_t kArenaAlignment = 64;  // a cache line and the widest ve
 enum class MissingKernel { kThrow, kPlan };
 
 // The kernel of every node; nullptr: a view, or none. They are the same for every bucket, and pieces of equal
-// structure are asked once.
+// structure are asked once. Nodes share the weights that others of the graph have packed.
 std::vector<const Kernel*> choose_kernels(const Graph& graph, const Target& target,
                                           MissingKernel missing = MissingKernel::kThrow);
+
+// Weights and the layouts that kernels have them packed in, of one or more graphs.
+using PackedWeights = std::set<std::pair<std::string, std::string>>;
+
+void add_packed_weights(const Graph& graph, std::span<const Kernel* const> kernels, PackedWeights& packed);
+// Gives a node that reads one of `packed` the kernel that reads that copy, where there is one, so that the
+// weight is not kept or mapped a second time.
+void share_packed_weights(const Graph& graph, const Target& target, const PackedWeights& packed,
+                          std::span<const Kernel*> kernels);
 
 // REQUIRES: `kernels` are those of choose_kernels.
 Plan plan_memory(const Graph& graph, const Target& target, const DimBindings& bindings,

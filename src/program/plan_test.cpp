@@ -5,6 +5,8 @@
 #include "base/status.h"
 #include "ir/builder.h"
 #include "ops/add/add.h"
+#include "ops/embedding/embedding.h"
+#include "ops/linear/linear.h"
 #include "ops/op_list.h"
 #include "ops/rms_norm/rms_norm.h"
 #include "ops/view/view.h"
@@ -118,6 +120,63 @@ TEST_F(PlanTest, AViewKeepsItsBaseAlive) {
   const Plan plan = plan_memory(graph, target_, {});
   EXPECT_NE(plan.offsets[base.id()], plan.offsets[other.id()]);
   EXPECT_EQ(plan.nodes.size(), 3u) << "views have no kernel";
+}
+
+// Kernels of a device whose linear packs its weight, and whose embedding reads a copy so packed.
+class SharedWeightTest : public testing::Test {
+ protected:
+  SharedWeightTest() {
+    define_ops(registry_);
+    registry_.add_kernel("aten::linear", {.name = "linear_packed",
+                                          .device_type = "cpu",
+                                          .run = run_nothing,
+                                          .packing = WeightPacking{.input = 1, .layout = "panels"}});
+    add_embedding("embedding_of_others", "others");
+    add_embedding("embedding_of_panels", "panels");
+    registry_.add_kernel("aten::embedding",
+                         {.name = "embedding_of_file", .device_type = "cpu", .run = run_nothing});
+  }
+
+  void add_embedding(const char* name, const char* layout) {
+    registry_.add_kernel(
+        "aten::embedding",
+        {.name = name,
+         .device_type = "cpu",
+         .run = run_nothing,
+         .packing = WeightPacking{.input = 0, .layout = layout, .shared_only = true}});
+  }
+
+  Graph embedding_of(const char* weight, const char* head) {
+    GraphBuilder builder(registry_, "model", {});
+    const Value ids = builder.input("ids", DType::kI32, {Dim::symbol("tokens")});
+    Value y = embedding(builder.weight({weight}, DType::kF32, {32, 64}), ids);
+    if (head != nullptr) y = linear(y, builder.weight({head}, DType::kF32, {32, 64}), {});
+    builder.output("y", y);
+    return builder.take();
+  }
+
+  OpRegistry registry_;
+  Capabilities capabilities_;
+  Target target_{registry_, {}, capabilities_};
+};
+
+TEST_F(SharedWeightTest, AnEmbeddingReadsTheCopyThatTheHeadOfItsGraphHasPacked) {
+  EXPECT_EQ(choose_kernels(embedding_of("w", "w"), target_)[0]->name, "embedding_of_panels");
+  EXPECT_EQ(choose_kernels(embedding_of("w", "head"), target_)[0]->name, "embedding_of_file");
+  EXPECT_EQ(choose_kernels(embedding_of("w", nullptr), target_)[0]->name, "embedding_of_file");
+}
+
+TEST_F(SharedWeightTest, AnEmbeddingReadsTheCopyThatAnotherGraphHasPacked) {
+  const Graph body = embedding_of("w", nullptr), step = embedding_of("v", "w");
+  PackedWeights packed;
+  add_packed_weights(step, choose_kernels(step, target_), packed);
+  EXPECT_EQ(packed, (PackedWeights{{"w", "panels"}}));
+  std::vector<const Kernel*> kernels = choose_kernels(body, target_);
+  share_packed_weights(body, target_, packed, kernels);
+  EXPECT_EQ(kernels[0]->name, "embedding_of_panels");
+  kernels = choose_kernels(step, target_);
+  share_packed_weights(step, target_, packed, kernels);
+  EXPECT_EQ(kernels[0]->name, "embedding_of_file") << "its weight is another";
 }
 
 TEST_F(PlanTest, AMissingKernelNamesOpDeviceAndWhatThereIs) {

@@ -32,11 +32,29 @@ Program::Program(Graph graph, const Target& target, Backend& backend, bool whole
   plan_seconds_ = seconds_since(start);
 }
 
-const Plan& Program::add_bucket(int bucket, const DimBindings& bindings) {
+const std::vector<const Kernel*>& Program::kernels() {
+  if (!kernels_.empty()) return kernels_;
   const auto start = Clock::now();
-  if (kernels_.empty()) kernels_ = choose_kernels(graph_, target_);
+  kernels_ = choose_kernels(graph_, target_);
+  plan_seconds_ += seconds_since(start);
+  return kernels_;
+}
+
+void Program::add_packed_weights(PackedWeights& packed) {
+  musaic::add_packed_weights(graph_, kernels(), packed);
+}
+
+void Program::share_packed_weights(const PackedWeights& packed) {
+  CHECK(buckets_.empty(), "graph {}: weights are shared after a bucket was planned", graph_.name);
+  kernels();
+  musaic::share_packed_weights(graph_, target_, packed, kernels_);
+}
+
+const Plan& Program::add_bucket(int bucket, const DimBindings& bindings) {
+  const std::vector<const Kernel*>& chosen = kernels();
+  const auto start = Clock::now();
   Bucket& added = buckets_.try_emplace(bucket).first->second;
-  added.plan = plan_memory(graph_, target_, bindings, kernels_);
+  added.plan = plan_memory(graph_, target_, bindings, chosen);
   plan_seconds_ += seconds_since(start);
   return added.plan;
 }

@@ -38,6 +38,10 @@ class Program {
 
   // Plans one bucket. Throws LoadError when a node has no kernel.
   const Plan& add_bucket(int bucket, const DimBindings& bindings);
+  // Chooses the kernels, and adds what they have packed. Throws LoadError when a node has none.
+  void add_packed_weights(PackedWeights& packed);
+  // Kernels read what other programs' kernels have packed. REQUIRES: no bucket was added.
+  void share_packed_weights(const PackedWeights& packed);
   // Gives a dimension of what lies outside the arena another size, in all plans. REQUIRES: not bound; no
   // temporary or workspace has that dimension.
   void set_dimension(const std::string& symbol, int64_t size);
@@ -106,6 +110,7 @@ class Program {
     std::atomic<size_t> captured_bytes{0};
   };
 
+  const std::vector<const Kernel*>& kernels();
   BoundCall bind_call(const Plan& plan, const PlannedNode& planned) const;
   std::vector<BoundCall> bind_segment(const Plan& plan, const Segment& segment) const;
   void enqueue(const BoundCall& call);
@@ -121,7 +126,7 @@ class Program {
   const Target& target_;
   Backend& backend_;
   std::vector<Segment> segments_;
-  std::vector<const Kernel*> kernels_;  // by node, for all buckets; empty before the first
+  std::vector<const Kernel*> kernels_;  // by node, for all buckets; empty until asked for
   std::map<int, Bucket> buckets_;
   AddressBook addresses_;
   std::vector<void*> external_;  // by storage id; nullptr: weight or in the arena

@@ -33,6 +33,13 @@ const Kernel* find_kernel(const Target& target, const Graph& graph, const Node& 
                                      {inputs, outputs, node.attributes, target.capabilities});
 }
 
+bool takes(const Kernel& kernel, const Target& target, const Graph& graph, const Node& node) {
+  if (kernel.device_type != target.device.type) return false;
+  const auto inputs = metas_of(graph, node.inputs);
+  const auto outputs = metas_of(graph, node.outputs);
+  return !kernel.supports || kernel.supports({inputs, outputs, node.attributes, target.capabilities});
+}
+
 bool supports(const Target& target, std::string_view op, std::span<const Value> inputs,
               const Attributes& attributes) {
   std::vector<const Meta*> metas;

@@ -20,6 +20,9 @@ struct Target {
 // The kernel that runs a node on the target, or nullptr.
 const Kernel* find_kernel(const Target& target, const Graph& graph, const Node& node);
 
+// Whether a kernel of the node's op takes the node.
+bool takes(const Kernel& kernel, const Target& target, const Graph& graph, const Node& node);
+
 // Whether the target has a kernel for a call with these inputs (undefined: absent).
 bool supports(const Target& target, std::string_view op, std::span<const Value> inputs,
               const Attributes& attributes);

@@ -79,8 +79,16 @@ GraphRunner::GraphRunner(const Model& model, const Target& target, Backend& back
             .max_context = options_.max_context,
             .page_size = page_size,
             .num_pages = options_.num_pages};
+  share_packed_weights();
   add_buckets();
   plan_captures();
+}
+
+// An embedding reads the copy that the head of another program has had packed.
+void GraphRunner::share_packed_weights() {
+  PackedWeights packed;
+  for (Program* program : programs()) program->add_packed_weights(packed);
+  for (Program* program : programs()) program->share_packed_weights(packed);
 }
 
 void GraphRunner::add_buckets() {

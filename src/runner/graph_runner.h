@@ -126,6 +126,7 @@ class GraphRunner : public Runner {
     bool is_timed = false;
     std::chrono::steady_clock::time_point start;
   };
+  void share_packed_weights();
   void add_buckets();
   DimBindings largest_bindings() const;
   void add_buffers(IoBuffers& buffers) const;

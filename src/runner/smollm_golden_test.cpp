@@ -82,6 +82,12 @@ TEST_F(SmolLm, BreakableAndPiecewiseGiveEqualTokensInFloat32) {
   }
 }
 
+TEST_F(SmolLm, TheIntegerPathKeepsNoPageOfTheFile) {
+  TestModel model(path_, options(64), /*exact=*/false);
+  if (!model.backend().reads_host_memory()) GTEST_SKIP() << "the device reads copies only";
+  EXPECT_EQ(model.runner().memory().mapped_weight_bytes, 0u) << "the embedding reads the head's packed copy";
+}
+
 TEST_F(SmolLm, TheIntegerPathKeepsTheMostLikelyToken) {
   TestModel model(path_, options(512), /*exact=*/false);
   int same = 0;

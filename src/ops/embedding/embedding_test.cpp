@@ -58,6 +58,23 @@ INSTANTIATE_TEST_SUITE_P(Types, EmbeddingOfQuantized,
                                            DType::kQ5_1, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K),
                          [](const auto& type) { return std::string(name(type.param)); });
 
+TEST_P(EmbeddingOfQuantized, ReadsAHeadsPackedCopyWithTheBitsOfTheFile) {
+  constexpr int64_t kVocab = 37;  // the last panel has 5 columns of 16
+  const TestTensor weight = TestTensor::random(GetParam(), {kVocab, 512}, 3);
+  const OpRegistry registry = cpu_registry();
+  const OpCase file = {.op = "aten::embedding",
+                       .inputs = {weight, TestTensor::ints({36, 0, 15, 16, 31, 32, 0, 20})},
+                       .attributes = {}};
+  OpCase packed = file;
+  packed.kernel = "embedding_packed_" + std::string(name(GetParam())) + "_cpu";
+  const OpRun expected = check_op(registry, file);
+  const OpRun got = check_op(registry, packed);
+  for (int64_t row = 0; row < 8; ++row) {
+    const std::vector<float> a = got.outputs[0].row(row), b = expected.outputs[0].row(row);
+    EXPECT_EQ(std::memcmp(a.data(), b.data(), a.size() * sizeof(float)), 0) << "row " << row;
+  }
+}
+
 TEST(Embedding, ReadsFloatRowsOfEveryWidth) {
   const OpRegistry registry = cpu_registry();
   for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
