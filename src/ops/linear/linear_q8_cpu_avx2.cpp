@@ -10,8 +10,8 @@
 namespace musaic {
 namespace {
 
-constexpr int kMaxRows = 4;  // 8 integer accumulators (2 halves of a panel), and the weights, in 16 registers
-constexpr int kHalves = 2;   // 8 columns each
+constexpr int kHalves = 2;  // of a panel, a vector of columns each
+constexpr int kHalfColumns = 8;
 
 struct Scales {
   __m256 d, m;
@@ -36,6 +36,15 @@ constexpr int groups_in_16_bits(DType dtype) {
 // Weights below zero: the sign moves to the row's value, so that one factor of maddubs is unsigned.
 constexpr bool is_signed(DType dtype) {
   return dtype == DType::kQ8_0 || dtype == DType::kQ6_K;
+}
+
+// 8 sums, and the weights, fit 16 registers: of 4 rows and both halves of a panel, which load a row's values
+// once, or of 8 rows and one half, where weights and their magnitudes take registers and work.
+constexpr int halves_at_once(DType dtype) {
+  return is_signed(dtype) ? 1 : 2;
+}
+constexpr int max_rows(DType dtype) {
+  return 8 / halves_at_once(dtype);
 }
 
 inline __m256 load_f16(const uint8_t* p) {
@@ -74,26 +83,25 @@ inline Scales load_scales(const uint8_t* p, int64_t block, int half) {
   return {_mm256_mul_ps(d, load_u8(packed)), _mm256_sub_ps(_mm256_setzero_ps(), min)};
 }
 
-// Values 4g .. 4g+3 of 8 columns.
+// Values 4g .. 4g+3 of 8 columns: of a panel's first half, or from `quants` + 32 on of its second.
 template <DType kType, int kGroup>
-inline __m256i load_weights(const uint8_t* quants, int half) {
+inline __m256i load_weights(const uint8_t* quants) {
   constexpr int kLine = 64;
   if constexpr (kType == DType::kQ8_0)
-    return _mm256_xor_si256(load(quants + kLine * kGroup + 32 * half),
-                            _mm256_set1_epi8(static_cast<char>(0x80)));
-  const __m256i both = load(quants + kLine * (kGroup % 4) + 32 * half);
+    return _mm256_xor_si256(load(quants + kLine * kGroup), _mm256_set1_epi8(static_cast<char>(0x80)));
+  const __m256i both = load(quants + kLine * (kGroup % 4));
   const __m256i shifted = kGroup < 4 ? both : _mm256_srli_epi16(both, 4);
   const __m256i low = _mm256_and_si256(shifted, _mm256_set1_epi8(0x0F));
   if constexpr (panel_format(kType).quant_bytes == 256) return low;
   if constexpr (kType == DType::kQ6_K) {
     constexpr int kPair = 2 * (kGroup % 4);  // its bits go to bit 4
-    const __m256i plane = load(quants + 256 + kLine * (kGroup / 4) + 32 * half);
+    const __m256i plane = load(quants + 256 + kLine * (kGroup / 4));
     const __m256i moved = kPair < 4 ? _mm256_slli_epi16(plane, kPair < 4 ? 4 - kPair : 0)
                                     : _mm256_srli_epi16(plane, kPair < 4 ? 0 : kPair - 4);
     const __m256i high = _mm256_and_si256(moved, _mm256_set1_epi8(0x30));
     return _mm256_sub_epi8(_mm256_or_si256(low, high), _mm256_set1_epi8(32));
   } else {
-    const __m256i plane = load(quants + 256 + 32 * half);
+    const __m256i plane = load(quants + 256);
     const __m256i moved = kGroup < 4 ? _mm256_slli_epi16(plane, kGroup < 4 ? 4 - kGroup : 0)
                                      : _mm256_srli_epi16(plane, kGroup < 4 ? 0 : kGroup - 4);
     return _mm256_or_si256(low, _mm256_and_si256(moved, _mm256_set1_epi8(0x10)));
@@ -113,57 +121,89 @@ inline __m256i multiply(__m256i weights, __m256i magnitudes, __m256i values) {
   return _mm256_maddubs_epi16(weights, values);
 }
 
+// Holds the sum in a register from here on. Otherwise the compiler makes a tree of a block's additions, whose
+// leaves go through memory.
+inline void keep(__m256i& sum) {
+  asm("" : "+x"(sum));
+}
+
+template <DType kType, int kRows>
+using Sums = __m256i[kRows][halves_at_once(kType)];
+
 template <DType kType, int kRows, int kGroup>
-inline void dot_group(const uint8_t* quants, const int8_t* q, int64_t stride,
-                      __m256i (&sums)[kRows][kHalves]) {
-  __m256i weights[kHalves], magnitudes[kHalves];
+inline void dot_group(const uint8_t* quants, const int8_t* q, int64_t stride, Sums<kType, kRows>& sums) {
+  constexpr int kAtOnce = halves_at_once(kType);
+  __m256i weights[kAtOnce], magnitudes[kAtOnce];
 #pragma GCC unroll 2
-  for (int half = 0; half < kHalves; ++half) {
-    weights[half] = load_weights<kType, kGroup>(quants, half);
+  for (int half = 0; half < kAtOnce; ++half) {
+    weights[half] = load_weights<kType, kGroup>(quants + 32 * half);
     magnitudes[half] = is_signed(kType) ? _mm256_abs_epi8(weights[half]) : weights[half];
   }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
     const __m256i values = broadcast4(q + r * stride + 4 * kGroup);
 #pragma GCC unroll 2
-    for (int half = 0; half < kHalves; ++half) {
+    for (int half = 0; half < kAtOnce; ++half) {
       const __m256i products = multiply<kType>(weights[half], magnitudes[half], values);
       sums[r][half] =
           kGroup % groups_in_16_bits(kType) == 0 ? products : _mm256_add_epi16(sums[r][half], products);
+      keep(sums[r][half]);
     }
   }
 }
 
+// Of products that fill 16 bits: added up as 32 bits at once.
+template <DType kType, int kRows, int kGroup>
+inline void add_group(const uint8_t* quants, const int8_t* q, int64_t stride, Sums<kType, kRows>& dot,
+                      bool first) {
+  static_assert(halves_at_once(kType) == 1 && is_signed(kType));
+  const __m256i weights = load_weights<kType, kGroup>(quants);
+  const __m256i magnitudes = _mm256_abs_epi8(weights);
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+    const __m256i values = broadcast4(q + r * stride + 4 * kGroup);
+    const __m256i wide =
+        _mm256_madd_epi16(multiply<kType>(weights, magnitudes, values), _mm256_set1_epi16(1));
+    dot[r][0] = first ? wide : _mm256_add_epi32(dot[r][0], wide);
+    keep(dot[r][0]);
+  }
+}
+
 // Adds the 16-bit sums up into `dot`, as 32 bits.
-template <int kRows>
-inline void widen(const __m256i (&sums)[kRows][kHalves], __m256i (&dot)[kRows][kHalves], bool first) {
-#pragma GCC unroll 4
+template <DType kType, int kRows>
+inline void widen(const Sums<kType, kRows>& sums, Sums<kType, kRows>& dot, bool first) {
+  constexpr int kAtOnce = halves_at_once(kType);
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 2
-    for (int half = 0; half < kHalves; ++half) {
+    for (int half = 0; half < kAtOnce; ++half) {
       const __m256i wide = _mm256_madd_epi16(sums[r][half], _mm256_set1_epi16(1));
       dot[r][half] = first ? wide : _mm256_add_epi32(dot[r][half], wide);
+      keep(dot[r][half]);
     }
   }
 }
 
 template <DType kType, int kRows, int kGroup, int kEnd>
-inline void dot_groups(const uint8_t* quants, const int8_t* q, int64_t stride,
-                       __m256i (&sums)[kRows][kHalves], __m256i (&dot)[kRows][kHalves], bool first) {
+inline void dot_groups(const uint8_t* quants, const int8_t* q, int64_t stride, Sums<kType, kRows>& sums,
+                       Sums<kType, kRows>& dot, bool first) {
   if constexpr (kGroup < kEnd) {
     constexpr int kGroups = groups_in_16_bits(kType);
-    dot_group<kType, kRows, kGroup>(quants, q, stride, sums);
-    if constexpr (kGroup % kGroups == kGroups - 1) {
-      widen<kRows>(sums, dot, first);
-      first = false;
+    if constexpr (kGroups == 1) {
+      add_group<kType, kRows, kGroup>(quants, q, stride, dot, first);
+    } else {
+      dot_group<kType, kRows, kGroup>(quants, q, stride, sums);
+      if constexpr (kGroup % kGroups == kGroups - 1) widen<kType, kRows>(sums, dot, first);
     }
-    dot_groups<kType, kRows, kGroup + 1, kEnd>(quants, q, stride, sums, dot, first);
+    dot_groups<kType, kRows, kGroup + 1, kEnd>(quants, q, stride, sums, dot,
+                                               first && kGroup % kGroups != kGroups - 1);
   }
 }
 
-template <int kRows>
+// Of some rows, and of the columns from one half on.
+template <DType kType, int kRows>
 struct Accumulators {
-  __m256 y[kRows][kHalves];
+  __m256 y[kRows][halves_at_once(kType)];
 };
 
 // The same block of a later panel into L2: the processor's own prefetchers lose these short streams.
@@ -178,15 +218,17 @@ inline void prefetch_block(const Q8Tile& tile, int64_t block) {
 }
 
 template <DType kType, int kRows>
-inline void add_block(const Q8Tile& tile, int64_t row, int64_t block, Accumulators<kRows>& sum) {
-  const uint8_t* quants = tile.quants + block * panel_format(kType).quant_bytes;
+inline void add_block(const Q8Tile& tile, int64_t row, int64_t block, int first_half,
+                      Accumulators<kType, kRows>& sum) {
+  const uint8_t* quants = tile.quants + block * panel_format(kType).quant_bytes + 32 * first_half;
   const int8_t* q = tile.q + row * tile.q_stride + block * kBlockValues;
-  __m256i sums[kRows][kHalves], dot[kRows][kHalves];
+  constexpr int kAtOnce = halves_at_once(kType);
+  Sums<kType, kRows> sums, dot;
   dot_groups<kType, kRows, 0, 8>(quants, q, tile.q_stride, sums, dot, true);
 #pragma GCC unroll 2
-  for (int half = 0; half < kHalves; ++half) {
-    const Scales scales = load_scales<kType>(tile.scales, block, half);
-#pragma GCC unroll 4
+  for (int half = 0; half < kAtOnce; ++half) {
+    const Scales scales = load_scales<kType>(tile.scales, block, first_half + half);
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
       const __m256 scale = _mm256_set1_ps(tile.scale[(row + r) * tile.scale_stride + block]);
       const __m256 scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(dot[r][half]), scale);
@@ -200,50 +242,62 @@ inline void add_block(const Q8Tile& tile, int64_t row, int64_t block, Accumulato
 
 // A scale for each half of 16 values: two dot products.
 template <int kRows>
-inline void add_block_q6_k(const Q8Tile& tile, int64_t row, int64_t block, Accumulators<kRows>& sum) {
+inline void add_block_q6_k(const Q8Tile& tile, int64_t row, int64_t block, int half,
+                           Accumulators<DType::kQ6_K, kRows>& sum) {
   constexpr DType kType = DType::kQ6_K;
-  const uint8_t* quants = tile.quants + block * panel_format(kType).quant_bytes;
+  const uint8_t* quants = tile.quants + block * panel_format(kType).quant_bytes + 32 * half;
   const int8_t* q = tile.q + row * tile.q_stride + block * kBlockValues;
-  __m256i sums[kRows][kHalves], low[kRows][kHalves], high[kRows][kHalves];
+  Sums<kType, kRows> sums, low, high;
   dot_groups<kType, kRows, 0, 4>(quants, q, tile.q_stride, sums, low, true);
   dot_groups<kType, kRows, 4, 8>(quants, q, tile.q_stride, sums, high, true);
-#pragma GCC unroll 2
-  for (int half = 0; half < kHalves; ++half) {
-    const Scales scales = load_scales<kType>(tile.scales, block, half);
-#pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) {
-      const __m256 scale = _mm256_set1_ps(tile.scale[(row + r) * tile.scale_stride + block]);
-      __m256& y = sum.y[r][half];
-      y = _mm256_fmadd_ps(scales.d, _mm256_mul_ps(_mm256_cvtepi32_ps(low[r][half]), scale), y);
-      y = _mm256_fmadd_ps(scales.m, _mm256_mul_ps(_mm256_cvtepi32_ps(high[r][half]), scale), y);
-    }
+  const Scales scales = load_scales<kType>(tile.scales, block, half);
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+    const __m256 scale = _mm256_set1_ps(tile.scale[(row + r) * tile.scale_stride + block]);
+    __m256& y = sum.y[r][0];
+    y = _mm256_fmadd_ps(scales.d, _mm256_mul_ps(_mm256_cvtepi32_ps(low[r][0]), scale), y);
+    y = _mm256_fmadd_ps(scales.m, _mm256_mul_ps(_mm256_cvtepi32_ps(high[r][0]), scale), y);
   }
 }
 
-void store_row(const Q8Tile& tile, int64_t row, __m256 low, __m256 high) {
-  alignas(32) float y[kPanelColumns];
-  _mm256_store_ps(y, low);
-  _mm256_store_ps(y + 8, high);
-  float* out = tile.out + row * tile.out_stride;
-  for (int i = 0; i < tile.columns; ++i) out[i] = tile.bias != nullptr ? y[i] + tile.bias[i] : y[i];
+void store_half(const Q8Tile& tile, int64_t row, int half, __m256 sums) {
+  alignas(32) float y[kHalfColumns];
+  _mm256_store_ps(y, sums);
+  const int first = half * kHalfColumns;
+  float* out = tile.out + row * tile.out_stride + first;
+  for (int i = 0; i < kHalfColumns && first + i < tile.columns; ++i)
+    out[i] = tile.bias != nullptr ? y[i] + tile.bias[first + i] : y[i];
+}
+
+template <DType kType, int kRows>
+void compute_halves(const Q8Tile& tile, int64_t row, int first_half) {
+  constexpr int kAtOnce = halves_at_once(kType);
+  Accumulators<kType, kRows> sum;
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+    for (int half = 0; half < kAtOnce; ++half) sum.y[r][half] = _mm256_setzero_ps();
+  }
+  const bool prefetches = row == 0 && first_half == 0 && tile.prefetch != 0;
+  for (int64_t block = 0; block < tile.blocks; ++block) {
+    if (prefetches) prefetch_block<kType>(tile, block);
+    if constexpr (kType == DType::kQ6_K) {
+      add_block_q6_k<kRows>(tile, row, block, first_half, sum);
+    } else {
+      add_block<kType, kRows>(tile, row, block, first_half, sum);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+    for (int half = 0; half < kAtOnce; ++half) store_half(tile, row + r, first_half + half, sum.y[r][half]);
+  }
 }
 
 template <DType kType, int kRows>
 void compute_rows(const Q8Tile& tile, int64_t row) {
-  Accumulators<kRows> sum;
-#pragma GCC unroll 4
-  for (int r = 0; r < kRows; ++r) sum.y[r][0] = sum.y[r][1] = _mm256_setzero_ps();
-  const bool prefetches = row == 0 && tile.prefetch != 0;
-  for (int64_t block = 0; block < tile.blocks; ++block) {
-    if (prefetches) prefetch_block<kType>(tile, block);
-    if constexpr (kType == DType::kQ6_K) {
-      add_block_q6_k<kRows>(tile, row, block, sum);
-    } else {
-      add_block<kType, kRows>(tile, row, block, sum);
-    }
-  }
-#pragma GCC unroll 4
-  for (int r = 0; r < kRows; ++r) store_row(tile, row + r, sum.y[r][0], sum.y[r][1]);
+  for (int half = 0; half < kHalves; half += halves_at_once(kType))
+    compute_halves<kType, kRows>(tile, row, half);
 }
 
 template <DType kType, int kRows>
@@ -256,6 +310,7 @@ void compute_last_rows(const Q8Tile& tile, int64_t row) {
 
 template <DType kType>
 void compute_tile(const Q8Tile& tile) {
+  constexpr int kMaxRows = max_rows(kType);
   int64_t row = 0;
   for (; row + kMaxRows <= tile.rows; row += kMaxRows) compute_rows<kType, kMaxRows>(tile, row);
   compute_last_rows<kType, kMaxRows - 1>(tile, row);

@@ -13,9 +13,17 @@
 namespace musaic {
 namespace {
 
+// Held in a register from here on: otherwise the compiler makes a tree of a block's additions, whose leaves
+// go through memory.
+inline __m512i add(__m512i sums, __m512i products) {
+  __m512i sum = _mm512_add_epi32(sums, products);
+  asm("" : "+v"(sum));
+  return sum;
+}
+
 inline __m512i add_products(__m512i sums, __m512i unsigned_bytes, __m512i signed_bytes) {
   const __m512i pairs = _mm512_maddubs_epi16(unsigned_bytes, signed_bytes);
-  return _mm512_add_epi32(sums, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+  return add(sums, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
 }
 
 // Half a byte at a time: products of whole ones would leave 16 bits.
@@ -24,7 +32,7 @@ inline __m512i add_wide_products(__m512i sums, __m512i unsigned_bytes, __m512i s
   const __m512i low = _mm512_and_si512(unsigned_bytes, mask);
   const __m512i high = _mm512_and_si512(_mm512_srli_epi16(unsigned_bytes, 4), mask);
   const __m512i sixteens = _mm512_madd_epi16(_mm512_maddubs_epi16(high, signed_bytes), _mm512_set1_epi16(16));
-  return add_products(_mm512_add_epi32(sums, sixteens), low, signed_bytes);
+  return add_products(add(sums, sixteens), low, signed_bytes);
 }
 
 #include "ops/linear/q8_tile_512.inl"
