@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "backends/cpu/simd.inl"
+#include "hwy/cache_control.h"
 #include "ops/attention/attention_work_cpu.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -30,6 +31,12 @@ struct KvBlock {
 
   HWY_INLINE const T* row(size_t position) const {
     return groups[position / kGroup] + position % kGroup * stride;
+  }
+  // Asks for the group's rows: pages are too short for the processor to see a stream in them.
+  HWY_INLINE void prefetch(size_t group) const {
+    constexpr size_t kLineValues = 64 / sizeof(T);
+    if (group * kGroup >= count) return;
+    for (size_t at = 0; at < kGroup * stride; at += kLineValues) hwy::Prefetch(groups[group] + at);
   }
 };
 
@@ -112,14 +119,14 @@ HWY_INLINE void score_group(const float* query, size_t query_stride, const T* ke
     for (int j = 0; j < kGroup; ++j) sums[r][j] = hn::Zero(FloatTag());
   }
   for (size_t k = 0; k < width; k += lanes()) {
-    FloatVector key[kGroup];
+    FloatVector q[kRows];
     HWY_UNROLL(4)
-    for (int j = 0; j < kGroup; ++j) key[j] = load(keys + static_cast<size_t>(j) * key_stride + k);
+    for (int r = 0; r < kRows; ++r) q[r] = load(query + static_cast<size_t>(r) * query_stride + k);
     HWY_UNROLL(4)
-    for (int r = 0; r < kRows; ++r) {
-      const FloatVector q = load(query + static_cast<size_t>(r) * query_stride + k);
+    for (int j = 0; j < kGroup; ++j) {
+      const FloatVector key = load(keys + static_cast<size_t>(j) * key_stride + k);
       HWY_UNROLL(4)
-      for (int j = 0; j < kGroup; ++j) sums[r][j] = hn::MulAdd(q, key[j], sums[r][j]);
+      for (int r = 0; r < kRows; ++r) sums[r][j] = hn::MulAdd(q[r], key, sums[r][j]);
     }
   }
   FloatVector parts[kRows];
@@ -132,11 +139,14 @@ HWY_INLINE void score_group(const float* query, size_t query_stride, const T* ke
   }
 }
 
+// Asks for `ahead`, which is read next, while it computes.
 template <int kRows, class T>
-HWY_INLINE void score_rows(const float* query, size_t query_stride, const KvBlock<T>& keys, size_t width,
-                           float* scores) {
-  for (size_t first = 0; first < keys.count; first += kGroup)
+HWY_INLINE void score_rows(const float* query, size_t query_stride, const KvBlock<T>& keys,
+                           const KvBlock<T>* ahead, size_t width, float* scores) {
+  for (size_t first = 0; first < keys.count; first += kGroup) {
+    if (ahead != nullptr) ahead->prefetch(first / kGroup);
     score_group<kRows>(query, query_stride, keys.groups[first / kGroup], keys.stride, width, scores + first);
+  }
 }
 
 // One row's scores become weights: 2^(score - maximum), 0 from `visible` on. Returns the factor for the row's
@@ -170,10 +180,10 @@ HWY_INLINE float soften_row(float* scores, size_t visible, float* maximum, float
 }
 
 // sums[row] = sums[row] · rescale[row] + Σ weights[row][j] · values[j], positions in order, for kRows rows
-// and kVectors vectors of columns.
+// and kVectors vectors of columns. Asks for `ahead`, which is read next, while it computes.
 template <int kRows, int kVectors, class T>
 HWY_INLINE void add_columns(const float* weights, const float* rescale, const KvBlock<T>& values,
-                            size_t column, float* sums, size_t sums_stride) {
+                            const KvBlock<T>* ahead, size_t column, float* sums, size_t sums_stride) {
   const FloatTag d;
   FloatVector total[kRows][kVectors];
   HWY_UNROLL(4)
@@ -185,15 +195,16 @@ HWY_INLINE void add_columns(const float* weights, const float* rescale, const Kv
           load(sums + static_cast<size_t>(r) * sums_stride + static_cast<size_t>(v) * lanes()), factor);
   }
   for (size_t j = 0; j < values.count; ++j) {
+    if (ahead != nullptr && j % kGroup == 0) ahead->prefetch(j / kGroup);
     const T* row = values.row(j) + column;
-    FloatVector value[kVectors];
+    FloatVector weight[kRows];
     HWY_UNROLL(4)
-    for (int v = 0; v < kVectors; ++v) value[v] = load(row + static_cast<size_t>(v) * lanes());
+    for (int r = 0; r < kRows; ++r) weight[r] = hn::Set(d, weights[static_cast<size_t>(r) * kKvBlock + j]);
     HWY_UNROLL(4)
-    for (int r = 0; r < kRows; ++r) {
-      const auto weight = hn::Set(d, weights[static_cast<size_t>(r) * kKvBlock + j]);
+    for (int v = 0; v < kVectors; ++v) {
+      const FloatVector value = load(row + static_cast<size_t>(v) * lanes());
       HWY_UNROLL(4)
-      for (int v = 0; v < kVectors; ++v) total[r][v] = hn::MulAdd(weight, value[v], total[r][v]);
+      for (int r = 0; r < kRows; ++r) total[r][v] = hn::MulAdd(weight[r], value, total[r][v]);
     }
   }
   HWY_UNROLL(4)
@@ -205,23 +216,28 @@ HWY_INLINE void add_columns(const float* weights, const float* rescale, const Kv
 }
 
 template <int kRows, class T>
-HWY_INLINE void add_rows(const float* weights, const float* rescale, const KvBlock<T>& values, size_t width,
-                         float* sums, size_t sums_stride) {
+HWY_INLINE void add_rows(const float* weights, const float* rescale, const KvBlock<T>& values,
+                         const KvBlock<T>* ahead, size_t width, float* sums, size_t sums_stride) {
   size_t column = 0;
-  for (; column + kColumnVectors * lanes() <= width; column += kColumnVectors * lanes())
-    add_columns<kRows, kColumnVectors>(weights, rescale, values, column, sums + column, sums_stride);
-  for (; column < width; column += lanes())
-    add_columns<kRows, 1>(weights, rescale, values, column, sums + column, sums_stride);
+  for (; column + kColumnVectors * lanes() <= width; column += kColumnVectors * lanes()) {
+    add_columns<kRows, kColumnVectors>(weights, rescale, values, ahead, column, sums + column, sums_stride);
+    ahead = nullptr;
+  }
+  for (; column < width; column += lanes()) {
+    add_columns<kRows, 1>(weights, rescale, values, ahead, column, sums + column, sums_stride);
+    ahead = nullptr;
+  }
 }
 
-// Calls step.template run<kRows>(first row) over the rows, kRowStep at a time.
+// Calls step.template run<kRows>(first row) over the rows, kRowStep at a time. The last three go together, so
+// that a decode row's group of three heads reads keys and values once: their sums just fit 16 registers.
 template <class Step>
 HWY_INLINE void for_row_steps(int64_t num_rows, const Step& step) {
   int64_t row = 0;
-  for (; row + kRowStep <= num_rows; row += kRowStep) step.template run<kRowStep>(row);
+  for (; num_rows - row >= kRowStep && num_rows - row != 3; row += kRowStep) step.template run<kRowStep>(row);
   const int64_t left = num_rows - row;
+  if (left == 3) step.template run<3>(row);
   if constexpr (kRowStep == 4) {
-    if (left == 3) step.template run<3>(row);
     if (left == 2) step.template run<2>(row);
   }
   if (left == 1) step.template run<1>(row);
@@ -231,13 +247,14 @@ template <class T>
 struct ScoreStep {
   const AttentionScratch& scratch;
   const KvBlock<T>& keys;
+  const KvBlock<T>& ahead;
   size_t width;
   size_t padded_dim;
 
   template <int kRows>
   HWY_INLINE void run(int64_t row) const {
-    score_rows<kRows>(scratch.query + static_cast<size_t>(row) * padded_dim, padded_dim, keys, width,
-                      scratch.scores + row * kKvBlock);
+    score_rows<kRows>(scratch.query + static_cast<size_t>(row) * padded_dim, padded_dim, keys,
+                      row == 0 ? &ahead : nullptr, width, scratch.scores + row * kKvBlock);
   }
 };
 
@@ -245,13 +262,15 @@ template <class T>
 struct AddStep {
   const AttentionScratch& scratch;
   const KvBlock<T>& values;
+  const KvBlock<T>& ahead;
   size_t width;
   size_t padded_dim;
 
   template <int kRows>
   HWY_INLINE void run(int64_t row) const {
-    add_rows<kRows>(scratch.scores + row * kKvBlock, scratch.rescale + row, values, width,
-                    scratch.split + static_cast<size_t>(row) * padded_dim, padded_dim);
+    add_rows<kRows>(scratch.scores + row * kKvBlock, scratch.rescale + row, values,
+                    row == 0 ? &ahead : nullptr, width, scratch.split + static_cast<size_t>(row) * padded_dim,
+                    padded_dim);
   }
 };
 

@@ -108,19 +108,24 @@ class TileAttention {
       scratch_.split_weight[row] = sum_of_lanes(load(scratch_.split_weights + row * kPadding));
   }
 
+  size_t positions_from(int64_t begin) const {
+    return static_cast<size_t>(std::clamp<int64_t>(last_visible() - begin, 0, kKvBlock));
+  }
+
   void run_block(int64_t begin, size_t count) {
     const bool whole_vectors = static_cast<size_t>(work_.head_dim) % lanes() == 0;
     const bool direct = whole_vectors && (std::is_same_v<T, float> || tile_.num_rows <= kDirectRows);
     const KvBlock<T> keys = block_of(work_.key_cache, begin, count);
     const KvBlock<T> values = block_of(work_.value_cache, begin, count);
     if (direct) {
-      score(keys);
+      score(keys, values);
       soften(begin);
-      add(values);
+      add(values, block_of(work_.key_cache, begin + kKvBlock, positions_from(begin + kKvBlock)));
     } else {
-      score(converted(keys));
+      const KvBlock<float> nothing{};
+      score(converted(keys), nothing);
       soften(begin);
-      add(converted(values));
+      add(converted(values), nothing);
     }
   }
 
@@ -160,9 +165,9 @@ class TileAttention {
   }
 
   template <class U>
-  void score(const KvBlock<U>& keys) {
+  void score(const KvBlock<U>& keys, const KvBlock<U>& ahead) {
     const size_t width = std::min(keys.stride, width_);
-    for_row_steps(tile_.num_rows, ScoreStep<U>{scratch_, keys, width, width_});
+    for_row_steps(tile_.num_rows, ScoreStep<U>{scratch_, keys, ahead, width, width_});
   }
 
   void soften(int64_t begin) {
@@ -175,9 +180,9 @@ class TileAttention {
   }
 
   template <class U>
-  void add(const KvBlock<U>& values) {
+  void add(const KvBlock<U>& values, const KvBlock<U>& ahead) {
     const size_t width = std::min(values.stride, width_);
-    for_row_steps(tile_.num_rows, AddStep<U>{scratch_, values, width, width_});
+    for_row_steps(tile_.num_rows, AddStep<U>{scratch_, values, ahead, width, width_});
   }
 
   void keep_partial(const AttentionPartial& partial) const {
