@@ -138,12 +138,11 @@ class SharedWeightTest : public testing::Test {
   }
 
   void add_embedding(const char* name, const char* layout) {
-    registry_.add_kernel(
-        "aten::embedding",
-        {.name = name,
-         .device_type = "cpu",
-         .run = run_nothing,
-         .packing = WeightPacking{.input = 0, .layout = layout, .shared_only = true}});
+    registry_.add_kernel("aten::embedding",
+                         {.name = name,
+                          .device_type = "cpu",
+                          .run = run_nothing,
+                          .packing = WeightPacking{.input = 0, .layout = layout, .shared_only = true}});
   }
 
   Graph embedding_of(const char* weight, const char* head) {
