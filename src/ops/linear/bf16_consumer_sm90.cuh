@@ -88,8 +88,7 @@ class Bf16Consumer {
   static constexpr int kTurn = 2;
   static constexpr int kXOffsets = 4;
   static constexpr int kQuarter = Shape::kColumns / 8;  // a lane's sums of a quarter of the tile's columns
-  // Products of many columns fill the matrix units one after the other, those of few wait for their chain.
-  static constexpr bool kTakesTurns = Shape::kColumns > 128;
+  static constexpr bool kTakesTurns = Shape::kTakesTurns;
   static constexpr bool kEarlyAddends = Shape::kColumns <= 128;  // where they find registers
   using Sums = float[Shape::kChains][Shape::kProducts][Shape::kSums];
   using Addends = float2[2][2][kQuarter / 4];  // of a row, a half of the columns, two of every 8

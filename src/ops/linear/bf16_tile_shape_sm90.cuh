@@ -28,8 +28,12 @@ struct Bf16TileShape {
   static constexpr int kProducts = kColumns <= 128 ? 1 : 2;
   static constexpr int kProductColumns = kColumns / kProducts;
   static constexpr int kSums = kProductColumns / 2;  // a lane's of a product
+  // Products of many columns fill the matrix units one after the other, those of few wait for their chain.
+  static constexpr bool kTakesTurns = kColumns > 128;
 
   static_assert(kChains == 1 || kChains == kXParts, "a chain of all products, or one a part of x");
+  static_assert(kTakesTurns || kStages % kConsumers == 0,
+                "a warpgroup that ran ahead would take the other one's round of a stage for its own");
   static_assert(kRowBlocks <= 2, "a block brings both halves of the weight's tile or one");
   static_assert(kHalfColumns % 8 == 0 && kXRows % 16 == 0,
                 "swizzled tiles begin at whole groups of 8 rows; a lane's two rows of x are in one");

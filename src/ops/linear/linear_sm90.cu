@@ -39,9 +39,9 @@ Choice choice(const LinearTileCall& call, int64_t step_cycles) {
 
 using Narrow32 = Bf16TileShape<32, kXParts, 1, 2, 8>;
 using Narrow64 = Bf16TileShape<64, kXParts, 1, 2, 8>;
-using Narrow128 = Bf16TileShape<128, kXParts, 1, 2, 5>;
+using Narrow128 = Bf16TileShape<128, kXParts, 1, 2, 6>;
 using Wide64 = Bf16TileShape<64, 1, 1, 2, 8>;
-using Wide128 = Bf16TileShape<128, 1, 1, 2, 5>;
+using Wide128 = Bf16TileShape<128, 1, 1, 2, 6>;
 using Wide192 = Bf16TileShape<192, 1, 2, 1, 4>;
 using Wide256 = Bf16TileShape<256, 1, 2, 1, 3>;
 
