@@ -37,7 +37,7 @@ TEST_P(Architecture, GivesTheGoldenLogitsOfThePrompt) {
 
 // As served: a device may round what meets 16-bit weights and caches.
 TEST_P(Architecture, GivesNearlyTheGoldenLogitsWhereItNeedNotBeExact) {
-  // Groups of experts that are chosen for another row's rounding move it further.
+  // On an H100 this one was 0.022 away, the others less than 0.01.
   const double tolerance = std::string(GetParam()) == "deepseek_v2_grouped" ? 0.03 : 0.02;
   TinyModel model(GetParam(), {}, {}, /*exact=*/false);
   for (const auto& golden : model.golden()) {
