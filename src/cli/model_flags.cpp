@@ -16,7 +16,8 @@ void add_model_flags(CLI::App& app, SessionOptions& options) {
   app.add_option("--load-format", options.load_format)
       ->check(CLI::IsMember({"auto", "gguf", "safetensors", "dummy"}));
   app.add_option("--dtype", options.dtype,
-                 "auto: quantized weights meet quantized activations; float32: exact")
+                 "auto: quantized weights meet quantized activations, bf16 ones on a GPU rounded ones; "
+                 "float32: exact")
       ->check(CLI::IsMember({"auto", "half", "float16", "bfloat16", "float", "float32"}));
   app.add_option("--quantization", options.quantization, "fp8: linears are quantized as they are loaded")
       ->check(CLI::IsMember({"none", "fp8"}));

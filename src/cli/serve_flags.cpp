@@ -29,8 +29,10 @@ void add_model_group(CLI::App& app, ServeOptions& options) {
       .add_option("--load-format", options.load_format, "default: auto, from the file; dummy: random weights")
       ->check(CLI::IsMember({"auto", "dummy", "safetensors", "gguf"}));
   group
-      .add_option("--dtype", options.dtype,
-                  "default: auto, quantized weights meet quantized activations; float32: exact")
+      .add_option(
+          "--dtype", options.dtype,
+          "default: auto, quantized weights meet quantized activations, bf16 ones on a GPU rounded ones; "
+          "float32: exact")
       ->check(CLI::IsMember({"auto", "half", "float16", "bfloat16", "float", "float32"}));
   group.add_option("--quantization", options.quantization,
                    "default: none, weights are used as they are stored; fp8: linears in bf16, f16 or float32 "

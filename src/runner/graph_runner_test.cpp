@@ -35,6 +35,22 @@ TEST_P(Architecture, GivesTheGoldenLogitsOfThePrompt) {
   }
 }
 
+// As served: a device may round what meets 16-bit weights and caches.
+TEST_P(Architecture, GivesNearlyTheGoldenLogitsWhereItNeedNotBeExact) {
+  // On an H100 this one was 0.022 away, the others less than 0.01.
+  const double tolerance = std::string(GetParam()) == "deepseek_v2_grouped" ? 0.03 : 0.02;
+  TinyModel model(GetParam(), {}, {}, /*exact=*/false);
+  for (const auto& golden : model.golden()) {
+    model.run({StepKind::kExtend, {model.sequence(0, golden["input_ids"], 0, true)}});
+    const std::vector<float> expected = golden["last_logits"];
+    const std::vector<float> logits = model.runner().last_logits(1);
+    double scale = 0;
+    for (float value : expected) scale = std::max(scale, std::abs(static_cast<double>(value)));
+    // Of the largest logit.
+    for (size_t i = 0; i < expected.size(); ++i) ASSERT_NEAR(logits[i], expected[i], tolerance * scale) << i;
+  }
+}
+
 TEST_P(Architecture, GivesTheGoldenLogProbabilitiesOfThePrompt) {
   TinyModel model(GetParam());
   for (const auto& golden : model.golden()) {

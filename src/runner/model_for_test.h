@@ -124,12 +124,12 @@ inline nlohmann::json read_test_json(const std::string& name) {
   return nlohmann::json::parse(file);
 }
 
-// One of tests/data/tiny, in float32.
+// One of tests/data/tiny, in float32 unless it is not to be exact.
 class TinyModel : public TestModel {
  public:
-  explicit TinyModel(const std::string& name, GraphRunnerOptions options = {}, TestDevice device = {})
-      : TestModel(std::string(MUSAIC_TEST_DATA) + "/tiny/" + name, options, /*exact=*/true,
-                  std::move(device)),
+  explicit TinyModel(const std::string& name, GraphRunnerOptions options = {}, TestDevice device = {},
+                     bool exact = true)
+      : TestModel(std::string(MUSAIC_TEST_DATA) + "/tiny/" + name, options, exact, std::move(device)),
         golden_(read_test_json("tiny/" + name + "/golden.json").at("golden")) {}
 
   const nlohmann::json& golden() const { return golden_; }

@@ -19,10 +19,10 @@ struct PagedAttentionArguments {
 // musaic::paged_attention. Causal attention over a paged cache, any mixture of prefill chunks and decode
 // rows: row j of a sequence with n rows is at position kv_length - n + j and sees the positions up to its
 // own. Returns f32 [tokens, num_heads · head_dim]. Query head h reads key head h / (num_heads / kv_heads).
-// page_size and head_dim are multiples of 8, head_dim at most 256. Softmax and sums in float32, over blocks
-// of positions that do not depend on the step: a row's bits depend on its sequence only, not on chunking or
-// on neighbours. Neither reads unused pages and page-table entries nor writes rows that belong to no
-// sequence.
+// page_size and head_dim are multiples of 8, head_dim at most 256. Softmax and sums in float32 (a kernel may
+// round what meets a bf16 cache to bf16), over blocks of positions that do not depend on the step: a row's
+// bits depend on its sequence only, not on chunking or on neighbours. Reads no unused pages and page-table
+// entries, writes no rows that belong to no sequence.
 Value paged_attention(const PagedAttentionArguments& arguments);
 
 void define_attention(OpRegistry& registry);

@@ -86,30 +86,46 @@ __device__ uint4 pack_eight(const float (&values)[8]) {
                     Factor::pack(values[4], values[5]), Factor::pack(values[6], values[7]));
 }
 
-// A tile's query rows, scaled, into the warp's registers; `rotation` null: they are rotated already.
+// The lane's query rows of a tile as they lie in memory.
 template <class Shape>
-__device__ void load_query(const AttentionCall& call, const RowTile& tile, int kv_head,
-                           const LaneRotation* rotation, MatrixQuery<Shape>& query,
-                           int (&positions)[Shape::kRowsOfLane]) {
-  const int lane = static_cast<int>(threadIdx.x) % 32;
+struct QueryRows {
+  LaneHead heads[Shape::kRowsOfLane];
+
+  __device__ void load(const AttentionCall& call, const RowTile& tile, int kv_head) {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+#pragma unroll
+    for (int i = 0; i < Shape::kRowsOfLane; ++i) {
+      const int row = lane / 4 + 8 * i;
+      heads[i].clear();
+      if (row < tile.num_rows)
+        heads[i].load(call.query + token_of(call, tile, row) * call.query_stride +
+                          static_cast<int64_t>(head_of(call, tile, row, kv_head)) * kMatrixDim,
+                      lane % 4);
+    }
+  }
+  // Scaled, into the warp's registers; `rotation` null: they are rotated already.
+  __device__ void put(const AttentionCall& call, const LaneRotation* rotation, MatrixQuery<Shape>& query) {
+#pragma unroll
+    for (int i = 0; i < Shape::kRowsOfLane; ++i) {
+      if (rotation != nullptr) rotation->rotate(heads[i]);
+#pragma unroll
+      for (int chunk = 0; chunk < kMatrixChunks; ++chunk) {
+#pragma unroll
+        for (int j = 0; j < 8; ++j) heads[i].values[chunk][j] *= call.scale;
+        query.set(chunk, i, heads[i].values[chunk]);
+      }
+    }
+  }
+};
+
+// Of the lane's query rows; −1 where there is none.
+template <class Shape>
+__device__ void find_positions(const AttentionCall& call, const RowTile& tile,
+                               int (&positions)[Shape::kRowsOfLane]) {
 #pragma unroll
   for (int i = 0; i < Shape::kRowsOfLane; ++i) {
-    const int row = lane / 4 + 8 * i;
-    const bool is_there = row < tile.num_rows;
-    LaneHead head;
-    head.clear();
-    if (is_there)
-      head.load(call.query + token_of(call, tile, row) * call.query_stride +
-                    static_cast<int64_t>(head_of(call, tile, row, kv_head)) * kMatrixDim,
-                lane % 4);
-    if (rotation != nullptr) rotation->rotate(head);
-#pragma unroll
-    for (int chunk = 0; chunk < kMatrixChunks; ++chunk) {
-#pragma unroll
-      for (int j = 0; j < 8; ++j) head.values[chunk][j] *= call.scale;
-      query.set(chunk, i, head.values[chunk]);
-    }
-    positions[i] = is_there ? position_of(call, tile, row) : -1;
+    const int row = static_cast<int>(threadIdx.x) % 32 / 4 + 8 * i;
+    positions[i] = row < tile.num_rows ? position_of(call, tile, row) : -1;
   }
 }
 
@@ -209,12 +225,13 @@ template <class Shape, bool kNew, bool kSplit>
 __global__ void __launch_bounds__(Shape::kThreads, 2) attend_matrix(AttentionCall call, NewRows rows) {
   __shared__ MatrixMemory<Shape> memory;
   const int kv_head = static_cast<int>(blockIdx.y);
-  RowTile tile;
+  RowTile tile = {};
   bool is_tile;
   if (kNew) {
     const int sequence = static_cast<int>(blockIdx.x);
+    const int length = call.kv_lengths[sequence];  // of a pad row too, so that it comes with the next read
     is_tile = sequence < *call.num_sequences;
-    tile = {sequence, 0, call.group_size, sequence, is_tile ? call.kv_lengths[sequence] - 1 : 0};
+    tile = {sequence, 0, call.group_size, sequence, is_tile ? length - 1 : 0};
   } else {
     wait_for_previous_kernel();
     is_tile = find_tile<Shape::kRows>(call, static_cast<int>(blockIdx.x), &tile);
@@ -234,12 +251,16 @@ __global__ void __launch_bounds__(Shape::kThreads, 2) attend_matrix(AttentionCal
     group_ahead = find_group(call, tile.sequence, kv_head, next.begin, stored);
     load_block(call, group, cursor.begin, stored, ahead);
   }
+  const int new_slot = kNew && has_work ? rows.slots[tile.first_token] : 0;
+  int positions[Shape::kRowsOfLane];
+  find_positions<Shape>(call, tile, positions);
   if (kNew) wait_for_previous_kernel();
   if (!has_work) return;
 
+  QueryRows<Shape> query_rows;
   MatrixQuery<Shape> query;
   NewWords<typename Shape::Factor> new_words;
-  int positions[Shape::kRowsOfLane];
+  query_rows.load(call, tile, kv_head);
   if constexpr (kNew) {
     LaneRotation rotation;
     rotation.load(rows.cos_sin + tile.first_token * rows.cos_sin_stride, static_cast<int>(threadIdx.x) % 4,
@@ -247,11 +268,11 @@ __global__ void __launch_bounds__(Shape::kThreads, 2) attend_matrix(AttentionCal
     const int warp = static_cast<int>(threadIdx.x) / 32;
     if (stored / kMatrixBlock % kMatrixStripes == warp && stored / kMatrixSpan <= last_span) {
       new_words.load(rows, tile.first_token, kv_head, rotation);
-      new_words.store(call, rows.slots[tile.first_token], kv_head);
+      new_words.store(call, new_slot, kv_head);
     }
-    load_query<Shape>(call, tile, kv_head, &rotation, query, positions);
+    query_rows.put(call, &rotation, query);
   } else {
-    load_query<Shape>(call, tile, kv_head, nullptr, query, positions);
+    query_rows.put(call, nullptr, query);
   }
 
   constexpr int kValues = Shape::kRows * kMatrixDim / Shape::kThreads;

@@ -17,7 +17,7 @@ inline constexpr int kMatrixStripes = 8;
 inline constexpr int kMatrixBlock = 16;  // positions
 inline constexpr int kMatrixGroups = kMatrixBlock / 8;
 
-// Factors of 16 bits: what each cache type takes to keep a float32 value.
+// Factors of 16 bits: the parts of a float32 value that meet a cache of each type.
 template <DType kType>
 struct MatrixFactor;
 template <>
@@ -37,7 +37,7 @@ template <>
 struct MatrixFactor<DType::kBF16> {
   using Product = Bf16Product;
   using Type = gpuBfloat16;
-  static constexpr int kParts = 3;
+  static constexpr int kParts = 1;
   static __device__ uint32_t pack(float a, float b) {
     const gpuBfloat162 pair = __floats2bfloat162_rn(a, b);
     return static_cast<uint32_t>(__bfloat16_as_ushort(pair.x)) |
@@ -344,7 +344,10 @@ __device__ void find_takes(MatrixMemory<Shape>& memory, int stripes) {
   for (int i = threadIdx.x; i < stripes * Shape::kRows; i += Shape::kThreads) {
     const int stripe = i / Shape::kRows, row = i % Shape::kRows;
     float largest = kNoMaximum;
-    for (int s = 0; s < stripes; ++s) largest = fmaxf(largest, memory.maximum[s][row]);
+#pragma unroll
+    for (int s = 0; s < kMatrixStripes; ++s) {
+      if (s < stripes) largest = fmaxf(largest, memory.maximum[s][row]);
+    }
     const float maximum = memory.maximum[stripe][row];
     memory.take[stripe][row] = maximum == kNoMaximum ? 0.0f : exp2f(maximum - largest);
     if (stripe == 0) memory.largest[row] = largest;
@@ -352,13 +355,15 @@ __device__ void find_takes(MatrixMemory<Shape>& memory, int stripes) {
   __syncthreads();
 }
 
-// One value of a span's sum over its stripes.
+// One value of a span's sum over its stripes, which are read at once.
 template <class Shape>
 __device__ SoftmaxSum sum_of_stripes(const MatrixMemory<Shape>& memory, int stripes, int row, int dim) {
   SoftmaxSum sum;
   sum.maximum = memory.largest[row];
   const int column = MatrixMemory<Shape>::column_of(dim);
-  for (int s = 0; s < stripes; ++s) {
+#pragma unroll
+  for (int s = 0; s < kMatrixStripes; ++s) {
+    if (s >= stripes) continue;
     const float take = memory.take[s][row];
     sum.weight = fmaf(memory.weight[s][row], take, sum.weight);
     sum.value = fmaf(memory.sums[s][row][column], take, sum.value);

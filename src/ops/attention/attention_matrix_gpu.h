@@ -25,11 +25,11 @@ struct NewRows {
 // Whether the kernel below takes such a cache.
 bool attends_by_matrix(DType cache_dtype, int64_t head_dim);
 
-// musaic::paged_attention by matrix units, whose factors are parts of 16 bits that add up to all of a query's
-// and a weight's float32 value, or nearly. With new rows: row s is the last position of sequence s, and its
-// key and value are rotated, stored and used; the positions before it, the lengths and the page table were
-// written before the step, and are read before the kernel waits for the one before it. REQUIRES: caches and
-// new rows at addresses of 16 bytes.
+// musaic::paged_attention by matrix units. Over a bf16 cache a scaled query and a weight are rounded to bf16;
+// over an f16 one they are two parts of 16 bits that add up to nearly all of their float32 value. With new
+// rows: row s is the last position of sequence s, and its key and value are rotated, stored and used; the
+// positions before it, the lengths and the page table were written before the step, and are read before the
+// kernel waits for the one before it. REQUIRES: caches and new rows at addresses of 16 bytes.
 void launch_attention_matrix(const AttentionCall& call, const NewRows& rows, gpuStream_t stream);
 
 }  // namespace musaic

@@ -16,22 +16,23 @@ __device__ inline int row_of_lane() {
   return warp * 16 + g % 4 * 2 + g / 4;
 }
 
-// A lane's values of one step in two bf16 parts, as products take them.
+// A lane's values of one step in bf16 parts, as products take them.
+template <int kParts>
 struct Bf16Left {
   static constexpr int kProducts = kStepValues / 16;
-  uint32_t words[kProducts][kXParts][4];
+  uint32_t words[kProducts][kParts][4];
 
   __device__ void put(int product, int word, float2 x) {
-    const uint32_t large = bf16_pair(x.x, x.y);
-    words[product][0][word] = large;
-    words[product][1][word] =
-        bf16_pair(x.x - __uint_as_float(large << 16), x.y - __uint_as_float(large & 0xFFFF0000u));
+    uint32_t parts[kParts];
+    split_pair(x.x, x.y, parts);
+#pragma unroll
+    for (int part = 0; part < kParts; ++part) words[product][part][word] = parts[part];
   }
   __device__ void keep() {
 #pragma unroll
     for (int i = 0; i < kProducts; ++i) {
 #pragma unroll
-      for (int part = 0; part < kXParts; ++part) keep_in_place(words[i][part]);
+      for (int part = 0; part < kParts; ++part) keep_in_place(words[i][part]);
     }
   }
 };
@@ -43,8 +44,12 @@ class Bf16Consumer {
   // At a stage's barrier: of the warps that read it, in every block of the cluster.
   static constexpr int kArrivals = kWarpgroupSize / kWarpSize * Shape::kBlocks;
 
-  __device__ Bf16Consumer(const LinearTileCall& call, Bf16TileMemory<Shape>& memory, int index)
-      : call_(call), memory_(memory), index_(index), column_(static_cast<int>(threadIdx.x) % 4 * 2) {
+  __device__ Bf16Consumer(const LinearTileCall& call, int rows, Bf16TileMemory<Shape>& memory, int index)
+      : call_(call),
+        rows_(rows),
+        memory_(memory),
+        index_(index),
+        column_(static_cast<int>(threadIdx.x) % 4 * 2) {
     const int row = row_of_lane(), t = static_cast<int>(threadIdx.x) % 4;
     const int part = row / Shape::kXRows * (kXPlanes * Shape::kXRows);
 #pragma unroll
@@ -54,19 +59,18 @@ class Bf16Consumer {
   }
 
   __device__ void run() {
-    const int rows = static_cast<int>(live_count(call_.linear.live_rows, call_.linear.x.outer));
     const int num_steps = num_steps_of(call_);
     Bf16TileWalk<Shape> walk(call_);
-    for (int first = 0; walk.is_there(); walk.advance(rows), first += num_steps) {
+    for (int first = 0; walk.is_there(); walk.advance(rows_), first += num_steps) {
       Sums sums;
       clear(sums);
       Addends addends;
       if (kEarlyAddends && call_.adds_to_y) {
 #pragma unroll
-        for (int i = 0; i < 4; ++i) load_addends(walk, rows, i / 2, i % 2, addends[i / 2][i % 2]);
+        for (int i = 0; i < 4; ++i) load_addends(walk, i / 2, i % 2, addends[i / 2][i % 2]);
       }
       for (int step = index_; step < num_steps; step += kConsumers) {
-        Bf16Left left;
+        Left left;
         prepare(first + step, left);
         if (kTakesTurns && step > 0) meet<kThreads>(kTurn + index_);
         start(first + step, left, sums);
@@ -78,7 +82,7 @@ class Bf16Consumer {
         }
         release(first + step);
       }
-      finish(walk, rows, sums, addends);
+      finish(walk, sums, addends);
     }
   }
 
@@ -88,9 +92,9 @@ class Bf16Consumer {
   static constexpr int kTurn = 2;
   static constexpr int kXOffsets = 4;
   static constexpr int kQuarter = Shape::kColumns / 8;  // a lane's sums of a quarter of the tile's columns
-  // Products of many columns fill the matrix units one after the other, those of few wait for their chain.
-  static constexpr bool kTakesTurns = Shape::kColumns > 128;
+  static constexpr bool kTakesTurns = Shape::kTakesTurns;
   static constexpr bool kEarlyAddends = Shape::kColumns <= 128;  // where they find registers
+  using Left = Bf16Left<Shape::kParts>;
   using Sums = float[Shape::kChains][Shape::kProducts][Shape::kSums];
   using Addends = float2[2][2][kQuarter / 4];  // of a row, a half of the columns, two of every 8
 
@@ -107,12 +111,12 @@ class Bf16Consumer {
     }
   }
 
-  __device__ void prepare(int place, Bf16Left& left) {
+  __device__ void prepare(int place, Left& left) {
     memory_.full[place % Shape::kStages].wait(Shape::parity(place));
     const uint8_t* x = &memory_.stages[place % Shape::kStages].x[0][0][0][0];
     const float* norm_weights = &memory_.norm_weights[place % Shape::kStages][column_];
 #pragma unroll
-    for (int i = 0; i < Bf16Left::kProducts; ++i) {
+    for (int i = 0; i < Left::kProducts; ++i) {
       const uint8_t* part = x + i / 2 * (Shape::kXRows * kSwizzledRow);
 #pragma unroll
       for (int c = 0; c < 2; ++c) {
@@ -134,14 +138,14 @@ class Bf16Consumer {
     left.keep();
   }
 
-  __device__ void start(int place, const Bf16Left& left, Sums& sums) {
+  __device__ void start(int place, const Left& left, Sums& sums) {
     const uint64_t right = swizzled_rows(shared_address(&memory_.stages[place % Shape::kStages].weight));
     constexpr uint64_t kNextProduct = Shape::kProductColumns * kSwizzledRow >> 4;
     begin_products();
 #pragma unroll
-    for (int i = 0; i < Bf16Left::kProducts; ++i) {
+    for (int i = 0; i < Left::kProducts; ++i) {
 #pragma unroll
-      for (int part = 0; part < kXParts; ++part) {
+      for (int part = 0; part < Shape::kParts; ++part) {
 #pragma unroll
         for (int p = 0; p < Shape::kProducts; ++p)
           Bf16RegisterProduct<Shape::kProductColumns>::add(
@@ -167,18 +171,18 @@ class Bf16Consumer {
   }
 
   // Of the lane's row `r` and the tile's half `half`.
-  __device__ void load_addends(const Bf16TileWalk<Shape>& walk, int rows, int r, int half,
+  __device__ void load_addends(const Bf16TileWalk<Shape>& walk, int r, int half,
                                float2 (&addends)[kQuarter / 4]) const {
     const int row = walk.row() + row_of_lane() + 8 * r;
     const int first = first_column(walk) + half * Shape::kHalfColumns;
 #pragma unroll
     for (int i = 0; i < kQuarter / 4; ++i) {
-      if (row < rows && first + 8 * i < call_.linear.y.width)
+      if (row < rows_ && first + 8 * i < call_.linear.y.width)
         addends[i] = *reinterpret_cast<const float2*>(y_row(row) + first + 8 * i);
     }
   }
 
-  __device__ void finish(const Bf16TileWalk<Shape>& walk, int rows, const Sums& sums, Addends& addends) {
+  __device__ void finish(const Bf16TileWalk<Shape>& walk, const Sums& sums, Addends& addends) {
     float mine[2][kQuarter];
     exchange(sums, mine);
     const int column = first_column(walk);
@@ -186,7 +190,7 @@ class Bf16Consumer {
     for (int r = 0; r < 2; ++r) {
       const int row = row_of_lane() + 8 * r;
       const float factor = kNorm ? factor_of(row) : 1.0f;
-      if (walk.row() + row >= rows) continue;
+      if (walk.row() + row >= rows_) continue;
       float* y = y_row(walk.row() + row);
       if (call_.swiglu) {
         write_swiglu(y, column, r, factor, mine);
@@ -194,7 +198,7 @@ class Bf16Consumer {
       }
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
-        if (!kEarlyAddends && call_.adds_to_y) load_addends(walk, rows, r, half, addends[r][half]);
+        if (!kEarlyAddends && call_.adds_to_y) load_addends(walk, r, half, addends[r][half]);
         write(y, column + half * Shape::kHalfColumns, r, factor, mine[half], addends[r][half]);
       }
     }
@@ -281,6 +285,7 @@ class Bf16Consumer {
   }
 
   const LinearTileCall& call_;
+  const int rows_;  // live ones
   Bf16TileMemory<Shape>& memory_;
   const int index_;
   const int column_;               // of the lane's first sum

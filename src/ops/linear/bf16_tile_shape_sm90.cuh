@@ -11,12 +11,13 @@ inline constexpr int kConsumers = 2;    // warpgroups
 
 // A block's tile has 64 rows of x and kColumns rows of the weight: two halves, which for swiglu are of the
 // weight's two halves. The blocks of a cluster have kRowBlocks × kColumnBlocks neighbouring tiles. A product
-// waits for the one before it in its chain: with kXParts chains the parts of x have one each, whose sums are
+// waits for the one before it in its chain: with kParts chains the parts of x have one each, whose sums are
 // added.
-template <int kColumns_, int kChains_, int kRowBlocks_, int kColumnBlocks_, int kStages_>
+template <int kColumns_, int kParts_, int kChains_, int kRowBlocks_, int kColumnBlocks_, int kStages_>
 struct Bf16TileShape {
   static constexpr int kColumns = kColumns_;
   static constexpr int kHalfColumns = kColumns / 2;
+  static constexpr int kParts = kParts_;  // of x
   static constexpr int kChains = kChains_;
   static constexpr int kRowBlocks = kRowBlocks_;
   static constexpr int kColumnBlocks = kColumnBlocks_;
@@ -28,8 +29,12 @@ struct Bf16TileShape {
   static constexpr int kProducts = kColumns <= 128 ? 1 : 2;
   static constexpr int kProductColumns = kColumns / kProducts;
   static constexpr int kSums = kProductColumns / 2;  // a lane's of a product
+  // Products of many columns fill the matrix units one after the other, those of few wait for their chain.
+  static constexpr bool kTakesTurns = kColumns > 128;
 
-  static_assert(kChains == 1 || kChains == kXParts, "a chain of all products, or one a part of x");
+  static_assert(kChains == 1 || kChains == kParts, "a chain of all products, or one a part of x");
+  static_assert(kTakesTurns || kStages % kConsumers == 0,
+                "a warpgroup that ran ahead would take the other one's round of a stage for its own");
   static_assert(kRowBlocks <= 2, "a block brings both halves of the weight's tile or one");
   static_assert(kHalfColumns % 8 == 0 && kXRows % 16 == 0,
                 "swizzled tiles begin at whole groups of 8 rows; a lane's two rows of x are in one");
@@ -63,6 +68,8 @@ struct Bf16TileMemory {
   Barrier empty[Shape::kStages];
 };
 
+inline constexpr size_t kMostSharedBytes = 227 << 10;  // of a block
+
 inline __host__ __device__ int num_steps_of(const LinearTileCall& call) {
   return static_cast<int>((call.linear.x.width + kStepValues - 1) / kStepValues);
 }
@@ -89,8 +96,7 @@ class Bf16TileWalk {
   }
 
   __device__ bool is_there() const { return index_ < num_tiles_; }
-  // To the next tile with some of the first `rows` rows. The first tile, whose weights are brought before
-  // that number is known, is made in any case.
+  // To the next tile with some of the first `rows` rows. The first tile is made in any case.
   __device__ void advance(int rows) {
     const int step = static_cast<int>(gridDim.x) / Shape::kBlocks;
     do index_ += step;

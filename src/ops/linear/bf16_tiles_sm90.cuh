@@ -15,13 +15,13 @@ namespace musaic {
 
 // The thread that has the block's part of x copied, for its neighbours of the same rows too.
 template <class Shape>
-__device__ void bring_x(const LinearTileCall& call, const TensorMap& x, Bf16TileMemory<Shape>& memory) {
+__device__ void bring_x(const LinearTileCall& call, int rows, const TensorMap& x,
+                        Bf16TileMemory<Shape>& memory) {
   constexpr int kMask = (1 << Shape::kColumnBlocks) - 1;
   const int block = static_cast<int>(block_of_cluster()), part = block % Shape::kColumnBlocks;
   const auto blocks = static_cast<uint16_t>(kMask << (block - part));
   const int num_steps = num_steps_of(call);
   wait_for_previous_kernel();
-  const int rows = static_cast<int>(live_count(call.linear.live_rows, call.linear.x.outer));
   Bf16TileWalk<Shape> walk(call);
   for (int first = 0; walk.is_there(); walk.advance(rows), first += num_steps) {
     const int row = walk.row() + part * Shape::kXRows;
@@ -38,7 +38,7 @@ __device__ void bring_x(const LinearTileCall& call, const TensorMap& x, Bf16Tile
 
 // The same for the weight, of which it may bring a half. It does not wait for the kernel ahead.
 template <class Shape>
-__device__ void bring_weight(const LinearTileCall& call, const TensorMap& weight,
+__device__ void bring_weight(const LinearTileCall& call, int rows, const TensorMap& weight,
                              Bf16TileMemory<Shape>& memory) {
   constexpr int kMask = Shape::kRowBlocks == 1 ? 1 : 1 | 1 << Shape::kColumnBlocks;
   const int block = static_cast<int>(block_of_cluster());
@@ -46,7 +46,7 @@ __device__ void bring_weight(const LinearTileCall& call, const TensorMap& weight
   const auto blocks = static_cast<uint16_t>(kMask << block % Shape::kColumnBlocks);
   const int num_steps = num_steps_of(call);
   Bf16TileWalk<Shape> walk(call);
-  for (int first = 0; walk.is_there(); first += num_steps) {
+  for (int first = 0; walk.is_there(); walk.advance(rows), first += num_steps) {
     const int row = walk.column() + (call.swiglu ? 0 : half * Shape::kHalfColumns);
     for (int step = 0; step < num_steps; ++step) {
       const int place = first + step, stage = place % Shape::kStages;
@@ -56,8 +56,6 @@ __device__ void bring_weight(const LinearTileCall& call, const TensorMap& weight
       copy_tile_to_blocks(shared_address(&memory.stages[stage].weight[half * Shape::kHalfColumns]), weight,
                           step * kSwizzledRow, row, call.swiglu ? half : 0, full, blocks);
     }
-    wait_for_previous_kernel();
-    walk.advance(static_cast<int>(live_count(call.linear.live_rows, call.linear.x.outer)));
   }
 }
 
@@ -69,11 +67,11 @@ __device__ inline float2 norm_weights_at(const LinearTileCall& call, int column)
 
 // The warp that brings the norm's weights of every step, in float32.
 template <class Shape>
-__device__ void bring_norm_weights(const LinearTileCall& call, Bf16TileMemory<Shape>& memory) {
+__device__ void bring_norm_weights(const LinearTileCall& call, int rows, Bf16TileMemory<Shape>& memory) {
   constexpr int kAtOnce = 4;  // steps
   const int num_steps = num_steps_of(call), lane = static_cast<int>(threadIdx.x) % kWarpSize;
   Bf16TileWalk<Shape> walk(call);
-  for (int first = 0; walk.is_there(); first += num_steps) {
+  for (int first = 0; walk.is_there(); walk.advance(rows), first += num_steps) {
     for (int begin = 0; begin < num_steps; begin += kAtOnce) {
       float2 weights[kAtOnce];
 #pragma unroll
@@ -89,8 +87,6 @@ __device__ void bring_norm_weights(const LinearTileCall& call, Bf16TileMemory<Sh
         if (lane == 0) memory.full[stage].arrive();
       }
     }
-    wait_for_previous_kernel();
-    walk.advance(static_cast<int>(live_count(call.linear.live_rows, call.linear.x.outer)));
   }
 }
 
@@ -98,9 +94,11 @@ template <class Shape, bool kNorm>
 __global__ void __launch_bounds__(Shape::kThreads, 1)
     multiply_bf16_tiles(const __grid_constant__ Bf16Maps maps, const __grid_constant__ LinearTileCall call) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  static_assert(sizeof(Bf16TileMemory<Shape>) <= kMostSharedBytes, "a block would not start");
   constexpr int kProducerRegisters = 40, kConsumerRegisters = 232;  // of the 65,536 of a multiprocessor
   extern __shared__ __align__(1024) uint8_t shared_bytes[];
   auto& memory = *reinterpret_cast<Bf16TileMemory<Shape>*>(shared_bytes);
+  const int rows = static_cast<int>(live_count(call.linear.live_rows, call.linear.x.outer));
   if (threadIdx.x == 0) {
     prefetch_map(maps.weight);
     prefetch_map(maps.x);
@@ -117,18 +115,18 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
     const int warp = static_cast<int>(threadIdx.x) / kWarpSize;
     const bool is_first_lane = threadIdx.x % kWarpSize == 0;
     if (warp == 0 && is_first_lane) {
-      bring_x<Shape>(call, maps.x, memory);
+      bring_x<Shape>(call, rows, maps.x, memory);
     } else if (warp == 1 && is_first_lane) {
-      bring_weight<Shape>(call, maps.weight, memory);
+      bring_weight<Shape>(call, rows, maps.weight, memory);
     } else if (kNorm && warp == 2) {
-      bring_norm_weights<Shape>(call, memory);
+      bring_norm_weights<Shape>(call, rows, memory);
     } else {
       return;
     }
   } else {
     grow_registers<kConsumerRegisters>();
     wait_for_previous_kernel();
-    Bf16Consumer<Shape, kNorm>(call, memory, warpgroup - 1).run();
+    Bf16Consumer<Shape, kNorm>(call, rows, memory, warpgroup - 1).run();
   }
   meet_cluster();  // no block ends while others bring it tiles or tell it of their stages
 #endif

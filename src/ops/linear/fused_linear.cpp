@@ -1,6 +1,7 @@
 #include "ops/linear/fused_linear.h"
 
 #include "ops/add/add.h"
+#include "ops/cast/cast.h"
 #include "ops/fake_checks.h"
 #include "ops/linear/linear.h"
 #include "ops/op_samples.h"
@@ -65,10 +66,16 @@ std::vector<FakeOutput> fake_linear_add(const FakeCall& call) {
   return {};
 }
 
+// x as the product takes it. Of normed rows this rounds after the row's factor, not before it.
+Value left_factor(Value x, const Attributes& attributes) {
+  const bool rounds = attributes.contains("rounds_x") && attributes.get_bool("rounds_x");
+  return rounds ? cast(cast(x, DType::kBF16), DType::kF32) : x;
+}
+
 std::vector<Value> decompose_rms_norm_linear(GraphBuilder&, std::span<const Value> inputs,
                                              const Attributes& attributes) {
   const Value normed = rms_norm(inputs[0], inputs[1], attributes.get_float("eps"));
-  return {linear(normed, inputs[2], inputs.size() > 3 ? inputs[3] : Value())};
+  return {linear(left_factor(normed, attributes), inputs[2], inputs.size() > 3 ? inputs[3] : Value())};
 }
 
 std::vector<Value> decompose_rms_norm_linear_swiglu(GraphBuilder& builder, std::span<const Value> inputs,
@@ -78,8 +85,10 @@ std::vector<Value> decompose_rms_norm_linear_swiglu(GraphBuilder& builder, std::
   return {mul(silu(slice(both, 1, 0, width / 2)), slice(both, 1, width / 2, width))};
 }
 
-std::vector<Value> decompose_linear_add(GraphBuilder&, std::span<const Value> inputs, const Attributes&) {
-  return {add(inputs[0], linear(inputs[1], inputs[2], inputs.size() > 3 ? inputs[3] : Value()))};
+std::vector<Value> decompose_linear_add(GraphBuilder&, std::span<const Value> inputs,
+                                        const Attributes& attributes) {
+  const Value x = left_factor(inputs[1], attributes);
+  return {add(inputs[0], linear(x, inputs[2], inputs.size() > 3 ? inputs[3] : Value()))};
 }
 
 double products(const CostQuery& query, int x, int weight) {
@@ -116,24 +125,24 @@ Value linear_add_(Value residual, Value x, Value weight, Value bias) {
 
 void define_fused_linear(OpRegistry& registry) {
   registry.define(
-      "musaic::rms_norm_linear(Tensor x, Tensor norm_weight, Tensor weight, Tensor? bias, float eps) -> "
-      "Tensor",
+      "musaic::rms_norm_linear(Tensor x, Tensor norm_weight, Tensor weight, Tensor? bias, float eps, "
+      "bool rounds_x=False) -> Tensor",
       {.schema = {},
        .fake = fake_rms_norm_linear,
        .decomposition = decompose_rms_norm_linear,
        .samples = rms_norm_linear_samples,
        .cost = cost_rms_norm_linear});
   registry.define(
-      "musaic::rms_norm_linear_swiglu(Tensor x, Tensor norm_weight, Tensor weight, Tensor? bias, float eps) "
-      "-> "
-      "Tensor",
+      "musaic::rms_norm_linear_swiglu(Tensor x, Tensor norm_weight, Tensor weight, Tensor? bias, float eps, "
+      "bool rounds_x=False) -> Tensor",
       {.schema = {},
        .fake = fake_rms_norm_linear_swiglu,
        .decomposition = decompose_rms_norm_linear_swiglu,
        .samples = rms_norm_linear_swiglu_samples,
        .cost = cost_rms_norm_linear_swiglu});
   registry.define(
-      "musaic::linear_add_(Tensor(a!) residual, Tensor x, Tensor weight, Tensor? bias=None) -> ()",
+      "musaic::linear_add_(Tensor(a!) residual, Tensor x, Tensor weight, Tensor? bias=None, "
+      "bool rounds_x=False) -> ()",
       {.schema = {},
        .fake = fake_linear_add,
        .decomposition = decompose_linear_add,

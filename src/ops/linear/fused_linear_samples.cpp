@@ -33,43 +33,50 @@ SampleInput bias_of(const FusedSize& size) {
   return sample_fixed(HostTensor::random(size.norm, {size.n}, 3));
 }
 
-std::string name_of(const FusedSize& size) {
-  return fmt::format("{} rows of {}, gap {}, {} columns{}", size.rows, size.k, size.gap, size.n,
-                     size.has_bias ? ", bias" : "");
+std::string name_of(const FusedSize& size, bool rounds_x) {
+  return fmt::format("{} rows of {}{}, gap {}, {} columns{}", size.rows, size.k, rounds_x ? ", rounded" : "",
+                     size.gap, size.n, size.has_bias ? ", bias" : "");
 }
 
-OpSample normed_sample(const FusedSize& size, int64_t columns) {
+// Of every size, exact and rounded.
+template <class Make>
+std::vector<OpSample> samples_of(Make make) {
+  std::vector<OpSample> samples;
+  for (bool rounds_x : {false, true}) {
+    for (const FusedSize& size : kSizes) samples.push_back(make(size, rounds_x));
+  }
+  return samples;
+}
+
+OpSample normed_sample(const FusedSize& size, int64_t columns, bool rounds_x) {
   return {
-      .name = fmt::format("{}, norm {}", name_of(size), name(size.norm)),
+      .name = fmt::format("{}, norm {}", name_of(size, rounds_x), name(size.norm)),
       .inputs = {sample_rows_of(rows_of(size, size.k, 1)),
                  sample_fixed(HostTensor::random(size.norm, {size.k}, 4)), weight_of(size), bias_of(size)},
-      .attributes = {{"eps", 1e-5}},
+      .attributes = {{"eps", 1e-5}, {"rounds_x", rounds_x}},
       .outputs = {{DType::kF32, {size.rows, columns}}}};
 }
 
 }  // namespace
 
 std::vector<OpSample> rms_norm_linear_samples() {
-  std::vector<OpSample> samples;
-  for (const FusedSize& size : kSizes) samples.push_back(normed_sample(size, size.n));
-  return samples;
+  return samples_of(
+      [](const FusedSize& size, bool rounds_x) { return normed_sample(size, size.n, rounds_x); });
 }
 
 std::vector<OpSample> rms_norm_linear_swiglu_samples() {
-  std::vector<OpSample> samples;
-  for (const FusedSize& size : kSizes) samples.push_back(normed_sample(size, size.n / 2));
-  return samples;
+  return samples_of(
+      [](const FusedSize& size, bool rounds_x) { return normed_sample(size, size.n / 2, rounds_x); });
 }
 
 std::vector<OpSample> linear_add_samples() {
-  std::vector<OpSample> samples;
-  for (const FusedSize& size : kSizes) {
-    samples.push_back({.name = name_of(size),
-                       .inputs = {sample_rows_of(rows_of(size, size.n, 5)),
-                                  sample_rows_of(rows_of(size, size.k, 1)), weight_of(size), bias_of(size)},
-                       .outputs = {}});
-  }
-  return samples;
+  return samples_of([](const FusedSize& size, bool rounds_x) {
+    return OpSample{.name = name_of(size, rounds_x),
+                    .inputs = {sample_rows_of(rows_of(size, size.n, 5)),
+                               sample_rows_of(rows_of(size, size.k, 1)), weight_of(size), bias_of(size)},
+                    .attributes = {{"rounds_x", rounds_x}},
+                    .outputs = {}};
+  });
 }
 
 }  // namespace musaic

@@ -1,13 +1,16 @@
 #include "ops/linear/linear_sm90.h"
 
+#include <algorithm>
+#include <initializer_list>
+
 #include "ops/linear/bf16_tiles_sm90.cuh"
 
 namespace musaic {
 namespace {
 
-// Which shapes of tile make a call depends on the weight, so that each weight's shapes give the same bits:
-// those of few columns have a chain of products for each part of x, those of many do not find registers for
-// it.
+// Of an exact x, which shapes of tile make a call depends on the weight, so that each weight's shapes give
+// the same bits: those of few columns have a chain of products for each part of x, those of many do not find
+// registers for it.
 bool is_wide(const LinearTileCall& call) {
   constexpr int64_t kWide = 2048;
   return weight_rows_of(call) >= kWide;
@@ -32,30 +35,50 @@ struct Choice {
 template <class Shape, bool kNorm>
 Choice choice(const LinearTileCall& call, int64_t step_cycles) {
   constexpr int64_t kTileCycles = 600 + 10 * Shape::kColumns;  // the first step's wait, the results
+  constexpr int64_t kCrowdedCycles = 1500;  // of the next launch, which cannot be set up meanwhile
   const int64_t at_once = active_bf16_clusters<Shape, kNorm>();
-  const int64_t rounds = (Bf16TileWalk<Shape>::num_cluster_tiles(call) + at_once - 1) / at_once;
-  return {rounds * (num_steps_of(call) * step_cycles + kTileCycles), launch_bf16_tiles<Shape, kNorm>};
+  const int64_t clusters = Bf16TileWalk<Shape>::num_cluster_tiles(call);
+  const int64_t rounds = (clusters + at_once - 1) / at_once;
+  const int64_t crowded = 2 * clusters > at_once ? kCrowdedCycles : 0;
+  return {rounds * (num_steps_of(call) * step_cycles + kTileCycles) + crowded,
+          launch_bf16_tiles<Shape, kNorm>};
 }
 
-using Narrow32 = Bf16TileShape<32, kXParts, 1, 2, 8>;
-using Narrow64 = Bf16TileShape<64, kXParts, 1, 2, 8>;
-using Narrow128 = Bf16TileShape<128, kXParts, 1, 2, 5>;
-using Wide64 = Bf16TileShape<64, 1, 1, 2, 8>;
-using Wide128 = Bf16TileShape<128, 1, 1, 2, 5>;
-using Wide192 = Bf16TileShape<192, 1, 2, 1, 4>;
-using Wide256 = Bf16TileShape<256, 1, 2, 1, 3>;
+template <int kParts, int kChains>
+using Tile32 = Bf16TileShape<32, kParts, kChains, 1, 2, 8>;
+template <int kParts, int kChains>
+using Tile64 = Bf16TileShape<64, kParts, kChains, 1, 2, 8>;
+template <int kParts, int kChains>
+using Tile128 = Bf16TileShape<128, kParts, kChains, 1, 2, 6>;
+template <int kParts, int kChains>
+using Tile192 = Bf16TileShape<192, kParts, kChains, 2, 1, 4>;
+template <int kParts, int kChains>
+using Tile256 = Bf16TileShape<256, kParts, kChains, 2, 1, 3>;
 
-Choice faster(const Choice& a, const Choice& b) {
-  return b.cycles < a.cycles ? b : a;
+Choice fastest(std::initializer_list<Choice> choices) {
+  return *std::min_element(choices.begin(), choices.end(),
+                           [](const Choice& a, const Choice& b) { return a.cycles < b.cycles; });
+}
+
+template <bool kNorm>
+Choice choose_exact(const LinearTileCall& call) {
+  if (is_wide(call))
+    return fastest({choice<Tile64<2, 1>, kNorm>(call, 550), choice<Tile128<2, 1>, kNorm>(call, 620),
+                    choice<Tile192<2, 1>, kNorm>(call, 900), choice<Tile256<2, 1>, kNorm>(call, 1150)});
+  return fastest({choice<Tile32<2, 2>, kNorm>(call, 340), choice<Tile64<2, 2>, kNorm>(call, 370),
+                  choice<Tile128<2, 2>, kNorm>(call, 600)});
+}
+
+template <bool kNorm>
+Choice choose_rounded(const LinearTileCall& call) {
+  return fastest({choice<Tile32<1, 1>, kNorm>(call, 300), choice<Tile64<1, 1>, kNorm>(call, 340),
+                  choice<Tile128<1, 1>, kNorm>(call, 480), choice<Tile192<1, 1>, kNorm>(call, 700),
+                  choice<Tile256<1, 1>, kNorm>(call, 880)});
 }
 
 template <bool kNorm>
 Choice choose(const LinearTileCall& call) {
-  if (is_wide(call))
-    return faster(faster(choice<Wide64, kNorm>(call, 550), choice<Wide128, kNorm>(call, 620)),
-                  faster(choice<Wide192, kNorm>(call, 900), choice<Wide256, kNorm>(call, 1150)));
-  return faster(faster(choice<Narrow32, kNorm>(call, 340), choice<Narrow64, kNorm>(call, 370)),
-                choice<Narrow128, kNorm>(call, 600));
+  return call.rounds_x ? choose_rounded<kNorm>(call) : choose_exact<kNorm>(call);
 }
 
 }  // namespace

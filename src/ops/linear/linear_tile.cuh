@@ -1,13 +1,15 @@
 #pragma once
 
+#include <type_traits>
+
 #include "backends/gpu/row_packs.cuh"
 #include "gpu_launch.cuh"
 #include "gpu_narrow_matrix.cuh"
 #include "ops/linear/linear_tile_gpu.h"
 #include "ops/linear/stripes_gpu.cuh"
 
-// What all shapes of a tiled product share. x is the sum of two bf16 values, which differs from it by 2^-18
-// of its size at most. k is cut in segments of whole chunks. In a segment each part of x has a chain of
+// What all shapes of a tiled product share. x is one bf16 value, or the sum of two, which differs from it by
+// 2^-18 of its size at most. k is cut in segments of whole chunks. In a segment each part of x has a chain of
 // products; the chains' sums, and then the segments in order, are added: so every shape gets the same bits.
 // Within a chunk, lane 4 · g + t of a warp has the values 8t .. 8t + 7 of row g: 16 bytes that serve two
 // products as they lie.
@@ -15,9 +17,16 @@ namespace musaic {
 
 inline constexpr int kChunk = 32;
 inline constexpr int kMaxSegments = 16;
-inline constexpr int kSquare = 16;  // rows of the weight in a product
-inline constexpr int kOctet = 8;    // rows of x in a product
-inline constexpr int kXParts = 2;
+inline constexpr int kSquare = 16;     // rows of the weight in a product
+inline constexpr int kOctet = 8;       // rows of x in a product
+inline constexpr int kExactParts = 2;  // of x
+
+// Calls `use` with the number of parts that the call's x has.
+template <class Use>
+auto with_parts(const LinearTileCall& call, Use use) {
+  return call.rounds_x ? use(std::integral_constant<int, 1>())
+                       : use(std::integral_constant<int, kExactParts>());
+}
 
 // The cut of k, a function of k alone.
 struct Segments {
@@ -49,8 +58,9 @@ struct WeightChunk {
 };
 
 // A lane's share of eight rows of x's chunk: the larger part first.
+template <int kParts>
 struct XChunk {
-  uint4 parts[kXParts];
+  uint4 parts[kParts];
 
   __device__ void right(int part, int half, uint32_t (&words)[2]) const {
     words[0] = half == 0 ? parts[part].x : parts[part].z;
@@ -64,47 +74,53 @@ __device__ inline uint32_t bf16_pair(float a, float b) {
          static_cast<uint32_t>(__bfloat16_as_ushort(pair.y)) << 16;
 }
 
-__device__ inline XChunk split_values(const float (&x)[8]) {
-  uint32_t words[kXParts][4];
+// Two neighbours as parts, the larger ones first.
+template <int kParts>
+__device__ void split_pair(float a, float b, uint32_t (&parts)[kParts]) {
+  parts[0] = bf16_pair(a, b);
+  if constexpr (kParts == kExactParts)
+    parts[1] = bf16_pair(a - __uint_as_float(parts[0] << 16), b - __uint_as_float(parts[0] & 0xFFFF0000u));
+}
+
+template <int kParts>
+__device__ XChunk<kParts> split_values(const float (&x)[8]) {
+  uint32_t words[4][kParts];
 #pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const uint32_t large = bf16_pair(x[2 * i], x[2 * i + 1]);
-    words[0][i] = large;
-    words[1][i] = bf16_pair(x[2 * i] - __uint_as_float(large << 16),
-                            x[2 * i + 1] - __uint_as_float(large & 0xFFFF0000u));
-  }
-  XChunk chunk;
+  for (int i = 0; i < 4; ++i) split_pair(x[2 * i], x[2 * i + 1], words[i]);
+  XChunk<kParts> chunk;
 #pragma unroll
-  for (int part = 0; part < kXParts; ++part)
-    chunk.parts[part] = make_uint4(words[part][0], words[part][1], words[part][2], words[part][3]);
+  for (int part = 0; part < kParts; ++part)
+    chunk.parts[part] = make_uint4(words[0][part], words[1][part], words[2][part], words[3][part]);
   return chunk;
 }
 
 // The sums of one segment, a chain a part of x.
+template <int kParts>
 struct ChainSums {
-  float parts[kXParts][4];
+  float parts[kParts][4];
 
   __device__ void clear() {
 #pragma unroll
-    for (int part = 0; part < kXParts; ++part) {
+    for (int part = 0; part < kParts; ++part) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) parts[part][i] = 0.0f;
     }
   }
   __device__ float sum(int i) const {
-    return __fadd_rn(parts[0][i], parts[1][i]);
+    if constexpr (kParts == 1) return parts[0][i];
+    return __fadd_rn(parts[0][i], parts[kParts - 1][i]);
   }
 };
 
 // sums[s][o] += weight s · x o of one chunk. Products that follow one another belong to different sums, so
 // that none waits for the one before it.
-template <int kSquares, int kOctets>
-__device__ void add_products(const WeightChunk (&weights)[kSquares], const XChunk (&x)[kOctets],
-                             ChainSums (&sums)[kSquares][kOctets]) {
+template <int kParts, int kSquares, int kOctets>
+__device__ void add_products(const WeightChunk (&weights)[kSquares], const XChunk<kParts> (&x)[kOctets],
+                             ChainSums<kParts> (&sums)[kSquares][kOctets]) {
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
 #pragma unroll
-    for (int part = 0; part < kXParts; ++part) {
+    for (int part = 0; part < kParts; ++part) {
 #pragma unroll
       for (int o = 0; o < kOctets; ++o) {
         uint32_t right[2];

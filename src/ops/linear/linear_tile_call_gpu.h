@@ -15,6 +15,10 @@ inline bool takes_tile_weight(const KernelQuery& query, size_t weight, int64_t r
   return meta.dtype == DType::kBF16 && is_multiple(meta.dim(0), rows_of) && is_multiple(meta.dim(1), 32);
 }
 
+inline bool rounds_x(const KernelCall& call) {
+  return call.attributes.get_bool("rounds_x");
+}
+
 inline LinearTileCall plain_tile_call(const KernelCall& call) {
   LinearTileCall tile;
   tile.linear = linear_call(call.inputs[0], call.outputs[0], call, 1);
@@ -29,6 +33,7 @@ LinearTileCall norm_tile_call(const KernelCall& call) {
   tile.norm_dtype = call.inputs[1].dtype;
   tile.eps = static_cast<float>(call.attributes.get_float("eps"));
   tile.swiglu = swiglu;
+  tile.rounds_x = rounds_x(call);
   return tile;
 }
 
@@ -36,6 +41,7 @@ inline LinearTileCall adding_tile_call(const KernelCall& call) {
   LinearTileCall tile;
   tile.linear = linear_call(call.inputs[1], call.inputs[0], call, 2);
   tile.adds_to_y = true;
+  tile.rounds_x = rounds_x(call);
   return tile;
 }
 

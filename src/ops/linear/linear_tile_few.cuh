@@ -8,12 +8,13 @@ namespace musaic {
 
 inline constexpr int kFewTileThreads = 32 * kMaxSegments;
 
-template <int kOctets_, int kSquares_, int kDepth_, bool kNorm_>
+template <int kOctets_, int kSquares_, int kDepth_, bool kNorm_, int kParts_>
 struct FewShape {
   static constexpr int kOctets = kOctets_;    // of rows of x
   static constexpr int kSquares = kSquares_;  // of rows of the weight
   static constexpr int kDepth = kDepth_;      // chunks under way at once
   static constexpr bool kNorm = kNorm_;
+  static constexpr int kParts = kParts_;  // of x
   static constexpr int kRows = kOctet * kOctets;
   static constexpr int kThreads = kDepth <= 2 ? 288 : kFewTileThreads;       // at most
   static constexpr int kBlocksAtOnce = kDepth <= 2 && kOctets == 1 ? 2 : 1;  // on a multiprocessor
@@ -68,7 +69,7 @@ struct FewWeights {
 // A lane's parts of x of kDepth chunks, and the squares of what it has read so far.
 template <class Shape>
 struct FewX {
-  XChunk chunks[Shape::kDepth][Shape::kOctets];
+  XChunk<Shape::kParts> chunks[Shape::kDepth][Shape::kOctets];
   float norm_weights[Shape::kNorm ? Shape::kDepth : 1][8];
   float squares[Shape::kOctets];
 
@@ -102,7 +103,7 @@ struct FewX {
         if constexpr (Shape::kNorm) {
           if (first + d < last) apply_norm_weight(norm_weights[d], x[d][o], squares[o]);
         }
-        chunks[d][o] = split_values(x[d][o]);
+        chunks[d][o] = split_values<Shape::kParts>(x[d][o]);
       }
     }
   }
@@ -148,19 +149,27 @@ struct FewOutputs {
     return static_cast<float*>(call.linear.y.data) + row * call.linear.y.outer_stride + column;
   }
   __device__ float factor_of(const FewMemory<Shape>& memory, int row) const {
-    float sum = 0.0f;
-    for (int s = 0; s < num_segments; ++s) sum += memory.squares[s][row];
+    const float sum = sum_over_segments([&](int s) { return memory.squares[s][row]; });
     return norm_factor(sum, inverse_k, call.eps);
   }
   __device__ float sum_of(const FewMemory<Shape>& memory, int square, int row, int n) const {
+    return sum_over_segments([&](int s) { return memory.sums[s][square][row][n]; });
+  }
+  // In their order; all of them are read at once.
+  template <class Value>
+  __device__ float sum_over_segments(Value value) const {
     float sum = 0.0f;
-    for (int s = 0; s < num_segments; ++s) sum += memory.sums[s][square][row][n];
+#pragma unroll
+    for (int s = 0; s < Shape::kThreads / 32; ++s) {
+      if (s < num_segments) sum += value(s);
+    }
     return sum;
   }
 };
 
 template <class Shape>
-__device__ void put_sums(const ChainSums (&sums)[Shape::kSquares][Shape::kOctets], FewMemory<Shape>& memory) {
+__device__ void put_sums(const ChainSums<Shape::kParts> (&sums)[Shape::kSquares][Shape::kOctets],
+                         FewMemory<Shape>& memory) {
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int g = static_cast<int>(threadIdx.x) % 32 / 4, t = static_cast<int>(threadIdx.x) % 4;
 #pragma unroll
@@ -198,8 +207,8 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocksAtOnce)
   x.load_norm(call, begin, end);
 #pragma unroll
   for (int o = 0; o < Shape::kOctets; ++o) x.squares[o] = 0.0f;
-  wait_for_previous_kernel();
   const int64_t rows = live_count(call.linear.live_rows, call.linear.x.outer);
+  wait_for_previous_kernel();
   const int64_t first_row = static_cast<int64_t>(blockIdx.y) * Shape::kRows;
   if (first_row >= rows) return;
 
@@ -209,7 +218,7 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocksAtOnce)
   for (int tile = static_cast<int>(blockIdx.x); tile < num_tiles; tile += static_cast<int>(gridDim.x)) {
     const bool is_first = tile == static_cast<int>(blockIdx.x);
     const float addend = outputs.addend(static_cast<int>(threadIdx.x), tile * tiles.columns);
-    ChainSums sums[Shape::kSquares][Shape::kOctets];
+    ChainSums<Shape::kParts> sums[Shape::kSquares][Shape::kOctets];
 #pragma unroll
     for (int s = 0; s < Shape::kSquares; ++s) {
 #pragma unroll

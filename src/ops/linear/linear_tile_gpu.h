@@ -7,6 +7,7 @@ namespace musaic {
 // A product with a bf16 weight by matrix units, and what may be fused with it:
 //   h = norm_weight given: rms_norm of x; else x
 //   y = h · weightᵀ + bias, as swiglu: silu of its first half times the second; with adds_to_y added to y
+// What the products take of h is its row times a number: x, times the norm's weights.
 struct LinearTileCall {
   LinearCall linear;
   const void* norm_weight = nullptr;  // [k]
@@ -14,6 +15,7 @@ struct LinearTileCall {
   float eps = 0;
   bool swiglu = false;     // y has half the weight's rows as columns
   bool adds_to_y = false;  // y is the sum's first term
+  bool rounds_x = false;   // what the products take is rounded to bf16; else it counts to 2^-18 of its size
 };
 
 // A row's bits depend on neither the other rows nor their number. REQUIRES: a bf16 weight, 16-byte aligned; k

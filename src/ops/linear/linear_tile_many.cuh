@@ -8,13 +8,14 @@
 namespace musaic {
 
 // A block's tile: kWarpsDown × kWarpsAcross warps of kSquares × kOctets products.
-template <int kSquares_, int kOctets_, int kWarpsDown_, int kWarpsAcross_, int kStages_>
+template <int kSquares_, int kOctets_, int kWarpsDown_, int kWarpsAcross_, int kStages_, int kParts_>
 struct ManyShape {
   static constexpr int kSquares = kSquares_;
   static constexpr int kOctets = kOctets_;
   static constexpr int kWarpsDown = kWarpsDown_;
   static constexpr int kWarpsAcross = kWarpsAcross_;
   static constexpr int kStages = kStages_;
+  static constexpr int kParts = kParts_;  // of x
   static constexpr int kThreads = 32 * kWarpsDown * kWarpsAcross;
   static constexpr int kWeightRows = kSquare * kSquares * kWarpsDown;
   static constexpr int kRows = kOctet * kOctets * kWarpsAcross;
@@ -111,7 +112,7 @@ class ManyCopies {
 // The products of one warp, of a segment and of those before it, and its rows' squares.
 template <class Shape, bool kNorm>
 struct WarpSums {
-  ChainSums segment[Shape::kSquares][Shape::kOctets];
+  ChainSums<Shape::kParts> segment[Shape::kSquares][Shape::kOctets];
   float total[Shape::kSquares][Shape::kOctets][4];
   float segment_squares[Shape::kOctets];  // the lane's
   float squares[Shape::kOctets];          // of row g of an octet
@@ -134,13 +135,13 @@ struct WarpSums {
     WeightChunk weights[Shape::kSquares];
 #pragma unroll
     for (int s = 0; s < Shape::kSquares; ++s) weights[s] = stage.weight_chunk(first_square + s, g, t);
-    XChunk x[Shape::kOctets];
+    XChunk<Shape::kParts> x[Shape::kOctets];
 #pragma unroll
     for (int o = 0; o < Shape::kOctets; ++o) {
       float values[8];
       stage.x_values(first_octet + o, g, t, values);
       if constexpr (kNorm) apply_norm_weight(norm_weights, values, segment_squares[o]);
-      x[o] = split_values(values);
+      x[o] = split_values<Shape::kParts>(values);
     }
     add_products(weights, x, segment);
   }
@@ -222,8 +223,8 @@ __global__ void __launch_bounds__(Shape::kThreads) linear_many_tile(LinearTileCa
 #pragma unroll
   for (int i = 0; i < kAhead; ++i)
     if (i < segments.chunks) copies.load_weight(i, stages[i]);
-  wait_for_previous_kernel();
   tile.rows = live_count(call.linear.live_rows, call.linear.x.outer);
+  wait_for_previous_kernel();
   if (tile.first_row >= tile.rows) {
     wait_for_batches<0>();
     return;

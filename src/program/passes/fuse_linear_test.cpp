@@ -97,6 +97,21 @@ TEST_F(FuseLinearTest, NormedRowsThatTwoLinearsReadStay) {
   EXPECT_EQ(count(run(builder.take(), target_without({}), fuse_norm_linear), "aten::rms_norm"), 1);
 }
 
+// A norm and a linear with a weight of that type, fused and then rounded.
+TEST_F(FuseLinearTest, RowsAreRoundedForABf16WeightAlone) {
+  for (DType dtype : {DType::kBF16, DType::kF32}) {
+    GraphBuilder builder(registry_, "g", {});
+    const Value normed = rms_norm(tokens_by(builder, "x", 64), weight(builder, "norm", {64}), 1e-5);
+    builder.output("y", linear(normed, builder.weight({"w"}, dtype, {64, 64})));
+    const Target target = target_without({});
+    const Graph fused = run(run(builder.take(), target, fuse_norm_linear), target, remove_dead_code);
+    ASSERT_EQ(fused.nodes.size(), 1u);
+    EXPECT_FALSE(fused.nodes[0].attributes.get_bool("rounds_x"));
+    const Graph rounded = run(fused, target, round_linear);
+    EXPECT_EQ(rounded.nodes[0].attributes.get_bool("rounds_x"), dtype == DType::kBF16);
+  }
+}
+
 // Rotation and write of a layer, then attention to it, with `sequences` as the dimension of the lengths.
 Graph attention_graph(const OpRegistry& registry, const Dim& sequences) {
   GraphBuilder builder(registry, "g", {});

@@ -73,6 +73,7 @@ std::vector<Pass> passes_for(bool quantize) {
   passes.push_back({"fuse_moe", fuse_moe});
   passes.push_back({"fuse_linear_add", fuse_linear_add});
   passes.push_back({"fuse_norm_linear", fuse_norm_linear});
+  if (quantize) passes.push_back({"round_linear", round_linear});
   passes.push_back({"fuse_add_rms_norm", fuse_add_rms_norm});
   passes.push_back({"fuse_norm_quantize", fuse_norm_quantize});
   passes.push_back({"fuse_norm_quant_fp8", fuse_norm_quant_fp8});

@@ -37,7 +37,8 @@ struct Pass {
   Graph (*run)(const Graph& graph, const Target& target, PassReport& report);
 };
 
-// In the order in which they run. `quantize`: whether activations may be quantized for quantized weights.
+// In the order in which they run. `quantize`: whether activations may be quantized for quantized weights, and
+// rounded for bf16 ones.
 std::vector<Pass> passes_for(bool quantize);
 std::vector<std::string> pass_names();
 
@@ -58,6 +59,7 @@ Graph fuse_moe(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_add_rms_norm(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_linear_add(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_norm_linear(const Graph& graph, const Target& target, PassReport& report);
+Graph round_linear(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_norm_quantize(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_norm_quant_fp8(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_combine_norm(const Graph& graph, const Target& target, PassReport& report);
