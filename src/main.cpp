@@ -77,7 +77,8 @@ bool has_gpu(const LinkedGpu& gpu) {
 // `auto` is the first GPU where there is one.
 std::unique_ptr<Backend> make_backend(const std::vector<std::string>& backends, const LinkedGpu& gpu,
                                       const BackendRequest& request) {
-  GpuOptions options{.executable_budget = request.graph_executable_budget};
+  GpuOptions options{.executable_budget = request.graph_executable_budget,
+                     .graph_memory_budget = request.graph_memory_budget};
   if (request.device == "auto" && has_gpu(gpu)) return gpu.make(options);
   const auto device = parse_device(request.device == "auto" ? "cpu" : request.device);
   if (!device || std::ranges::find(backends, device->type) == backends.end())

@@ -33,8 +33,10 @@ void add_graph_flags(CLI::App& app, GraphArguments& graphs) {
       .add_option("--capture", graphs.capture,
                   "default: lazy, in idle gaps or at first use; eager: before /health is 200")
       ->check(CLI::IsMember({"lazy", "eager"}));
-  group.add_option("--graph-memory-budget", graphs.memory_budget,
-                   "bytes of all captures, such as 64M; what does not fit runs eagerly; default: unlimited");
+  group.add_option(
+      "--graph-memory-budget", graphs.memory_budget,
+      "bytes of all captures, such as 64M; beyond them a GPU's pieces share executables, and steps on a CPU "
+      "run eagerly; default: unlimited");
   group
       .add_option("--graph-executable-budget", graphs.executable_budget,
                   "captured pieces that a GPU's driver holds ready at once, the rest take turns; 0: all; "

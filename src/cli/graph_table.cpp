@@ -151,11 +151,16 @@ void note_mixed_passes(const ResolvedGraphs& graphs, const GraphFacts& facts,
       "for both mends that";
 }
 
+std::string why_so_many_executables(const MaybeAsked<int>& asked, const GraphFacts& facts) {
+  if (facts.memory_limits_executables) return "--graph-memory-budget holds no more; pieces take turns";
+  if (asked && asked->value != facts.executable_budget)
+    return "captures of " + facts.device + " are no executables";
+  return "";
+}
+
 GraphSetting executable_row(const MaybeAsked<int>& asked, const GraphFacts& facts) {
-  const std::string ignored = asked && asked->value != facts.executable_budget
-                                  ? "captures of " + facts.device + " are no executables"
-                                  : "";
-  GraphSetting out = row("graph executables", asked, facts.executable_budget, ignored);
+  GraphSetting out =
+      row("graph executables", asked, facts.executable_budget, why_so_many_executables(asked, facts));
   if (facts.executable_budget == 0) out.in_force = "all";
   return out;
 }

@@ -18,8 +18,9 @@ struct GraphFacts {
   int max_step_tokens = 512;     // prompt tokens in one step: the chunk
   int default_graph_tokens = 0;  // of the largest captured prefill step where no flag says; 0: the step's
   int max_running_requests = 64;
-  bool quantizes_activations = true;  // a pass does
-  int executable_budget = 0;          // live executables of graphs in force; 0: each graph keeps its own
+  bool quantizes_activations = true;       // a pass does
+  int executable_budget = 0;               // live executables of graphs in force; 0: each graph keeps its own
+  bool memory_limits_executables = false;  // to so many, by --graph-memory-budget
 };
 
 // One line of the table: what was asked by which flag, what is in force, and why.

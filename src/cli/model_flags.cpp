@@ -49,8 +49,10 @@ void add_model_flags(CLI::App& app, SessionOptions& options) {
         return parse_graph_mode(mode) ? "" : "expected one of " + std::string(kGraphModes);
       });
   app.add_option("--page-size", options.page_size);
-  app.add_flag("--enable-overlap-schedule,!--disable-overlap-schedule", options.overlap,
-               "launch a step before the tokens of the one before are read");
+  app.add_flag_function(
+      "--enable-overlap-schedule,!--disable-overlap-schedule",
+      [&options](int64_t asked) { options.overlap = asked > 0; },
+      "launch a step before the tokens of the one before are read; default: on a GPU");
   app.add_option("--disable-pass", options.disabled_passes, "graph passes to leave out");
   app.add_option("--allow-decomposed-ops", options.allowed_decompositions,
                  "fused ops that the device may lack: simpler ones run in their place");

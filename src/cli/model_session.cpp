@@ -16,7 +16,9 @@
 #include "cli/program_info.h"
 #include "cli/progress.h"
 #include "cli/size_defaults.h"
+#include "device/launch_ahead.h"
 #include "device/row_invariant.h"
+#include "device/settled_memory.h"
 #include "runner/decomposed_ops.h"
 #include "runner/weight_rows.h"
 #include "tokenizer/tokenizer_files.h"
@@ -167,7 +169,7 @@ void ModelSession::choose_sizes() {
   const MaybeAsked<int>& max_tokens = options_.graphs.prefill.max_size;
   if (chunk_ < 0) chunk_ = max_tokens ? max_tokens->value : kUnchunkedStepTokens;
   chunk_ = std::min(chunk_, context_length_);
-  overlap_ = options_.overlap;
+  overlap_ = options_.overlap.value_or(!backend_->reads_host_memory());
   const Capabilities& device = backend_->capabilities();
   graphs_ = resolve_graphs(options_.graphs, {.device = to_string(backend_->device()),
                                              .whole_extend = captures_whole(device, StepKind::kExtend),
@@ -177,14 +179,23 @@ void ModelSession::choose_sizes() {
                                              .default_graph_tokens = defaults.max_graph_tokens,
                                              .max_running_requests = max_running_requests_,
                                              .quantizes_activations = !exact(),
-                                             .executable_budget = backend_->graph_executables().budget});
+                                             .executable_budget = backend_->graph_executables().budget,
+                                             .memory_limits_executables = memory_limits_executables()});
+}
+
+bool ModelSession::memory_limits_executables() const {
+  const LaunchAhead* ahead = launch_ahead(*backend_);
+  if (ahead == nullptr || !options_.graphs.memory_budget) return false;
+  const size_t budget = static_cast<size_t>(backend_->graph_executables().budget);
+  return budget > 0 && budget == options_.graphs.memory_budget->value / ahead->executable_bytes();
 }
 
 // A quarter of what a host has free; of a GPU, what its share leaves beside what others hold, the weights,
 // the arena, the steps' buffers and the captures.
 int64_t ModelSession::kv_budget_bytes() const {
-  const DeviceMemorySize memory =
-      platform_.memory_size ? platform_.memory_size(backend_->device()) : DeviceMemorySize{};
+  const DeviceMemorySize memory = settled_memory([this] {
+    return platform_.memory_size ? platform_.memory_size(backend_->device()) : DeviceMemorySize{};
+  });
   if (memory.total_bytes == 0) return free_memory_bytes() / 4;
   const double share = options_.mem_fraction_static > 0 ? options_.mem_fraction_static : kDefaultMemFraction;
   const GraphRunner::Memory planned = runner_->planned_memory();
@@ -368,6 +379,8 @@ Json ModelSession::program_info() const {
   Json info = description_;
   info.update(describe_captures(*runner_));
   info["graph_executables"] = describe_executables(backend_->graph_executables());
+  if (const LaunchAhead* ahead = launch_ahead(*backend_))
+    info["device_calls"] = describe_calls(ahead->device_calls());
   info["load_seconds"] = load_seconds_;
   info["decomposed_ops"] = decomposed_ops_;
   return info;

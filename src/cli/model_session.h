@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,9 +39,10 @@ struct SessionOptions {
   std::vector<std::string> disabled_passes;
   std::vector<std::string> allowed_decompositions;  // fused ops that the device may lack
   std::string moe_runner_backend = "auto";
-  bool deterministic = false;  // a row's bits do not depend on what else its step has
-  bool overlap = false;        // a step is launched before the tokens of the one before are read
-  EngineOptions engine;        // its queue and its scheduler's chunk are set by the session
+  bool deterministic = false;   // a row's bits do not depend on what else its step has
+  std::optional<bool> overlap;  // a step is launched before the tokens of the one before are read; default:
+                                // on a device with memory of its own
+  EngineOptions engine;         // its queue and its scheduler's chunk are set by the session
   bool show_progress = true;
   std::string chat_template;  // a file, or the template itself; empty: the model's
 };
@@ -96,6 +98,7 @@ class ModelSession {
   void load_chat_template();
   void log_tokenizer() const;
   void choose_sizes();
+  bool memory_limits_executables() const;
   int64_t kv_budget_bytes() const;
   int64_t most_kv_tokens() const;
   void choose_kv_capacity();  // REQUIRES: runner_

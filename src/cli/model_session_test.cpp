@@ -31,6 +31,8 @@ class DeviceWithExecutables : public SimulatedBackend, public LaunchAhead {
     std::memcpy(host_address(destination), host_address(source), bytes);
   }
   size_t executable_bytes() const override { return kExecutableBytes; }
+  size_t free_bytes() const override { return 0; }
+  DeviceCalls device_calls() const override { return {}; }
 };
 
 class ModelSessionTest : public testing::Test {
@@ -71,6 +73,7 @@ TEST_F(ModelSessionTest, ADeviceWithMemoryOfItsOwnHasAGpusDefaults) {
   EXPECT_EQ(session.max_queued_requests(), 4096);
   EXPECT_EQ(session.kv_dtype(), DType::kBF16);
   EXPECT_EQ(session.runner().decode().bucket_sizes().back(), 256);
+  EXPECT_TRUE(session.overlaps());
 }
 
 TEST_F(ModelSessionTest, TheHostHasItsOwnDefaults) {
@@ -81,6 +84,7 @@ TEST_F(ModelSessionTest, TheHostHasItsOwnDefaults) {
   EXPECT_EQ(limits.max_tokens_per_step, 512);
   EXPECT_EQ(session.max_queued_requests(), 1024);
   EXPECT_EQ(session.kv_dtype(), DType::kF16);
+  EXPECT_FALSE(session.overlaps());
 }
 
 TEST_F(ModelSessionTest, FlagsStandAboveTheDefaults) {
@@ -90,6 +94,7 @@ TEST_F(ModelSessionTest, FlagsStandAboveTheDefaults) {
   asked.chunked_prefill_size = 40;
   asked.max_queued_requests = 0;
   asked.kv_cache_dtype = "float16";
+  asked.overlap = false;
   ModelSession session(platform_, asked);
   const RunnerLimits& limits = session.runner().limits();
   EXPECT_EQ(limits.page_size, 8);
@@ -97,6 +102,7 @@ TEST_F(ModelSessionTest, FlagsStandAboveTheDefaults) {
   EXPECT_EQ(limits.max_tokens_per_step, 40);
   EXPECT_EQ(session.max_queued_requests(), 0);
   EXPECT_EQ(session.kv_dtype(), DType::kF16);
+  EXPECT_FALSE(session.overlaps());
   asked = options("llama", "simulated");
   asked.dtype = "float32";
   EXPECT_EQ(ModelSession(platform_, asked).kv_dtype(), DType::kF32);
@@ -123,6 +129,17 @@ TEST_F(ModelSessionTest, TheKvCacheTakesWhatTheShareLeavesBesideAllElse) {
     EXPECT_LE(used, 512 * kMiB) << model;
     EXPECT_GT(used + 2 * page_bytes, 512 * kMiB) << model;
   }
+}
+
+TEST_F(ModelSessionTest, AStartWaitsForTheMemoryOfAProcessThatIsEnding) {
+  memory_ = {.total_bytes = 4096 * kMiB, .free_bytes = 4000 * kMiB};
+  const int64_t alone = ModelSession(platform_, options("llama", "simulated")).max_total_tokens();
+  int measurements = 0;
+  platform_.memory_size = [&](const Device&) {
+    return DeviceMemorySize{.total_bytes = memory_.total_bytes,
+                            .free_bytes = ++measurements < 3 ? 10 * kMiB : memory_.free_bytes};
+  };
+  EXPECT_EQ(ModelSession(platform_, options("llama", "simulated")).max_total_tokens(), alone);
 }
 
 TEST_F(ModelSessionTest, PlansDoNotDependOnTheSizeOfTheKvCache) {

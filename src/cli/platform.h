@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -14,10 +16,11 @@
 namespace musaic {
 
 struct BackendRequest {
-  std::string device = "auto";       // "auto", a device type, or one with an index: "cuda:1"
-  int num_threads = 0;               // 0: the CPUs that the process may use
-  std::string cpu_isa;               // empty: the processor's highest
-  int graph_executable_budget = -1;  // of a GPU; 0: none, -1: the vendor's
+  std::string device = "auto";            // "auto", a device type, or one with an index: "cuda:1"
+  int num_threads = 0;                    // 0: the CPUs that the process may use
+  std::string cpu_isa;                    // empty: the processor's highest
+  int graph_executable_budget = -1;       // of a GPU; 0: none, -1: the vendor's
+  size_t graph_memory_budget = SIZE_MAX;  // of a GPU's captures, in bytes
 };
 
 // What this binary was built with, and the plugins that a verb's flags add. main.cpp makes it; nothing else

@@ -117,10 +117,12 @@ Json describe_captures(const GraphRunner& runner) {
           return bucket.state == state;
         }));
   }
-  const size_t budget = runner.captures().budget_bytes();
+  const size_t budget = runner.options().graph_memory_budget;
+  const std::optional<size_t> measured = runner.measured_graph_bytes();
   return {{"num_buckets", totals.buckets},
           {"num_captured", totals.captured},
           {"graph_bytes", totals.bytes},
+          {"graph_bytes_measured", measured ? Json(*measured) : Json()},
           {"capture_seconds", totals.seconds},
           {"graph_memory_budget", budget == SIZE_MAX ? Json() : Json(budget)},
           {"bucket_states", states},
@@ -135,6 +137,13 @@ Json describe_executables(const GraphExecutables& executables) {
           {"live", executables.live},
           {"rotations", executables.rotations},
           {"rotation_seconds", executables.rotation_seconds}};
+}
+
+Json describe_calls(const DeviceCalls& calls) {
+  return {{"allocations", calls.allocations},
+          {"executables", calls.executables},
+          {"waits", calls.waits},
+          {"reads", calls.reads}};
 }
 
 }  // namespace musaic

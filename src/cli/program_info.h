@@ -1,5 +1,6 @@
 #pragma once
 
+#include "device/device_calls.h"
 #include "device/graph_executables.h"
 #include "formats/json.h"
 #include "runner/graph_runner.h"
@@ -13,5 +14,6 @@ Json describe_programs(const GraphRunner& runner);
 // has found. Any thread.
 Json describe_captures(const GraphRunner& runner);
 Json describe_executables(const GraphExecutables& executables);
+Json describe_calls(const DeviceCalls& calls);
 
 }  // namespace musaic

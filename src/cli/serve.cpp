@@ -37,13 +37,15 @@ SessionOptions session_options(const ServeOptions& serve) {
   session.backend = {.device = serve.device, .num_threads = serve.threads, .cpu_isa = serve.cpu_isa};
   if (serve.graphs.executable_budget)
     session.backend.graph_executable_budget = serve.graphs.executable_budget->value;
+  if (serve.graphs.memory_budget) session.backend.graph_memory_budget = serve.graphs.memory_budget->value;
   session.context_length = serve.context_length;
   session.mem_fraction_static = serve.mem_fraction_static;
   session.max_total_tokens = serve.max_total_tokens;
   session.max_running_requests = serve.max_running_requests;
   session.max_queued_requests = serve.max_queued_requests;
   session.chunked_prefill_size = serve.chunked_prefill_size;
-  session.overlap = serve.enable_overlap_schedule;
+  if (serve.enable_overlap_schedule) session.overlap = true;
+  if (serve.disable_overlap_schedule) session.overlap = false;
   session.page_size = serve.page_size;
   session.graphs = serve.graphs;
   session.disabled_passes = serve.disabled_passes;

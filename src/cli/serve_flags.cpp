@@ -95,9 +95,9 @@ void add_schedule_group(CLI::App& app, ServeOptions& options) {
       ->check(in_range(0.0, 100.0));
   group.add_flag("--disable-radix-cache", options.disable_radix_cache, "no prefix cache");
   group.add_flag("--disable-overlap-schedule", options.disable_overlap_schedule,
-                 "wait for a step's tokens before the next is launched; the default");
+                 "wait for a step's tokens before the next is launched; default: on a CPU");
   group.add_flag("--enable-overlap-schedule", options.enable_overlap_schedule,
-                 "launch a step before the tokens of the one before are read");
+                 "launch a step before the tokens of the one before are read; default: on a GPU");
   group.add_flag("--enable-deterministic-inference", options.enable_deterministic_inference,
                  kDeterministicHelp);
   group.add_option("--random-seed", options.random_seed, "of requests without a seed; default: drawn");

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "device/backend.h"
+#include "device/device_calls.h"
 #include "device/host_reader.h"
 #include "device/stream_clock.h"
 
@@ -19,6 +20,9 @@ class LaunchAhead {
   virtual void copy_on_device(void* destination, const void* source, size_t bytes, Stream& stream) = 0;
   // Memory that one captured piece takes of the device, about.
   virtual size_t executable_bytes() const = 0;
+  // Of the device's memory, as its driver tells; any thread.
+  virtual size_t free_bytes() const = 0;
+  virtual DeviceCalls device_calls() const = 0;  // any thread
 };
 
 // nullptr: work is done when it is enqueued.

@@ -16,18 +16,17 @@ TraceSpan span_of(const SegmentTime& segment) {
 }  // namespace
 
 void add_step(Profiler& profiler, const StepOutput& output) {
+  if (output.segments.empty()) return;  // launched before the recording began
   const StepRecord& record = output.record;
-  if (!output.segments.empty()) {
-    profiler.add({.row = TraceRow::kSteps,
-                  .name = describe(record),
-                  .begin = output.segments.front().begin,
-                  .end = output.segments.back().end,
-                  .arguments = {{"tokens", record.tokens},
-                                {"sequences", output.sequences.size()},
-                                {"reason", record.reason},
-                                {"waited", record.waited}}});
-    for (const SegmentTime& segment : output.segments) profiler.add(span_of(segment));
-  }
+  profiler.add({.row = TraceRow::kSteps,
+                .name = describe(record),
+                .begin = output.segments.front().begin,
+                .end = output.segments.back().end,
+                .arguments = {{"tokens", record.tokens},
+                              {"sequences", output.sequences.size()},
+                              {"reason", record.reason},
+                              {"waited", record.waited}}});
+  for (const SegmentTime& segment : output.segments) profiler.add(span_of(segment));
   profiler.end_step();
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "device/device_calls.h"
 #include "metrics/step_counts.h"
 
 namespace musaic {
@@ -29,6 +30,7 @@ struct MetricsSnapshot {
   int graph_executables = 0;        // live
   uint64_t graph_rotations = 0;     // replays that took another graph's executable
   double graph_rotation_seconds = 0.0;
+  DeviceCalls device_calls;
   std::vector<StepCount> steps;
 };
 

@@ -96,6 +96,16 @@ TEST(RequestMetrics, TellsHowExecutablesOfGraphsTakeTurns) {
   EXPECT_THAT(text, HasSubstr(line("musaic:graph_rotation_seconds_total", "", "0.5")));
 }
 
+TEST(RequestMetrics, CountsCallsOfTheDevicesDriver) {
+  const RequestMetrics metrics("tiny");
+  const std::string text =
+      metrics.render({.device_calls = {.allocations = 5, .executables = 60, .waits = 2, .reads = 700}});
+  EXPECT_THAT(text, HasSubstr(line("musaic:device_allocations_total", "", "5")));
+  EXPECT_THAT(text, HasSubstr(line("musaic:graph_executables_made_total", "", "60")));
+  EXPECT_THAT(text, HasSubstr(line("musaic:device_waits_total", "", "2")));
+  EXPECT_THAT(text, HasSubstr(line("musaic:device_reads_total", "", "700")));
+}
+
 TEST(RequestMetrics, EscapesTheModelName) {
   const RequestMetrics metrics("a\"b\\c");
   EXPECT_THAT(metrics.render({}), HasSubstr(R"(model_name="a\"b\\c")"));

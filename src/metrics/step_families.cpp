@@ -117,6 +117,17 @@ void add_executables(const MetricsSnapshot& snapshot, Families& families) {
                    snapshot.graph_rotation_seconds);
 }
 
+void add_device_calls(const DeviceCalls& calls, Families& families) {
+  families.counter("musaic:device_allocations_total", "Allocations of device or page-locked memory",
+                   static_cast<double>(calls.allocations));
+  families.counter("musaic:graph_executables_made_total", "Executables of graphs that the driver made",
+                   static_cast<double>(calls.executables));
+  families.counter("musaic:device_waits_total", "Waits of the host for all that was enqueued",
+                   static_cast<double>(calls.waits));
+  families.counter("musaic:device_reads_total", "Results read while work behind them was enqueued",
+                   static_cast<double>(calls.reads));
+}
+
 }  // namespace
 
 std::vector<MetricFamily> snapshot_families(const MetricsSnapshot& snapshot, const Labels& labels) {
@@ -140,6 +151,7 @@ std::vector<MetricFamily> snapshot_families(const MetricsSnapshot& snapshot, con
                  static_cast<double>(snapshot.graph_bytes));
   add_buckets(snapshot, labels, families);
   add_executables(snapshot, families);
+  add_device_calls(snapshot.device_calls, families);
   add_graph_passes(snapshot, labels, families);
   add_steps(snapshot, labels, families);
   return families.take();

@@ -29,6 +29,7 @@ Program::Program(Graph graph, const Target& target, Backend& backend, bool whole
     : graph_(std::move(graph)), target_(target), backend_(backend) {
   const auto start = Clock::now();
   segments_ = split(graph_, target.registry, whole);
+  units_ = target.capabilities.has(kRecordedBreaks) ? join_breaks(segments_) : segments_;
   plan_seconds_ = seconds_since(start);
 }
 
@@ -185,14 +186,13 @@ std::unique_ptr<CapturedGraph> Program::capture_piece(const std::vector<BoundCal
   return backend_.end_capture(backend_.stream());
 }
 
-void Program::capture(int bucket) {
+std::vector<Program::BoundSegment> Program::capture_each(Bucket& state,
+                                                         const std::vector<Segment>& segments) {
   const auto start = Clock::now();
-  Bucket& state = buckets_.at(bucket);
-  CHECK(!state.captured, "graph {}: bucket {} is captured already", graph_.name, bucket);
   size_t bytes = 0;
-  state.segments.clear();
+  std::vector<BoundSegment> captured;
   backend_.stream().synchronize();
-  for (const Segment& segment : segments_) {
+  for (const Segment& segment : segments) {
     BoundSegment bound{.piece = nullptr, .calls = bind_segment(state.plan, segment)};
     if (!segment.is_break) {
       bound.piece = capture_piece(bound.calls);
@@ -202,12 +202,25 @@ void Program::capture(int bucket) {
     }
     for (const BoundCall& call : bound.calls)
       bytes += sizeof(call) + (call.inputs.size() + call.outputs.size()) * sizeof(Tensor);
-    state.segments.push_back(std::move(bound));
+    captured.push_back(std::move(bound));
   }
-  state.captured = true;
-  state.captured_bytes = bytes;
+  state.captured_bytes += bytes;
   captured_bytes_ += bytes;
-  capture_seconds_ += seconds_since(start);
+  capture_seconds_ = capture_seconds_ + seconds_since(start);
+  return captured;
+}
+
+void Program::capture(int bucket) {
+  Bucket& state = buckets_.at(bucket);
+  CHECK(!state.captured, "graph {}: bucket {} is captured already", graph_.name, bucket);
+  state.units = capture_each(state, units_);
+  state.captured = true;
+}
+
+const std::vector<Program::BoundSegment>& Program::segments_apart(Bucket& state) {
+  if (!joins_breaks()) return state.units;
+  if (state.segments.empty()) state.segments = capture_each(state, segments_);
+  return state.segments;
 }
 
 void Program::replay(const BoundSegment& segment) {
@@ -216,11 +229,12 @@ void Program::replay(const BoundSegment& segment) {
 }
 
 void Program::replay(int bucket) {
-  const std::vector<BoundSegment>& segments = buckets_.at(bucket).segments;
+  Bucket& state = buckets_.at(bucket);
   if (segment_observer_ == nullptr) {
-    for (const BoundSegment& segment : segments) replay(segment);
+    for (const BoundSegment& unit : state.units) replay(unit);
     return;
   }
+  const std::vector<BoundSegment>& segments = segments_apart(state);
   segment_observer_->begin(*this, bucket, /*replayed=*/true);
   for (size_t i = 0; i < segments.size(); ++i) {
     replay(segments[i]);
@@ -228,8 +242,12 @@ void Program::replay(int bucket) {
   }
 }
 
+void Program::replay_unit(int bucket, int unit) {
+  replay(buckets_.at(bucket).units.at(unit));
+}
+
 void Program::replay_segment(int bucket, int segment) {
-  replay(buckets_.at(bucket).segments.at(segment));
+  replay(segments_apart(buckets_.at(bucket)).at(segment));
 }
 
 void Program::run_segment_eagerly(int bucket, int segment) {
@@ -240,6 +258,7 @@ void Program::release(int bucket) {
   Bucket& state = buckets_.at(bucket);
   backend_.stream().synchronize();
   state.captured = false;
+  state.units.clear();
   state.segments.clear();
   captured_bytes_ -= state.captured_bytes;
   state.captured_bytes = 0;
@@ -268,7 +287,8 @@ int Program::num_pieces() const {
 
 int Program::num_launches(int bucket, int segment) const {
   const Bucket& state = buckets_.at(bucket);
-  if (state.captured && state.segments[segment].piece) return state.segments[segment].piece->num_launches();
+  const bool is_unit = state.captured && !joins_breaks();
+  if (is_unit && state.units[segment].piece) return state.units[segment].piece->num_launches();
   const auto& nodes = state.plan.nodes;
   const Segment& part = segments_[segment];
   return static_cast<int>(std::count_if(nodes.begin(), nodes.end(), [&](const PlannedNode& planned) {

@@ -63,8 +63,13 @@ class Program {
   // Forgets the captured pieces of a bucket.
   void release(int bucket);
 
-  // One segment alone, for comparing a replay with the eager run. `replay_segment` REQUIRES:
-  // is_captured(bucket).
+  // What a replay launches one after the other: the segments, or pieces with their breaks where the device
+  // records those.
+  const std::vector<Segment>& launch_units() const { return units_; }
+  // One of them alone, for comparing a replay with the eager run. REQUIRES: is_captured(bucket).
+  void replay_unit(int bucket, int unit);
+  // One segment alone. `replay_segment` REQUIRES: is_captured(bucket); it captures the segments apart at its
+  // first call where units are more than one segment, as a replay does that is observed.
   void replay_segment(int bucket, int segment);
   void run_segment_eagerly(int bucket, int segment);
   // Where the storage of a value other than a weight lies. REQUIRES: bound.
@@ -105,7 +110,8 @@ class Program {
   };
   struct Bucket {
     Plan plan;
-    std::vector<BoundSegment> segments;  // empty until captured
+    std::vector<BoundSegment> units;     // empty until captured
+    std::vector<BoundSegment> segments;  // apart, where units are more than one; empty until first needed
     std::atomic<bool> captured{false};   // any thread
     std::atomic<size_t> captured_bytes{0};
   };
@@ -115,6 +121,9 @@ class Program {
   std::vector<BoundCall> bind_segment(const Plan& plan, const Segment& segment) const;
   void enqueue(const BoundCall& call);
   std::unique_ptr<CapturedGraph> capture_piece(const std::vector<BoundCall>& calls);
+  std::vector<BoundSegment> capture_each(Bucket& state, const std::vector<Segment>& segments);
+  bool joins_breaks() const { return units_.size() != segments_.size(); }
+  const std::vector<BoundSegment>& segments_apart(Bucket& state);
   void replay(const BoundSegment& segment);
   void run_observed(const Plan& plan);
   void run_eagerly_by_segments(int bucket);
@@ -126,6 +135,7 @@ class Program {
   const Target& target_;
   Backend& backend_;
   std::vector<Segment> segments_;
+  std::vector<Segment> units_;
   std::vector<const Kernel*> kernels_;  // by node, for all buckets; empty until asked for
   std::map<int, Bucket> buckets_;
   AddressBook addresses_;

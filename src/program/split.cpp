@@ -17,4 +17,18 @@ std::vector<Segment> split(const Graph& graph, const OpRegistry& registry, bool 
   return segments;
 }
 
+std::vector<Segment> join_breaks(const std::vector<Segment>& segments) {
+  std::vector<Segment> joined;
+  bool is_open = false;  // the last one has breaks alone
+  for (const Segment& segment : segments) {
+    if (is_open) {
+      joined.back().end = segment.end;
+    } else {
+      joined.push_back({false, segment.begin, segment.end});
+    }
+    is_open = segment.is_break;
+  }
+  return joined;
+}
+
 }  // namespace musaic

@@ -38,6 +38,15 @@ class SplitTest : public testing::Test {
     return text;
   }
 
+  std::string joined(std::string_view nodes) {
+    std::string text;
+    for (const Segment& piece : join_breaks(split(graph(nodes), registry_, false))) {
+      EXPECT_FALSE(piece.is_break);
+      text += "[" + std::string(nodes.substr(piece.begin, piece.end - piece.begin)) + "]";
+    }
+    return text;
+  }
+
   OpRegistry registry_;
 };
 
@@ -46,6 +55,12 @@ TEST_F(SplitTest, CutsBeforeAndAfterEachAttention) {
 }
 TEST_F(SplitTest, MakesNoEmptyPieces) {
   EXPECT_EQ(segments("aapa"), "|a||a|[p]|a|");
+}
+TEST_F(SplitTest, RecordedBreaksAreHeadsOfThePiecesBehindThem) {
+  EXPECT_EQ(joined("ppappap"), "[pp][app][ap]");
+  EXPECT_EQ(joined("aapa"), "[aap][a]");
+  EXPECT_EQ(joined("pa"), "[p][a]");
+  EXPECT_EQ(joined("pp"), "[pp]");
 }
 TEST_F(SplitTest, AWholeGraphIsOnePiece) {
   EXPECT_EQ(segments("pap", true), "[pap]");

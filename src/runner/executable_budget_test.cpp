@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "device/launch_ahead.h"
 #include "ops/linked_gpu.h"
 #include "runner/model_for_test.h"
 
@@ -42,9 +43,17 @@ const GraphRunnerOptions kOptions = {.max_tokens_per_step = 32,
                                      .decode_sizes = {1, 2, 4},
                                      .max_sequences = 4};
 
+TestModel deep_model_with(GraphRunnerOptions options, GpuOptions gpu) {
+  return TestModel(deep_model(), std::move(options), /*exact=*/true, {.backend = linked_gpu().make(gpu)});
+}
+
 TestModel deep_model_with(GraphRunnerOptions options, int executable_budget) {
-  return TestModel(deep_model(), std::move(options), /*exact=*/true,
-                   {.backend = linked_gpu().make({.executable_budget = executable_budget})});
+  return deep_model_with(std::move(options), GpuOptions{.executable_budget = executable_budget});
+}
+
+size_t executable_bytes() {
+  const auto backend = linked_gpu().make({});
+  return launch_ahead(*backend)->executable_bytes();
 }
 
 std::vector<std::vector<TokenId>> answers(TestModel& model) {
@@ -87,6 +96,34 @@ TEST_F(ExecutableBudget, AllBucketsOfADeepModelServeAndEqualTheEagerRun) {
   RecordProperty("rotations", static_cast<int>(executables.rotations));
   std::printf("%d graphs took turns in %d executables: %llu rotations, %.1f us each\n", executables.graphs,
               executables.live, static_cast<unsigned long long>(executables.rotations), mean * 1e6);
+}
+
+TEST_F(ExecutableBudget, AMemoryBudgetSharesExecutablesAndDropsNoBucket) {
+  TestModel unlimited = deep_model_with(kOptions, 0);
+  const auto expected = answers(unlimited);
+  GraphRunnerOptions options = kOptions;
+  options.graph_memory_budget = kBudget * executable_bytes();
+  TestModel model = deep_model_with(options, {.graph_memory_budget = options.graph_memory_budget});
+  while (model.runner().work_while_idle()) {
+  }
+  const CaptureSchedule::Totals captures = model.runner().captures().totals();
+  EXPECT_EQ(captures.captured, captures.buckets);
+  EXPECT_LE(captures.bytes, options.graph_memory_budget);
+  EXPECT_LE(model.runner().planned_memory().graph_bytes, options.graph_memory_budget);
+  EXPECT_TRUE(model.runner().measured_graph_bytes());
+  EXPECT_EQ(answers(model), expected);
+  EXPECT_EQ(model.runner().choose(StepKind::kExtend, 20).reason, "bucket");
+  EXPECT_EQ(model.backend().graph_executables().live, kBudget);
+}
+
+TEST_F(ExecutableBudget, AMemoryBudgetWithoutRoomForOneCapturesNothing) {
+  GraphRunnerOptions options = kOptions;
+  options.graph_memory_budget = executable_bytes() - 1;
+  TestModel model = deep_model_with(options, {.graph_memory_budget = options.graph_memory_budget});
+  while (model.runner().work_while_idle()) {
+  }
+  EXPECT_EQ(model.runner().captures().totals().captured, 0);
+  EXPECT_EQ(model.runner().choose(StepKind::kExtend, 20).reason, "over_memory_budget");
 }
 
 TEST_F(ExecutableBudget, WithoutOneEachPieceKeepsItsOwn) {

@@ -71,6 +71,29 @@ TEST(Modes, DecideOnPassesAndPieces) {
               testing::Not(HasSubstr("extend")));
 }
 
+TEST(Modes, RecordedBreaksAreLaunchedWithThePieceBehindThem) {
+  TinyModel apart("llama", {.max_sequences = 4}, {.lacks = {"recorded_breaks"}});
+  EXPECT_EQ(apart.runner().extend().launch_units().size(), 5u);
+  const auto expected = answers(apart);
+
+  TinyModel model("llama", {.max_sequences = 4, .verify_share = 0.5}, {.has = {"recorded_breaks"}});
+  const Program& extend = model.runner().extend();
+  EXPECT_EQ(extend.num_pieces(), 3);
+  EXPECT_EQ(extend.segments().size(), 5u);
+  EXPECT_EQ(extend.launch_units().size(), 3u);
+  EXPECT_EQ(answers(model), expected);
+  EXPECT_GT(model.runner().verifier().num_verified_steps(), 0u);
+  EXPECT_TRUE(model.runner().verifier().findings().empty());
+
+  model.runner().time_segments(true);  // which shows them apart
+  const StepOutput timed = model.run({StepKind::kExtend, {model.sequence(0, {5, 6, 7}, 0, true)}});
+  EXPECT_TRUE(timed.record.replayed);
+  ASSERT_EQ(timed.segments.size(), 6u) << "with the head";
+  EXPECT_TRUE(timed.segments[1].is_break && timed.segments[3].is_break);
+  model.runner().time_segments(false);
+  EXPECT_EQ(answers(model), expected);
+}
+
 TEST(Modes, FullIsPiecewiseOnADeviceThatCannotRecordAttention) {
   TestDevice device{.lacks = {"whole_extend", "whole_decode"}};
   TinyModel model("llama", {.extend_mode = GraphMode::kFull, .decode_mode = GraphMode::kFull},

@@ -25,6 +25,14 @@ GraphRunnerOptions settle(GraphRunnerOptions options, const Capabilities& capabi
   return options;
 }
 
+// Where pieces take turns in no more executables than the budget holds, no bucket is dropped.
+size_t budget_of_captures(Backend& backend, size_t asked) {
+  const LaunchAhead* ahead = launch_ahead(backend);
+  if (ahead == nullptr) return asked;
+  const size_t executables = static_cast<size_t>(backend.graph_executables().budget);
+  return executables > 0 && executables * ahead->executable_bytes() <= asked ? SIZE_MAX : asked;
+}
+
 }  // namespace
 
 GraphRunner::Ladder GraphRunner::extend_ladder(const GraphRunnerOptions& options) {
@@ -64,7 +72,7 @@ GraphRunner::GraphRunner(const Model& model, const Target& target, Backend& back
       buffers_(backend),
       weights_(backend),
       feed_(backend, options_.max_sequences),
-      captures_(options_.graph_memory_budget),
+      captures_(budget_of_captures(backend, options_.graph_memory_budget)),
       verifier_(backend, options_.verify_share) {
   const int page_size = model.cache().page_size;
   limits_ = {.max_tokens_per_step = options_.max_tokens_per_step,
@@ -153,6 +161,7 @@ void GraphRunner::load(const WeightReader& reader, int num_threads, const LoadPr
   head_writer_.emplace(buffers_, max_head_rows());
   for (int i = 0; i < kMaxStepsInFlight; ++i)
     readers_.push_back(make_reader(backend_, static_cast<size_t>(max_head_rows()) * sizeof(TokenId)));
+  if (const LaunchAhead* ahead = launch_ahead(backend_)) free_before_captures_ = ahead->free_bytes();
 }
 
 void GraphRunner::time_segments(bool on) {
@@ -164,16 +173,30 @@ void GraphRunner::time_segments(bool on) {
 
 bool GraphRunner::work_while_idle() {
   if (captures_.capture_next()) return true;
-  if (!has_announced_captures_) announce_captures();
+  if (has_announced_captures_) return false;
   has_announced_captures_ = true;
+  measure_captures();
+  announce_captures();
   return false;
+}
+
+// What the captures took of the device's memory as its driver tells, and others meanwhile.
+void GraphRunner::measure_captures() {
+  const LaunchAhead* ahead = launch_ahead(backend_);
+  if (ahead == nullptr) return;
+  const size_t free_bytes = ahead->free_bytes();
+  measured_graph_bytes_ = free_before_captures_ - std::min(free_bytes, free_before_captures_);
 }
 
 void GraphRunner::announce_captures() const {
   constexpr double kMiB = 1 << 20;
   const CaptureSchedule::Totals totals = captures_.totals();
-  spdlog::info("captured {} of {} buckets in {:.1f} ms, {:.1f} MiB", totals.captured, totals.buckets,
-               totals.seconds * 1e3, static_cast<double>(totals.bytes) / kMiB);
+  const std::optional<size_t> measured = measured_graph_bytes();
+  spdlog::info("captured {} of {} buckets in {:.1f} ms, {:.1f} MiB{}", totals.captured, totals.buckets,
+               totals.seconds * 1e3, static_cast<double>(totals.bytes) / kMiB,
+               measured ? fmt::format(" by count, {:.1f} of the device by its driver",
+                                      static_cast<double>(*measured) / kMiB)
+                        : "");
   const std::string dropped = names_in_state(captures_.list(), BucketState::kOverBudget);
   if (dropped.empty()) return;
   spdlog::warn(

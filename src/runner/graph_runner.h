@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -102,6 +103,12 @@ class GraphRunner : public Runner {
     size_t graph_bytes = 0;
   };
   Memory memory() const;
+  // What all captures took of a device's memory as its driver tells; nothing before they were made, or where
+  // they lie on the host. Any thread.
+  std::optional<size_t> measured_graph_bytes() const {
+    const size_t measured = measured_graph_bytes_;
+    return measured == kNotMeasured ? std::nullopt : std::optional(measured);
+  }
   // What load() and the captures will take of a device with memory of its own, without the KV cache.
   Memory planned_memory() const;
 
@@ -117,6 +124,7 @@ class GraphRunner : public Runner {
   int max_head_rows() const { return head_sizes_.back(); }
   static constexpr int kLeastHeadRows = 64;  // that the head takes at a time; each is a vocabulary of floats
   static constexpr int kMaxStepsInFlight = 2;
+  static constexpr size_t kNotMeasured = SIZE_MAX;
   static constexpr const char* kDecodeInputs = "decode.";  // prefix of decode's own input buffers
   // A step that is enqueued and not collected.
   struct InFlight {
@@ -133,6 +141,7 @@ class GraphRunner : public Runner {
   std::array<Program*, 4> programs() { return {&extend_, &decode_, &head_, &logprobs_}; }
   size_t planned_arena_bytes() const;
   void plan_captures();
+  void measure_captures();
   void announce_captures() const;
   void prepare_slots(const Batch& batch);
   void run_decode(const Batch& batch, InFlight& step);
@@ -176,6 +185,8 @@ class GraphRunner : public Runner {
   GraphVerifier verifier_;
   bool is_verifying_ = false;  // this step
   bool has_announced_captures_ = false;
+  size_t free_before_captures_ = 0;  // of the device's memory
+  std::atomic<size_t> measured_graph_bytes_{kNotMeasured};
   bool force_eager_ = false;
   LogitsObserver observer_;
   std::unique_ptr<SegmentTimer> timer_;  // made when first asked for

@@ -38,11 +38,11 @@ std::string first_changed(std::span<const Region> regions, const std::vector<uin
   return "";
 }
 
-// A replay of which each segment finds NaN wherever nothing was written for it.
+// A replay of which each launch finds NaN wherever nothing was written for it.
 void replay_poisoned(Backend& backend, Program& program, int bucket) {
-  for (int i = 0; i < static_cast<int>(program.segments().size()); ++i) {
-    poison(backend, arena_gaps(program, bucket, program.segments()[i].begin));
-    program.replay_segment(bucket, i);
+  for (int i = 0; i < static_cast<int>(program.launch_units().size()); ++i) {
+    poison(backend, arena_gaps(program, bucket, program.launch_units()[i].begin));
+    program.replay_unit(bucket, i);
   }
   backend.stream().synchronize();
 }

@@ -146,6 +146,7 @@ MetricsSnapshot snapshot(const Services& services) {
   const Json verify = programs.value("verify", Json::object());
   const Json executables = programs.value("graph_executables", Json::object());
   const Json budget = executables.value("budget", Json());
+  const Json calls = programs.value("device_calls", Json::object());
   return {.running_requests = stats.running_requests,
           .waiting_requests = stats.waiting_requests,
           .used_tokens = stats.used_tokens,
@@ -163,6 +164,10 @@ MetricsSnapshot snapshot(const Services& services) {
           .graph_executables = executables.value("live", 0),
           .graph_rotations = executables.value("rotations", uint64_t{0}),
           .graph_rotation_seconds = executables.value("rotation_seconds", 0.0),
+          .device_calls = {.allocations = calls.value("allocations", uint64_t{0}),
+                           .executables = calls.value("executables", uint64_t{0}),
+                           .waits = calls.value("waits", uint64_t{0}),
+                           .reads = calls.value("reads", uint64_t{0})},
           .steps = services.context.engine.step_counts()};
 }
 

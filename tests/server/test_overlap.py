@@ -1,4 +1,4 @@
-"""Overlapping steps (--enable-overlap-schedule) and the defaults of devices with memory of their own, on whole servers."""
+"""Overlapping steps and the defaults of devices with memory of their own, on whole servers."""
 import concurrent.futures
 
 import pytest
@@ -43,5 +43,6 @@ def test_a_device_with_memory_of_its_own_has_a_gpus_defaults(start):
     info = server.get_json("/server_info")
     assert (info["page_size"], info["max_running_requests"], info["max_queued_requests"]) == (64, 256, 4096)
     assert info["chunked_prefill_size"] == 8192 and info["kv_cache_dtype"] == "bf16"
+    assert info["disable_overlap_schedule"] is False
     assert generate(server, QUESTIONS[0])["meta_info"]["completion_tokens"] > 0
     server.kill()

@@ -67,6 +67,21 @@ def test_a_trace_of_the_whole_run_has_pieces_breaks_and_scheduler_on_their_own_r
     assert sum(step["name"].startswith("decode ") for step in rows["steps"]) == 5
 
 
+@pytest.mark.parametrize("overlaps", [True, False])
+def test_the_trace_shows_whether_a_step_is_launched_before_the_one_before_is_read(start, tmp_path, overlaps):
+    path = tmp_path / "order.json"
+    server = start("--max-total-tokens", "4096", "--profile", str(path),
+                   "--enable-overlap-schedule" if overlaps else "--disable-overlap-schedule")
+    generate(server, QUESTIONS[0], 6)
+    server.terminate()
+    assert server.wait() == 0
+    order = [span["name"] for span in check_trace(path, num_steps=6)["scheduler"] if span["name"] in ("launch", "collect")]
+    if overlaps:
+        assert order == ["launch"] + ["launch", "collect"] * 5 + ["collect"]
+    else:
+        assert order == ["launch", "collect"] * 6
+
+
 def test_eager_steps_are_traced_too(start, tmp_path):
     path = tmp_path / "eager.json"
     server = start("--disable-cuda-graph", "--profile", str(path))

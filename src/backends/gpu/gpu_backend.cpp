@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "backends/gpu/gpu_checksum.h"
 #include "backends/gpu/gpu_clock.h"
@@ -11,6 +12,7 @@
 #include "backends/gpu/gpu_reader.h"
 #include "backends/gpu/gpu_uploader.h"
 #include "base/status.h"
+#include "device/settled_memory.h"
 
 namespace musaic {
 namespace {
@@ -48,6 +50,14 @@ GpuProperties open_device(const Device& device) {
   GpuProperties properties{};
   check_gpu(gpuGetProperties(&properties, device.index), to_string(device), "asking for its properties");
   return properties;
+}
+
+// Live executables of graphs; 0: as many as there are graphs.
+int executable_budget(const GpuOptions& options) {
+  const int asked = options.executable_budget >= 0 ? options.executable_budget : kGraphExecutableBudget;
+  const size_t held = std::max<size_t>(options.graph_memory_budget / kExecutableBytes, 1);
+  const bool holds_all = held > static_cast<size_t>(asked > 0 ? asked : std::numeric_limits<int>::max());
+  return holds_all ? asked : static_cast<int>(held);
 }
 
 class GpuMemory : public DeviceMemory {
@@ -93,7 +103,7 @@ GpuBackend::GpuBackend(const GpuOptions& options) : device_{kGpuDeviceType, opti
   model_name_ = properties.name;
   const std::string architecture =
       fmt::format("{}{}{}", kGpuArchitecture, properties.major, properties.minor);
-  capabilities_.features = {architecture, "whole_extend", "whole_decode"};
+  capabilities_.features = {architecture, "recorded_breaks", "whole_extend", "whole_decode"};
   capabilities_.features.insert(std::begin(kGpuFeatures), std::end(kGpuFeatures));
   if (probe_kernels(nullptr) != gpuSuccess)
     fail_load(
@@ -102,9 +112,7 @@ GpuBackend::GpuBackend(const GpuOptions& options) : device_{kGpuDeviceType, opti
         properties.minor);
   stream_ = std::make_unique<GpuStream>(to_string(device_));
   ring_ = std::make_unique<PinnedRing>(*stream_);
-  const bool is_given = options.executable_budget >= 0;
-  executables_ = std::make_unique<GpuExecutables>(
-      *stream_, is_given ? options.executable_budget : kGraphExecutableBudget);
+  executables_ = std::make_unique<GpuExecutables>(*stream_, executable_budget(options));
 }
 
 GpuBackend::~GpuBackend() {
@@ -127,7 +135,12 @@ std::unique_ptr<DeviceMemory> GpuBackend::allocate(size_t bytes, const std::stri
   stream_->forbid_in_capture(fmt::format("an allocation of {} bytes for {}", bytes, purpose));
   gpuSetDevice(device_.index);
   void* data = nullptr;
-  const gpuError_t error = gpuMalloc(&data, std::max<size_t>(bytes, 1));
+  gpuError_t error = gpuMalloc(&data, std::max<size_t>(bytes, 1));
+  if (error == gpuErrorMemoryAllocation) {  // perhaps because a process is just ending
+    gpuGetLastError();
+    settled_memory([this] { return gpu_memory_size(device_); });
+    error = gpuMalloc(&data, std::max<size_t>(bytes, 1));
+  }
   if (error == gpuErrorMemoryAllocation) {
     gpuGetLastError();
     const DeviceMemorySize memory = gpu_memory_size(device_);
@@ -137,6 +150,7 @@ std::unique_ptr<DeviceMemory> GpuBackend::allocate(size_t bytes, const std::stri
         to_string(device_), purpose, bytes / kGiB, memory.free_bytes / kGiB, memory.total_bytes / kGiB);
   }
   stream_->check(error, "an allocation");
+  ++allocations_;
   auto memory = std::make_unique<GpuMemory>(data, bytes);
   stream_->check(gpuMemsetAsync(data, 0, bytes, nullptr), "zeroing memory");
   stream_->check(gpuStreamSynchronize(nullptr), "zeroing memory");
@@ -182,6 +196,13 @@ void GpuBackend::copy_to_host(void* destination, const void* source, size_t byte
   }
 }
 
+DeviceCalls GpuBackend::device_calls() const {
+  return {.allocations = allocations_,
+          .executables = executables_->num_made(),
+          .waits = stream_->num_waits(),
+          .reads = stream_->num_reads()};
+}
+
 std::unique_ptr<StreamClock> GpuBackend::make_clock() {
   enter();
   return std::make_unique<GpuClock>(*stream_);
@@ -189,6 +210,7 @@ std::unique_ptr<StreamClock> GpuBackend::make_clock() {
 
 std::unique_ptr<HostReader> GpuBackend::make_reader(size_t bytes) {
   enter();
+  ++allocations_;
   return std::make_unique<GpuReader>(*stream_, bytes);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <thread>
@@ -33,8 +34,8 @@ class GpuBackend : public Backend, public BulkMemory, public LaunchAhead {
   ~GpuBackend() override;
 
   const Device& device() const override { return device_; }
-  // The architecture ("sm_90", "mp_31"), the vendor's kGpuFeatures, "whole_extend" and "whole_decode": every
-  // kernel can be captured.
+  // The architecture ("sm_90", "mp_31"), the vendor's kGpuFeatures; "recorded_breaks", "whole_extend" and
+  // "whole_decode": every kernel can be captured.
   const Capabilities& capabilities() const override { return capabilities_; }
   std::unique_ptr<DeviceMemory> allocate(size_t bytes, const std::string& purpose) override;
   Stream& stream() override;
@@ -48,10 +49,12 @@ class GpuBackend : public Backend, public BulkMemory, public LaunchAhead {
   std::unique_ptr<Uploader> make_uploader(size_t piece_bytes) override;
   void name_next(const char* op) override { stream_->name_next(op); }
   GraphExecutables graph_executables() const override { return executables_->totals(); }
+  DeviceCalls device_calls() const override;
   std::unique_ptr<StreamClock> make_clock() override;
   std::unique_ptr<HostReader> make_reader(size_t bytes) override;
   void copy_on_device(void* destination, const void* source, size_t bytes, Stream& stream) override;
   size_t executable_bytes() const override { return kExecutableBytes; }
+  size_t free_bytes() const override { return gpu_memory_size(device_).free_bytes; }
 
   const std::string& model_name() const { return model_name_; }  // "NVIDIA H200"
 
@@ -65,6 +68,7 @@ class GpuBackend : public Backend, public BulkMemory, public LaunchAhead {
   std::unique_ptr<GpuStream> stream_;
   std::unique_ptr<PinnedRing> ring_;
   std::unique_ptr<GpuExecutables> executables_;
+  std::atomic<uint64_t> allocations_{0};
   std::unique_ptr<DeviceMemory> checksum_;  // a word, from the first checksum on
 };
 

@@ -33,7 +33,7 @@ void GpuExecutables::use(GpuGraph& graph) {
   } else if (has_budget()) {
     live_.splice(live_.end(), live_, graph.place_);
   }
-  if (has_budget()) graph.last_launch_ = stream_.count_launch();
+  graph.last_launch_ = stream_.count_launch();
 }
 
 // REQUIRES: the graph has none.
@@ -49,6 +49,7 @@ gpuError_t GpuExecutables::make(GpuGraph& graph) {
   }
   graph.place_ = live_.insert(live_.end(), &graph);
   ++num_live_;
+  ++num_made_;
   return gpuSuccess;
 }
 
@@ -93,11 +94,22 @@ void GpuExecutables::lower_budget() {
                stream_.device(), budget_.load());
 }
 
+// Of the half that was used longest ago, which the next launches hardly need, the first that the driver can
+// rewrite; the oldest where there is none. REQUIRES: some are live.
+GpuGraph& GpuExecutables::choose_giver(const GpuGraph& graph) const {
+  int old = (num_live_ + 1) / 2;
+  for (GpuGraph* giver : live_) {
+    if (old-- == 0) break;
+    if (giver->num_launches_ == graph.num_launches_) return *giver;
+  }
+  return *live_.front();
+}
+
 void GpuExecutables::rotate(GpuGraph& graph) {
   if (num_live_ >= budget_) {
-    GpuGraph& oldest = *live_.front();
-    if (rewrite(oldest, graph)) return;
-    end(oldest);
+    GpuGraph& giver = choose_giver(graph);
+    if (rewrite(giver, graph)) return;
+    end(giver);
   }
   gpuError_t error = make(graph);
   if (is_full(error)) {

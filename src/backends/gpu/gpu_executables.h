@@ -16,8 +16,8 @@ class GpuGraph;
 inline constexpr size_t kExecutableBytes = 144 << 10;
 
 // The driver's live executables, no more than a budget of them. A graph beyond it waits without one; its
-// replay takes the one of the graph that was used longest ago, which the driver rewrites where both have the
-// same shape, and makes anew otherwise. Engine thread only, but for totals.
+// replay takes the one of a graph that was not used for long, of the same shape if there is one, so that the
+// driver need only rewrite it; otherwise it is made anew. Engine thread only, but for totals and num_made.
 class GpuExecutables {
  public:
   // `budget` 0: every graph has its own from its capture on.
@@ -31,9 +31,11 @@ class GpuExecutables {
   void use(GpuGraph& graph);
 
   GraphExecutables totals() const;  // any thread
+  uint64_t num_made() const { return num_made_; }
 
  private:
   gpuError_t make(GpuGraph& graph);
+  GpuGraph& choose_giver(const GpuGraph& graph) const;
   void rotate(GpuGraph& graph);
   bool rewrite(GpuGraph& from, GpuGraph& to);
   void wait_for(const GpuGraph& graph);
@@ -46,6 +48,7 @@ class GpuExecutables {
   std::atomic<int> budget_;    // lowered when the driver allows fewer
   std::atomic<int> num_graphs_{0};
   std::atomic<int> num_live_{0};
+  std::atomic<uint64_t> num_made_{0};
   std::atomic<uint64_t> rotations_{0};
   std::atomic<double> rotation_seconds_{0.0};
 };

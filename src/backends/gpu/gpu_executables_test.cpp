@@ -64,6 +64,29 @@ TEST_F(GpuExecutablesTest, TheOneUsedLongestAgoGivesItsExecutable) {
   EXPECT_EQ(counters(3), (std::vector<int32_t>{2, 1, 1}));
 }
 
+TEST_F(GpuExecutablesTest, AnOldOneOfTheSameShapeGivesItsExecutable) {
+  open(4);
+  const auto one = counting(0, 1), two = counting(1, 2), other = counting(2, 1), last = counting(3, 1);
+  const auto waiting = counting(4, 2);
+  const uint64_t made = backend_->device_calls().executables;
+  for (CapturedGraph* graph : {one.get(), two.get(), other.get(), last.get(), waiting.get()})
+    graph->replay(backend_->stream());
+  EXPECT_EQ(backend_->graph_executables().rotations, 1u);
+  EXPECT_EQ(backend_->device_calls().executables, made) << "rewritten, though that of the first is older";
+  one->replay(backend_->stream());
+  EXPECT_EQ(backend_->graph_executables().rotations, 1u);
+  EXPECT_EQ(counters(5), (std::vector<int32_t>{2, 2, 1, 1, 2}));
+}
+
+TEST_F(GpuExecutablesTest, AMemoryBudgetHoldsSoMany) {
+  const auto budget_of = [](GpuOptions options) { return GpuBackend(options).graph_executables().budget; };
+  EXPECT_EQ(budget_of({.executable_budget = 0, .graph_memory_budget = 7 * kExecutableBytes + 1}), 7);
+  EXPECT_EQ(budget_of({.executable_budget = 5, .graph_memory_budget = 7 * kExecutableBytes}), 5);
+  EXPECT_EQ(budget_of({.executable_budget = 9, .graph_memory_budget = 7 * kExecutableBytes}), 7);
+  EXPECT_EQ(budget_of({.executable_budget = 0, .graph_memory_budget = 1}), 1);
+  EXPECT_EQ(budget_of({.executable_budget = 0}), 0);
+}
+
 // The driver cannot rewrite one into the other.
 TEST_F(GpuExecutablesTest, GraphsOfOtherShapesTakeTurnsWhileTheirWorkIsUnderWay) {
   open(1);

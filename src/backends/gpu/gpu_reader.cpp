@@ -21,9 +21,11 @@ void GpuReader::start(const void* source, size_t bytes, Stream& stream) {
   own.forbid_in_capture("a copy to the host");
   own.check(gpuCopyToHost(values_, source, bytes, own.handle()), "a copy to the host");
   own.check(gpuEventRecord(read_, own.handle()), "recording an event");
+  launch_ = own.last_launch();
 }
 
 const void* GpuReader::wait() {
+  stream_.count_read(launch_);
   stream_.check(gpuEventSynchronize(read_), "waiting for the device");
   return values_;
 }

@@ -22,6 +22,7 @@ class GpuReader : public HostReader {
   size_t bytes_;
   void* values_ = nullptr;
   gpuEvent_t read_ = nullptr;  // behind the copy
+  uint64_t launch_ = 0;        // the last before the copy
 };
 
 }  // namespace musaic

@@ -31,6 +31,7 @@ void GpuStream::name_next(std::string_view op) {
 }
 
 void GpuStream::check_launch() {
+  if (!is_capturing_) count_launch();
   const gpuError_t error = gpuGetLastError();
   if (error == gpuSuccess) return;
   if (is_capturing_ && capture_error_.empty())
@@ -48,6 +49,7 @@ void GpuStream::synchronize() {
 }
 
 void GpuStream::wait() {
+  ++waits_;
   check(gpuStreamSynchronize(handle_), "waiting for the device");
   ended_launches_ = launches_;
 }

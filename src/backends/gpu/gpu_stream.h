@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -43,7 +44,12 @@ class GpuStream : public Stream {
   void wait();
   // A number for the launch that is about to be enqueued, and whether somebody has waited for it since.
   uint64_t count_launch() { return ++launches_; }
+  uint64_t last_launch() const { return launches_; }
   bool has_ended(uint64_t launch) const { return launch <= ended_launches_; }
+  // The host is about to wait for what was enqueued up to `launch`.
+  void count_read(uint64_t launch) { ++(launch == launches_ ? waits_ : reads_); }
+  uint64_t num_waits() const { return waits_; }  // any thread, like num_reads
+  uint64_t num_reads() const { return reads_; }
   void begin_capture();
   // Throws LoadError with the first error inside the capture if the driver gave it up.
   GpuRecording end_capture();
@@ -58,6 +64,8 @@ class GpuStream : public Stream {
   bool is_capturing_ = false;
   uint64_t launches_ = 0;
   uint64_t ended_launches_ = 0;
+  std::atomic<uint64_t> waits_{0};  // for all that was enqueued
+  std::atomic<uint64_t> reads_{0};  // for less
   GpuRecording recording_;
   std::string capture_error_;  // the first launch that the driver refused inside the capture
 };

@@ -145,6 +145,7 @@ class Explainer {
       ExplainedSegment out{.is_break = segment.is_break,
                            .begin = segment.begin,
                            .end = segment.end,
+                           .is_recorded = segment.is_break && in_.target.capabilities.has(kRecordedBreaks),
                            .structure = numbers[classes.class_of[s]]};
       for (int i = segment.begin; i < segment.end; ++i) {
         out.work += nodes[i].work;

@@ -45,8 +45,17 @@ int Explanation::num_launches() const {
 
 int Explanation::launches_in_breaks() const {
   int launches = 0;
-  for (const ExplainedSegment& segment : segments) launches += segment.is_break ? segment.launches : 0;
+  for (const ExplainedSegment& segment : segments) {
+    if (segment.is_break && !segment.is_recorded) launches += segment.launches;
+  }
   return launches;
+}
+
+std::string break_sentence(const ExplainedSegment& segment) {
+  if (segment.is_recorded)
+    return "captured with the piece behind it, since the kernel here reads that on the device: " +
+           segment.reason;
+  return "not captured: " + segment.reason;
 }
 
 std::string structure_letter(int structure) {

@@ -48,6 +48,7 @@ struct ExplainedSegment {
   std::string reason;  // of a break
   int begin = 0;       // nodes [begin, end)
   int end = 0;
+  bool is_recorded = false;  // a break that the device records with the piece behind it, all the same
   int structure = 0;  // equal numbers: the same calls, types and data flow; numbered as they first occur
   int launches = 0;
   Work work;
@@ -120,11 +121,14 @@ struct Explanation {
   int num_pieces() const;
   int num_breaks() const;
   int num_piece_structures() const;
-  int num_launches() const;  // of an eager step
-  int launches_in_breaks() const;
+  int num_launches() const;        // of an eager step
+  int launches_in_breaks() const;  // that are not recorded
   int executables() const { return num_pieces() * static_cast<int>(buckets.size()); }  // if all are captured
   int submissions() const { return num_pieces() + launches_in_breaks(); }              // of a replayed step
 };
+
+// Whether a break is captured, and why it is one.
+std::string break_sentence(const ExplainedSegment& segment);
 
 // A letter for the structure of a piece: A, B, ..., Z, AA.
 std::string structure_letter(int structure);

@@ -35,6 +35,7 @@ Json describe_segments(const Explanation& e) {
                 {"structure", segment.is_break ? "break" : structure_letter(segment.structure)},
                 {"launches", segment.launches}};
     if (segment.is_break) one["reason"] = segment.reason;
+    if (segment.is_break) one["recorded"] = segment.is_recorded;
     one.update(to_json(segment.work));
     segments.push_back(std::move(one));
   }

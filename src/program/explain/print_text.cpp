@@ -59,7 +59,7 @@ class TextPrinter {
     line("  {:80}{:>10}{:>12}{:>10}", fmt::format("{}, nodes {}..{}", name, segment.begin, segment.end - 1),
          format_bytes(segment.work.bytes()), format_ops(segment.work.ops()),
          format_seconds(segment.work.seconds));
-    if (segment.is_break) line("    not captured: {}", segment.reason);
+    if (segment.is_break) line("    {}", break_sentence(segment));
     std::vector<int> structures;
     for (int i = segment.begin; i < segment.end; ++i) structures.push_back(e_.nodes[i].structure);
     for (const Repeat& repeat : fold(structures)) {

@@ -105,7 +105,9 @@ class ProgramDrawing {
   std::vector<std::string> reason_lines(const Card& card) const {
     const ExplainedSegment& segment = e_.segments[card.segment];
     if (!segment.is_break) return {};
-    return wrapped("Not captured: " + segment.reason, kCardWidth - 2 * kPadding, kSansSmall);
+    std::string sentence = break_sentence(segment);
+    sentence[0] = static_cast<char>(std::toupper(sentence[0]));
+    return wrapped(sentence, kCardWidth - 2 * kPadding, kSansSmall);
   }
 
   double draw_row(size_t first, size_t last, double y) {
