@@ -143,13 +143,15 @@ class FewRows {
               if (square > 0 && square * kSquareRows >= rows) break;
               uint32_t right[2];
               expand_right(x[ahead][square][half], k_step, right);
-              F16Product::add(sums[ahead][square], left, right);
+              F16Product::add_unordered(sums[ahead][square], left, right);
             }
           }
         }
       }
 #pragma unroll
       for (int ahead = 0; ahead < kGroupsAhead; ++ahead) {
+#pragma unroll
+        for (int square = 0; square < kSquares; ++square) F16Product::order(sums[ahead][square]);
         const int place = (i + ahead) * warps_ + warp_;
         if (place < groups_of_step(step)) put(sums[ahead], memory_.sums[place]);
       }
