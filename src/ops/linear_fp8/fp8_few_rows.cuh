@@ -150,8 +150,6 @@ class FewRows {
       }
 #pragma unroll
       for (int ahead = 0; ahead < kGroupsAhead; ++ahead) {
-#pragma unroll
-        for (int square = 0; square < kSquares; ++square) F16Product::order(sums[ahead][square]);
         const int place = (i + ahead) * warps_ + warp_;
         if (place < groups_of_step(step)) put(sums[ahead], memory_.sums[place]);
       }
@@ -171,10 +169,12 @@ class FewRows {
     }
   }
 
-  __device__ void put(const float (&sums)[kSquares][4], float (&to)[kRows][kPaddedColumns]) const {
+  // Called by all lanes.
+  __device__ void put(float (&sums)[kSquares][4], float (&to)[kRows][kPaddedColumns]) const {
     const int column = lane_ / 4, row = lane_ % 4 * 2;
 #pragma unroll
     for (int square = 0; square < kSquares; ++square) {
+      F16Product::order(sums[square]);
 #pragma unroll
       for (int i = 0; i < 4; ++i)
         to[square * kSquareRows + row + i % 2][column + i / 2 * 8] = sums[square][i];
