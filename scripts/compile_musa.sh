@@ -14,8 +14,8 @@ export CUDA_HOME
 scripts/build_musa_shim.sh musaic_gpu_backend musaic_gpu_kernels
 libraries=build-musa-shim/src/backends/gpu
 python3 scripts/check_gpu_names.py --compiled-by-nvcc "$libraries"/libmusaic_gpu_backend.a "$libraries"/libmusaic_gpu_kernels.a
-# Waves of 128 lanes have their own exchanges and no matrix unit.
-for source in linear/linear_mma attention/attention; do
+# Waves of 128 lanes have their own exchanges; products and conversions of FP8 are made without a unit for them.
+for source in linear/linear_mma linear_fp8/linear_fp8 attention/attention; do
   build-musa-shim/sdk/bin/mcc -x musa --offload-arch=mp_22 -std=c++17 -O1 -Wall -Isrc -Isrc/backends/musa/vendor \
     -Ibuild-musa-shim/sdk/include -c "src/ops/$source.cu" -o /dev/null
 done

@@ -42,6 +42,8 @@ build() {
 program() { find "$binaries" -type f -name "$1" -perm -100 | head -1; }
 musaic() { "$(program musaic)" "$@"; }
 gpu_tests() { MUSAIC_GPU=musa MUSAIC_REQUIRE_GPU=1 scripts/test_gpu.sh --binaries "$binaries"; }
+# The default model against an independent float32 forward.
+goldens() { MUSAIC_TEST_DEVICE=musa MUSAIC_DEFAULT_MODEL=$model "$(program runner_test)" --gtest_filter='SmolLm.Float32*'; }
 # Starts a server with the flags, asks it, compares a replayed answer with an eager one, and ends it.
 served() { MUSAIC_BINARY=$(program musaic) python3 scripts/musa_smoke_serve.py "$@"; }
 
@@ -55,8 +57,12 @@ step against-cpu musaic opcheck --device musa --against cpu
 step tests gpu_tests
 step tiny-llama served --model-path tests/data/tiny/llama
 step tiny-deepseek served --model-path tests/data/tiny/deepseek_v2
+step tiny-fp8 served --model-path tests/data/tiny/deepseek_v2_fp8
 step budget served --model-path tests/data/tiny/llama --graph-executable-budget 8
-if model=${MUSAIC_DEFAULT_MODEL:-$(python3 scripts/fetch_model.py)}; then
+model=${MUSAIC_DEFAULT_MODEL:-$(python3 scripts/fetch_model.py)}
+step model test -e "$model"
+if [ -e "$model" ]; then
+  step goldens goldens
   step smollm served --model-path "$model"
   step bench musaic bench --device musa --model-path "$model" --no-limits
   step bench-ops musaic bench ops --device musa --model-path "$model" --no-limits

@@ -98,6 +98,15 @@ TEST(Parse, ReadsEverySpellingOfADevice) {
   }
 }
 
+TEST(Parse, ADeviceThatNobodyKnowsComesBackAsItWas) {
+  const std::string text =
+      "graph g on my_npu2:15 {\n  input @x: f32[4] my_npu2:15\n  %1: f32[2] my_npu2:15 in @x + 2 = "
+      "toy::columns(@x, begin=2, count=2)\n  output y = %1\n}\n";
+  const Graph graph = parse(text, "graph.txt");
+  EXPECT_EQ(graph.device, (Device{"my_npu2", 15}));
+  EXPECT_EQ(print(graph), text);
+}
+
 TEST(Parse, ReadsCommentsBlanksAndEmptyLines) {
   const Graph graph = parse(
       "# made by hand\n\n graph g on cpu{ # here\r\n\n\tinput @x :f32[ 4 , tokens*2 ]cpu\n"

@@ -93,10 +93,15 @@ struct PartSums {
       uint32_t words[4];
 #pragma unroll
       for (int i = 0; i < 4; ++i) words[i] = left_word(left, p, i % 2, i / 2);
-      Shape::Factor::Product::add(products[p], words, right);
+      Shape::Factor::Product::add_unordered(products[p], words, right);
     }
   }
-  // Of the lane's row `row` (g + 8 · row), column 2t + i.
+  // Called by all lanes, after the last product.
+  __device__ void order() {
+#pragma unroll
+    for (int p = 0; p < Shape::kProducts; ++p) Shape::Factor::Product::order(products[p]);
+  }
+  // Of the lane's row `row` (g + 8 · row), column 2t + i. REQUIRES: order().
   __device__ float sum(int row, int i) const {
     float sum = part(row, 0, i);
 #pragma unroll
@@ -226,6 +231,7 @@ class MatrixStripe {
     }
 #pragma unroll
     for (int group = 0; group < kMatrixGroups; ++group) {
+      scores[group].order();
 #pragma unroll
       for (int row = 0; row < Shape::kRowsOfLane; ++row) {
 #pragma unroll
@@ -317,6 +323,7 @@ class MatrixStripe {
                           word_of(words.values[group][1], column / 2), column % 2 == 0 ? 0x5410 : 0x7632);
         block[c].clear();
         block[c].add(left, right);
+        block[c].order();
       }
 #pragma unroll
       for (int c = 0; c < kAtOnce; ++c) {

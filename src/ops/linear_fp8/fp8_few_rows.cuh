@@ -143,7 +143,7 @@ class FewRows {
               if (square > 0 && square * kSquareRows >= rows) break;
               uint32_t right[2];
               expand_right(x[ahead][square][half], k_step, right);
-              F16Product::add(sums[ahead][square], left, right);
+              F16Product::add_unordered(sums[ahead][square], left, right);
             }
           }
         }
@@ -169,10 +169,12 @@ class FewRows {
     }
   }
 
-  __device__ void put(const float (&sums)[kSquares][4], float (&to)[kRows][kPaddedColumns]) const {
+  // Called by all lanes.
+  __device__ void put(float (&sums)[kSquares][4], float (&to)[kRows][kPaddedColumns]) const {
     const int column = lane_ / 4, row = lane_ % 4 * 2;
 #pragma unroll
     for (int square = 0; square < kSquares; ++square) {
+      F16Product::order(sums[square]);
 #pragma unroll
       for (int i = 0; i < 4; ++i)
         to[square * kSquareRows + row + i % 2][column + i / 2 * 8] = sums[square][i];

@@ -155,7 +155,7 @@ class ManyRows {
         uint32_t left[4];
         expand_left(weight[c][0], weight[c][1], step, left);
 #pragma unroll
-        for (int r = 0; r < kRowSquares; ++r) F16Product::add(sums_[c][r], left, right[r]);
+        for (int r = 0; r < kRowSquares; ++r) F16Product::add_unordered(sums_[c][r], left, right[r]);
       }
     }
   }
@@ -167,6 +167,7 @@ class ManyRows {
       const float even = __shfl_sync(0xffffffffu, scale, row), odd = __shfl_sync(0xffffffffu, scale, row + 1);
 #pragma unroll
       for (int c = 0; c < kColumnSquares; ++c) {
+        F16Product::order(sums_[c][r]);
 #pragma unroll
         for (int i = 0; i < 4; ++i)
           totals_[c][r][i] = fmaf(sums_[c][r][i], i % 2 == 0 ? even : odd, totals_[c][r][i]);

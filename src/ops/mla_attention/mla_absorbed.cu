@@ -186,12 +186,13 @@ __device__ void score_tile(const uint4 (&latents)[kTile][kUnits], const QueryPar
 #pragma unroll
       for (int i = 0; i < kTile / 8; ++i) {
         const uint32_t right[2] = {step == 0 ? keys[i].x : keys[i].z, step == 0 ? keys[i].y : keys[i].w};
-        Factor::Product::add(sums[i], query.words[c][step][part], right);
+        Factor::Product::add_unordered(sums[i], query.words[c][step][part], right);
       }
     }
   }
 #pragma unroll
   for (int i = 0; i < kTile / 8; ++i) {
+    Factor::Product::order(sums[i]);
     const int column = 8 * i + 2 * lane.t;
     *reinterpret_cast<float2*>(&scores[lane.g][column]) = make_float2(sums[i][0], sums[i][1]);
     *reinterpret_cast<float2*>(&scores[lane.g + 8][column]) = make_float2(sums[i][2], sums[i][3]);

@@ -191,10 +191,12 @@ struct WarpSoftmax {
 #pragma unroll
         for (int i = 0; i < kMlaTile / 8; ++i) {
           const uint32_t right[2] = {step == 0 ? keys[i].x : keys[i].z, step == 0 ? keys[i].y : keys[i].w};
-          F16Product::add(scores[i], query.words[c][step], right);
+          F16Product::add_unordered(scores[i], query.words[c][step], right);
         }
       }
     }
+#pragma unroll
+    for (int i = 0; i < kMlaTile / 8; ++i) F16Product::order(scores[i]);
   }
   // Positions that a row does not see.
   static __device__ void hide(int begin, const QueryRows& query, const MatrixLane& lane, Scores& scores) {

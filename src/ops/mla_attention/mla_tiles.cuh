@@ -166,12 +166,14 @@ __device__ inline void multiply_latents(const KvBGpu& kv_b, int64_t first_row, c
 #pragma unroll
           for (int i = 0; i < 4; ++i) {
             const uint32_t right[2] = {words[i][2 * step], words[i][2 * step + 1]};
-            F16Product::add(sums[m][i], left[step], right);
+            F16Product::add_unordered(sums[m][i], left[step], right);
           }
         }
       }
     }
   }
+#pragma unroll
+  for (int i = 0; i < 16; ++i) F16Product::order(sums[i / 4][i % 4]);
   if constexpr (kType == DType::kF8E4M3) {
 #pragma unroll
     for (int i = 0; i < 64; ++i) sums[i / 16][i / 4 % 4][i % 4] *= scale;

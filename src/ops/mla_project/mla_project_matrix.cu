@@ -34,11 +34,12 @@ __device__ void split_left(const float (&values)[2][2][2], uint32_t (&words)[kFa
   }
 }
 
+// Products that are to be ordered.
 template <class Factor>
 __device__ void add_parts(float (&sum)[4], const uint32_t (&left)[kFactorParts][4],
                           const uint32_t (&right)[2]) {
-  Factor::Product::add(sum, left[1], right);
-  Factor::Product::add(sum, left[0], right);
+  Factor::Product::add_unordered(sum, left[1], right);
+  Factor::Product::add_unordered(sum, left[0], right);
 }
 
 // Four key rows of one product in eight columns a lane.
@@ -106,6 +107,8 @@ __global__ void __launch_bounds__(kThreads) absorb_matrix(MlaProjectCall call) {
     }
   }
   // Column c of product i is column 8c + i of the slice.
+#pragma unroll
+  for (int i = 0; i < 8; ++i) Factor::Product::order(products[i]);
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
     float* to = &sums[lane.warp][lane.g + i / 2 * 8][16 * lane.t + i % 2 * 8];
@@ -193,6 +196,8 @@ __global__ void __launch_bounds__(kThreads) expand_matrix(MlaProjectCall call) {
       }
     }
   }
+#pragma unroll
+  for (int i = 0; i < 2; ++i) Factor::Product::order(products[i]);
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
     float* to = &sums[lane.warp][lane.g + i / 2 * 8][4 * lane.t + i % 2 * 2];

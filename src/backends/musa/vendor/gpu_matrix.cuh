@@ -1,7 +1,7 @@
 #pragma once
 
+#include "backends/musa/vendor/gpu_narrow_matrix.cuh"
 #include "backends/musa/vendor/gpu_vendor.h"
-#include "backends/musa/vendor/lane_products.cuh"
 
 // Products of 16 × 16 matrices by a warp's matrix unit: bf16 factors, float32 sums. Every lane of the warp
 // takes part; a matrix is spread over the lanes in the vendor's order. Addresses are multiples of 32 bytes.

@@ -4,8 +4,8 @@
 
 #include "backends/musa/vendor/gpu_vendor.h"
 
-// Products of a [16, 16] and a [16, 8] matrix whose values lie in known lanes. The order in which MUSA's
-// matrix unit spreads values over the lanes is not documented, so that the lanes multiply themselves.
+// Products of a [16, 16] and a [16, 8] matrix whose values lie in known lanes, by the lanes themselves:
+// before mp_31 the matrix unit works on waves of 128 lanes.
 namespace musaic {
 
 __device__ inline float f16_of(uint32_t word, int index) {
@@ -15,10 +15,11 @@ __device__ inline float bf16_of(uint32_t word, int index) {
   return __uint_as_float(word >> 16 * index << 16);
 }
 
-// sum += left · right of two 16-bit values a word, the first in the low half; lane 4g + t has
-//   left   words 0 and 2 of row g, 1 and 3 of row g + 8: columns 2t, 2t + 1, and in words 2 and 3 2t + 8, 2t
-//   + 9 right  of column g: rows 2t, 2t + 1 in word 0, 2t + 8, 2t + 9 in word 1 sum    columns 2t, 2t + 1 of
-//   row g in 0 and 1, of row g + 8 in 2 and 3
+// sum += left · right as gpu_narrow_matrix.cuh of CUDA says where values lie: two of 16 bits a word, the
+// first in the low half; lane 4g + t has
+//   left   words 0 and 2 of row g, 1 and 3 of row g + 8: columns 2t, 2t + 1, in words 2 and 3 8 columns on
+//   right  of column g: rows 2t, 2t + 1 in word 0, 2t + 8, 2t + 9 in word 1
+//   sum    columns 2t, 2t + 1 of row g in 0 and 1, of row g + 8 in 2 and 3
 //
 // A function that is called: in each of a kernel's many products it would take a compiler minutes.
 template <float (*value_of)(uint32_t word, int index)>
@@ -54,16 +55,19 @@ __device__ inline void add_lane_product(float (&sum)[4], const uint32_t (&left)[
   sum[0] = added.x, sum[1] = added.y, sum[2] = added.z, sum[3] = added.w;
 }
 
-struct Bf16Product {
+template <float (*value_of)(uint32_t word, int index)>
+struct LaneProduct {
   static __device__ void add(float (&sum)[4], const uint32_t (&left)[4], const uint32_t (&right)[2]) {
-    add_lane_product<bf16_of>(sum, left, right);
+    add_lane_product<value_of>(sum, left, right);
   }
-};
-struct F16Product {
-  static __device__ void add(float (&sum)[4], const uint32_t (&left)[4], const uint32_t (&right)[2]) {
-    add_lane_product<f16_of>(sum, left, right);
+  static __device__ void add_unordered(float (&sum)[4], const uint32_t (&left)[4],
+                                       const uint32_t (&right)[2]) {
+    add(sum, left, right);
   }
+  static __device__ void order(float (&)[4]) {}
 };
+using Bf16Product = LaneProduct<bf16_of>;
+using F16Product = LaneProduct<f16_of>;
 
 // Two values of FP8 (e4m3, none of them NaN) as f16, the first in the low half.
 __device__ inline uint32_t f8e4m3_as_f16(uint32_t pair) {
