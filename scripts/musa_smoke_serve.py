@@ -15,7 +15,8 @@ START_SECONDS = 600
 
 
 def ask(flags):
-    server = RunningServer(*flags, "--device", os.environ.get("MUSAIC_GPU", "musa"), "--skip-tokenizer-init").wait_until_ready(
+    # One seed for both servers, which may make random weights (--load-format dummy); a later flag of the caller's wins.
+    server = RunningServer(flags[0], "--random-seed", "1", *flags[1:], "--device", os.environ.get("MUSAIC_GPU", "musa"), "--skip-tokenizer-init").wait_until_ready(
         START_SECONDS)
     try:
         sampling = {"temperature": 0, "max_new_tokens": 16, "ignore_eos": True}
