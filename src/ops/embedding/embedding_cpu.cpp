@@ -5,6 +5,7 @@
 #include "ops/embedding/embedding.h"
 #include "ops/linear/q8_packing_cpu.h"
 #include "ops/linear/q8_panel_rows_cpu.h"
+#include "ops/linear/q8_panel_types.h"
 #include "tensor/dequantize.h"
 
 namespace musaic {
@@ -67,14 +68,7 @@ void add_packed_type(OpRegistry& registry) {
 void add_embedding_cpu(OpRegistry& registry) {
   registry.add_kernel("aten::embedding",
                       {.name = "embedding_cpu", .device_type = "cpu", .run = run_embedding});
-  add_packed_type<DType::kQ4_0>(registry);
-  add_packed_type<DType::kQ4_1>(registry);
-  add_packed_type<DType::kQ5_0>(registry);
-  add_packed_type<DType::kQ5_1>(registry);
-  add_packed_type<DType::kQ8_0>(registry);
-  add_packed_type<DType::kQ4_K>(registry);
-  add_packed_type<DType::kQ5_K>(registry);
-  add_packed_type<DType::kQ6_K>(registry);
+  for_each_panel_type([&]<DType kType>() { add_packed_type<kType>(registry); });
 }
 
 }  // namespace musaic

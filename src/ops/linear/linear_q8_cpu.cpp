@@ -6,6 +6,7 @@
 #include "ops/linear/linear_kernels_cpu.h"
 #include "ops/linear/q8_packing_cpu.h"
 #include "ops/linear/q8_panel.h"
+#include "ops/linear/q8_panel_types.h"
 #include "ops/linear/q8_tile.h"
 
 namespace musaic {
@@ -157,14 +158,7 @@ void add_type(OpRegistry& registry) {
 }  // namespace
 
 void add_linear_q8_cpu(OpRegistry& registry) {
-  add_type<DType::kQ4_0>(registry);
-  add_type<DType::kQ4_1>(registry);
-  add_type<DType::kQ5_0>(registry);
-  add_type<DType::kQ5_1>(registry);
-  add_type<DType::kQ8_0>(registry);
-  add_type<DType::kQ4_K>(registry);
-  add_type<DType::kQ5_K>(registry);
-  add_type<DType::kQ6_K>(registry);
+  for_each_panel_type([&]<DType kType>() { add_type<kType>(registry); });
 }
 
 }  // namespace musaic

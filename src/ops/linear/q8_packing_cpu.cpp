@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "ops/linear/q8_panel.h"
+#include "ops/linear/q8_panel_types.h"
 
 namespace musaic {
 namespace {
@@ -180,27 +181,12 @@ WeightPacking packing() {
 }  // namespace
 
 WeightPacking q8_packing(DType dtype) {
-  switch (dtype) {
-    case DType::kQ4_0:
-      return packing<DType::kQ4_0>();
-    case DType::kQ4_1:
-      return packing<DType::kQ4_1>();
-    case DType::kQ5_0:
-      return packing<DType::kQ5_0>();
-    case DType::kQ5_1:
-      return packing<DType::kQ5_1>();
-    case DType::kQ8_0:
-      return packing<DType::kQ8_0>();
-    case DType::kQ4_K:
-      return packing<DType::kQ4_K>();
-    case DType::kQ5_K:
-      return packing<DType::kQ5_K>();
-    case DType::kQ6_K:
-      return packing<DType::kQ6_K>();
-    default:
-      CHECK(false, "{} has no panels", name(dtype));
-      return {};
-  }
+  WeightPacking found;
+  for_each_panel_type([&]<DType kType>() {
+    if (kType == dtype) found = packing<kType>();
+  });
+  CHECK(found.pack != nullptr, "{} has no panels", name(dtype));
+  return found;
 }
 
 }  // namespace musaic

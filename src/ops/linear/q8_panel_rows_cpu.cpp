@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "ops/linear/q8_panel.h"
+#include "ops/linear/q8_panel_types.h"
 #include "tensor/dequantize.h"
 #include "tensor/half.h"
 
@@ -111,26 +112,11 @@ void dequantize(const std::byte* packed, int64_t row, int64_t columns, float* ou
 }  // namespace
 
 DequantizePanelRow dequantize_panel_row(DType dtype) {
-  switch (dtype) {
-    case DType::kQ4_0:
-      return dequantize<DType::kQ4_0>;
-    case DType::kQ4_1:
-      return dequantize<DType::kQ4_1>;
-    case DType::kQ5_0:
-      return dequantize<DType::kQ5_0>;
-    case DType::kQ5_1:
-      return dequantize<DType::kQ5_1>;
-    case DType::kQ8_0:
-      return dequantize<DType::kQ8_0>;
-    case DType::kQ4_K:
-      return dequantize<DType::kQ4_K>;
-    case DType::kQ5_K:
-      return dequantize<DType::kQ5_K>;
-    case DType::kQ6_K:
-      return dequantize<DType::kQ6_K>;
-    default:
-      return nullptr;
-  }
+  DequantizePanelRow found = nullptr;
+  for_each_panel_type([&]<DType kType>() {
+    if (kType == dtype) found = dequantize<kType>;
+  });
+  return found;
 }
 
 }  // namespace musaic
