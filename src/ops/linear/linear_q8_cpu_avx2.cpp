@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 #include "ops/linear/q8_panel.h"
+#include "ops/linear/q8_panel_types.h"
 #include "ops/linear/q8_tile.h"
 
 #pragma GCC push_options
@@ -321,26 +322,11 @@ void compute_tile(const Q8Tile& tile) {
 #pragma GCC pop_options
 
 Q8TileKernel q8_tile_avx2(DType dtype) {
-  switch (dtype) {
-    case DType::kQ4_0:
-      return compute_tile<DType::kQ4_0>;
-    case DType::kQ4_1:
-      return compute_tile<DType::kQ4_1>;
-    case DType::kQ5_0:
-      return compute_tile<DType::kQ5_0>;
-    case DType::kQ5_1:
-      return compute_tile<DType::kQ5_1>;
-    case DType::kQ8_0:
-      return compute_tile<DType::kQ8_0>;
-    case DType::kQ4_K:
-      return compute_tile<DType::kQ4_K>;
-    case DType::kQ5_K:
-      return compute_tile<DType::kQ5_K>;
-    case DType::kQ6_K:
-      return compute_tile<DType::kQ6_K>;
-    default:
-      return nullptr;
-  }
+  Q8TileKernel found = nullptr;
+  for_each_panel_type([&]<DType kType>() {
+    if (kType == dtype) found = compute_tile<kType>;
+  });
+  return found;
 }
 
 }  // namespace musaic
