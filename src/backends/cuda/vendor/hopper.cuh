@@ -11,7 +11,7 @@ namespace musaic {
 
 inline constexpr int kWarpgroupSize = 128;
 
-// A launch in clusters of `blocks` neighbouring blocks.
+// A launch in clusters of `blocks` neighbouring blocks, of up to sixteen.
 struct ClusterLaunch {
   unsigned blocks;
   unsigned threads;  // of a block
@@ -60,6 +60,9 @@ struct ClusterLaunch {
     void allow(Kernel kernel) const {
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                            static_cast<int>(launch.dynamicSmemBytes));
+      constexpr unsigned kAlwaysAllowed = 8;  // blocks of a cluster
+      if (attributes[0].val.clusterDim.x > kAlwaysAllowed)
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
     }
   };
 };
@@ -124,6 +127,28 @@ __device__ inline uint32_t block_of_cluster() {
 __device__ inline void meet_cluster() {
   asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
 }
+// The same in two parts, between which the thread goes on, and after which the others see of what it wrote
+// before no more than published barriers.
+__device__ inline void arrive_at_cluster() {
+  asm volatile("barrier.cluster.arrive.relaxed;" ::: "memory");
+}
+__device__ inline void wait_for_cluster() {
+  asm volatile("barrier.cluster.wait.acquire;" ::: "memory");
+}
+// Where what has this address in the calling block's shared memory lies in another block of the cluster.
+__device__ inline uint32_t address_in_block(uint32_t address, uint32_t block) {
+  uint32_t there;
+  asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(address), "r"(block));
+  return there;
+}
+// Stores 16 bytes there while the thread goes on; the barrier, at an address in the same block, counts them.
+__device__ inline void store_in_block(uint32_t to, const float4& value, uint32_t barrier) {
+  asm volatile(
+      "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [%0], {%1, %2, %3, %4}, [%5];" ::"r"(
+          to),
+      "f"(value.x), "f"(value.y), "f"(value.z), "f"(value.w), "r"(barrier)
+      : "memory");
+}
 // Until kThreads threads of the block are here; numbers are 1 to 15.
 template <int kThreads>
 __device__ void meet(int number) {
@@ -156,6 +181,14 @@ __device__ inline void copy_4_bytes(uint32_t to, const void* from, bool is_there
 __device__ inline void arrive_after_copies(Barrier& barrier) {
   asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(shared_address(&barrier))
                : "memory");
+}
+
+// Neighbouring bytes, a multiple of 16, into shared memory; `barrier` counts them. Called by one thread.
+__device__ inline void copy_bytes(uint32_t to, const void* from, uint32_t bytes, Barrier& barrier) {
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to),
+      "l"(from), "r"(bytes), "r"(shared_address(&barrier))
+      : "memory");
 }
 
 // The tile at these coordinates, innermost first, into shared memory (128-byte aligned, 1024 with swizzle);
