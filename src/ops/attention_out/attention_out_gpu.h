@@ -12,8 +12,8 @@ struct AttentionOutSize {
   int64_t hidden = 0;
 };
 
-// In how many parts the launch cuts the positions of a sequence; 0: it takes no such size.
-int attention_out_splits(const AttentionOutSize& size);
+// Whether the launch below takes it.
+bool has_attention_out_sm90(const AttentionOutSize& size);
 
 // One call of musaic::attention_out_.
 struct AttentionOutCall {

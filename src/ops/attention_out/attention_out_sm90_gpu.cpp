@@ -20,9 +20,9 @@ bool supports(const KernelQuery& query) {
   if (!query.capabilities.has("sm_90") || query.capabilities.has(kRowInvariant)) return false;
   if (cache.dtype != DType::kBF16 || !weight.dim(0).is_constant() || !attends_to_new_rows(query, kInputs))
     return false;
-  return attention_out_splits({.num_heads = query.attributes.get_int("num_heads"),
-                               .kv_heads = cache.dim(1).constant(),
-                               .hidden = weight.dim(0).constant()}) > 0;
+  return has_attention_out_sm90({.num_heads = query.attributes.get_int("num_heads"),
+                                 .kv_heads = cache.dim(1).constant(),
+                                 .hidden = weight.dim(0).constant()});
 }
 
 // The rows that are attended to, where that is a launch of its own.

@@ -29,12 +29,30 @@ struct ClusterLaunch {
         cudaOccupancyMaxActiveClusters(&count, kernel, &configuration.launch) == cudaSuccess && count > 0;
     return is_known ? count : 1;
   }
+  // Whether the device takes such a launch at all.
+  template <class... Parameters>
+  bool can_run(void (*kernel)(Parameters...)) const {
+    Configuration configuration(*this, 1);
+    configuration.allow(kernel);
+    configuration.launch.numAttrs = 1;
+    int count = 0;
+    const bool is_known =
+        cudaOccupancyMaxActiveClusters(&count, kernel, &configuration.launch) == cudaSuccess;
+    if (!is_known) cudaGetLastError();
+    return is_known && count > 0;
+  }
   // As launch_kernel_with_shared.
   template <class... Parameters, class... Arguments>
   void run(void (*kernel)(Parameters...), unsigned clusters, const Arguments&... arguments) const {
-    Configuration configuration(*this, clusters);
+    run(kernel, dim3(clusters * blocks), arguments...);
+  }
+  // REQUIRES: grid.x is a multiple of `blocks`.
+  template <class... Parameters, class... Arguments>
+  void run(void (*kernel)(Parameters...), dim3 grid, const Arguments&... arguments) const {
+    Configuration configuration(*this, 1);
+    configuration.launch.gridDim = grid;
     configuration.allow(kernel);
-    if (clusters == 0) return;
+    if (grid.x == 0 || grid.y == 0) return;
     cudaLaunchKernelEx(&configuration.launch, kernel, static_cast<Parameters>(arguments)...);
   }
 
