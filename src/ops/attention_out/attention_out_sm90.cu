@@ -447,21 +447,45 @@ __global__ void __launch_bounds__(Size::kMaxThreads, 1) attend_and_multiply(Clus
 #endif
 }
 
-// Two such blocks share a multiprocessor only where a step has more sequences than clusters find room apart.
-constexpr int64_t kFewSequences = 4;
 constexpr int64_t kMaxSequences = 8;  // two launches are faster for more
 
 template <class Size, bool kAlone>
-bool launch_size(const ClusterCall& call, gpuStream_t stream) {
+ClusterLaunch cluster_launch(gpuStream_t stream) {
   constexpr size_t kMoreThanHalf = 116 << 10;  // of a multiprocessor's shared memory
   constexpr size_t kBytes = sizeof(Memory<Size>);
-  const ClusterLaunch launch = {Size::kBlocks, Size::kThreads,
-                                kAlone && kBytes < kMoreThanHalf ? kMoreThanHalf : kBytes, stream};
-  static const bool can_run = launch.can_run(attend_and_multiply<Size, kAlone>);
-  if (can_run)
-    launch.run(attend_and_multiply<Size, kAlone>,
-               dim3(Size::kBlocks, static_cast<unsigned>(call.attention.tokens)), call);
-  return can_run;
+  return {Size::kBlocks, Size::kThreads, kAlone && kBytes < kMoreThanHalf ? kMoreThanHalf : kBytes, stream};
+}
+
+// How many clusters the device runs at once; 0: it takes no such launch.
+template <class Size, bool kAlone>
+int active_clusters() {
+  static const int count = [] {
+    const ClusterLaunch launch = cluster_launch<Size, kAlone>(nullptr);
+    const auto kernel = attend_and_multiply<Size, kAlone>;
+    return launch.can_run(kernel) ? launch.max_active(kernel) : 0;
+  }();
+  return count;
+}
+
+template <class Size, bool kAlone>
+void launch_clusters(const ClusterCall& call, gpuStream_t stream) {
+  cluster_launch<Size, kAlone>(stream).run(attend_and_multiply<Size, kAlone>,
+                                           dim3(Size::kBlocks, static_cast<unsigned>(call.attention.tokens)),
+                                           call);
+}
+
+// One cluster starts sooner beside blocks of the launch before; some do not disturb one another where there
+// is room for all of them apart.
+template <class Size>
+bool launch_size(const ClusterCall& call, gpuStream_t stream) {
+  const int64_t sequences = call.attention.tokens;
+  if (active_clusters<Size, false>() == 0) return false;
+  if (sequences > 1 && sequences <= active_clusters<Size, true>()) {
+    launch_clusters<Size, true>(call, stream);
+  } else {
+    launch_clusters<Size, false>(call, stream);
+  }
+  return true;
 }
 
 // Calls `use` with a ClusterShape that fits, if there is one.
@@ -497,11 +521,8 @@ bool launch_attention_out_sm90(const AttentionOutCall& call, gpuStream_t stream)
   const AttentionCall& attention = call.attention;
   const ClusterCall cluster = cluster_call(call);
   if (attention.tokens > kMaxSequences || 1 << cluster.page_shift != attention.page_size) return false;
-  return with_shape({attention.num_heads, attention.kv_heads, call.linear.linear.y.width}, [&](auto shape) {
-    using Size = decltype(shape);
-    if (attention.tokens <= kFewSequences) return launch_size<Size, true>(cluster, stream);
-    return launch_size<Size, false>(cluster, stream);
-  });
+  return with_shape({attention.num_heads, attention.kv_heads, call.linear.linear.y.width},
+                    [&](auto shape) { return launch_size<decltype(shape)>(cluster, stream); });
 }
 
 }  // namespace musaic
