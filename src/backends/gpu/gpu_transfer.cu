@@ -37,12 +37,10 @@ __global__ void __launch_bounds__(kThreads) bring_words(WordUpload upload) {
 }
 
 __global__ void __launch_bounds__(kThreads)
-    send_words(uint32_t* to, const uint32_t* from, int words, volatile uint32_t* flag, uint32_t number) {
+    send_words(NumberedWord* to, const uint32_t* from, int words, uint32_t number) {
   wait_for_previous_kernel();
-  for (int i = static_cast<int>(threadIdx.x); i < words; i += kThreads) to[i] = from[i];
-  __threadfence_system();
-  __syncthreads();
-  if (threadIdx.x == 0) *flag = number;
+  for (int i = static_cast<int>(threadIdx.x); i < words; i += kThreads)
+    *reinterpret_cast<uint2*>(to + i) = make_uint2(from[i], number);
 }
 
 }  // namespace
@@ -53,9 +51,8 @@ void launch_upload(const WordUpload& upload, gpuStream_t stream) {
   launch_kernel(bring_words, dim3(static_cast<unsigned>(blocks)), dim3(kThreads), stream, upload);
 }
 
-void launch_download(uint32_t* to, const uint32_t* from, int words, uint32_t* flag, uint32_t number,
-                     gpuStream_t stream) {
-  launch_kernel(send_words, dim3(1), dim3(kThreads), stream, to, from, words, flag, number);
+void launch_download(NumberedWord* to, const uint32_t* from, int words, uint32_t number, gpuStream_t stream) {
+  launch_kernel(send_words, dim3(1), dim3(kThreads), stream, to, from, words, number);
 }
 
 }  // namespace musaic

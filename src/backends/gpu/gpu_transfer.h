@@ -27,8 +27,13 @@ struct WordUpload {
 };
 void launch_upload(const WordUpload& upload, gpuStream_t stream);
 
-// Writes words to page-locked memory, and behind them `number` to *flag there.
-void launch_download(uint32_t* to, const uint32_t* from, int words, uint32_t* flag, uint32_t number,
-                     gpuStream_t stream);
+// A word of a download, and its download's number: written as one, so that whoever sees the number sees the
+// word.
+struct alignas(8) NumberedWord {
+  uint32_t word;
+  uint32_t number;
+};
+// Writes numbered words to page-locked memory.
+void launch_download(NumberedWord* to, const uint32_t* from, int words, uint32_t number, gpuStream_t stream);
 
 }  // namespace musaic

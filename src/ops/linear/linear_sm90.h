@@ -9,11 +9,6 @@ namespace musaic {
 // addresses. REQUIRES: also compute capability 9.0.
 bool launch_linear_sm90(const LinearTileCall& call, gpuStream_t stream);
 
-// The same for few rows of a norm and a weight of many, as in a head, with the bits of launch_linear_tile.
-// False: nothing was launched, since it is no such call, or x is not rounded. REQUIRES: also compute capability
-// 9.0.
-bool launch_linear_tall_sm90(const LinearTileCall& call, gpuStream_t stream);
-
 class OpRegistry;
 // aten::linear and the fused linears with bf16 weights, of any number of rows.
 void add_linear_sm90(OpRegistry& registry);

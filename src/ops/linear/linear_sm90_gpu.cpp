@@ -2,6 +2,7 @@
 #include "device/row_invariant.h"
 #include "ir/registry.h"
 #include "ops/linear/linear_sm90.h"
+#include "ops/linear/linear_tall_sm90.h"
 #include "ops/linear/linear_tile_call_gpu.h"
 
 namespace musaic {

@@ -1,6 +1,6 @@
 #include "gpu_launch.cuh"
 #include "hopper.cuh"
-#include "ops/linear/linear_sm90.h"
+#include "ops/linear/linear_tall_sm90.h"
 #include "ops/linear/linear_tile.cuh"
 
 // A norm and few of its rows times a weight of many, as in a head: nothing counts but to read it. One thread
