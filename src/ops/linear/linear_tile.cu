@@ -1,5 +1,5 @@
-#include "ops/linear/linear_tile_few.cuh"
 #include "ops/linear/linear_tile_many.cuh"
+#include "ops/linear/linear_tile_once.cuh"
 
 namespace musaic {
 namespace {
@@ -22,6 +22,16 @@ void launch_few(const LinearTileCall& call, gpuStream_t stream) {
   using Shape = FewShape<kOctets, kSquares, kDepth, kNorm, kParts>;
   const Segments segments = Segments::of(call.linear.x.width);
   const int64_t tiles = ceil_div(weight_rows_of(call), kSquares * kSquare);
+  const int64_t values = kSquares / (call.swiglu ? 2 : 1) * Shape::kRows * kSquare;  // of a tile
+  if constexpr (kParts == 1) {
+    if (tiles < kAllBlocks && values <= 32 * segments.count && segments.length <= kDepth &&
+        has_aligned_x(call)) {
+      const dim3 grid(static_cast<unsigned>(tiles),
+                      static_cast<unsigned>(ceil_div(call.linear.x.outer, Shape::kRows)));
+      return launch_kernel(linear_few_once<Shape>, grid, dim3(static_cast<unsigned>(32 * segments.count)),
+                           stream, call, segments);
+    }
+  }
   const dim3 grid(static_cast<unsigned>(tiles < 2 * kAllBlocks ? tiles : kAllBlocks),
                   static_cast<unsigned>(ceil_div(call.linear.x.outer, Shape::kRows)));
   launch_kernel(linear_few_tile<Shape>, grid, dim3(static_cast<unsigned>(32 * segments.count)), stream, call,

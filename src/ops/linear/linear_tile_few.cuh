@@ -1,6 +1,5 @@
 #pragma once
 
-#include "gpu_early_launch.cuh"
 #include "ops/linear/linear_tile.cuh"
 
 // Few rows: a warp a segment of k. The weights of its first tile are under way before a block waits for its
@@ -209,14 +208,12 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocksAtOnce)
 #pragma unroll
   for (int o = 0; o < Shape::kOctets; ++o) x.squares[o] = 0.0f;
   const int64_t rows = live_count(call.linear.live_rows, call.linear.x.outer);
-  const bool keeps_x = segments.length <= Shape::kDepth;  // over all tiles
-  const bool has_asked_for_all = keeps_x && num_tiles == static_cast<int>(gridDim.x);
-  if (has_asked_for_all) let_next_kernel_start();
   wait_for_previous_kernel();
   const int64_t first_row = static_cast<int64_t>(blockIdx.y) * Shape::kRows;
   if (first_row >= rows) return;
 
   const FewOutputs<Shape> outputs = {call, first_row, rows, segments.count, segments.inverse_k};
+  const bool keeps_x = segments.length <= Shape::kDepth;  // over all tiles
   x.load(call, first_row, rows, is_aligned, begin, end);
   for (int tile = static_cast<int>(blockIdx.x); tile < num_tiles; tile += static_cast<int>(gridDim.x)) {
     const bool is_first = tile == static_cast<int>(blockIdx.x);
