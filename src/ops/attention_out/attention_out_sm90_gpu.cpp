@@ -32,18 +32,17 @@ Dim rows_bytes(const Dim& rows, const Dim& width) {
 
 Dim workspace_bytes(const KernelQuery& query) {
   const Meta& attended = *query.inputs[kInputs.query];
-  return rows_bytes(attended.dim(0), attended.dim(1)) + attention_workspace_bytes(query, kInputs);
+  return rows_bytes(attended.dim(0), attended.dim(1)) + attention_workspace_bytes<kInputs>(query);
 }
 
 AttentionOutCall attention_out_call(const KernelCall& call) {
   const Tensor& query = call.inputs[kInputs.query];
   const Tensor attended =
       Tensor::contiguous(call.workspace.data, DType::kF32, {query.shape[0], query.shape[1]});
-  AttentionOutCall out = {
-      .attention = attention_call(call, kInputs), .rows = new_rows(call, kInputs), .linear = {}};
-  out.attention.out = attended.as<float>();
-  out.attention.out_stride = attended.strides[0];
-  out.attention.workspace = out.attention.out + query.shape[0] * query.shape[1];
+  float* workspace = attended.as<float>() + attended.elements();
+  AttentionOutCall out = {.attention = attention_call(call, kInputs, attended, workspace),
+                          .rows = new_rows(call, kInputs),
+                          .linear = {}};
   out.linear.linear = linear_call(attended, call.inputs[kResidual], call, kWeight);
   out.linear.adds_to_y = true;
   out.linear.rounds_x = true;
