@@ -18,7 +18,9 @@ class LaunchAhead {
   virtual std::unique_ptr<HostReader> make_reader(size_t bytes) = 0;
   // Enqueues a copy inside of the device. Not inside a capture.
   virtual void copy_on_device(void* destination, const void* source, size_t bytes, Stream& stream) = 0;
-  // Memory that one captured piece takes of the device, about.
+  // Memory that one captured piece takes of the device, about: one of so many launches, and the mean of a
+  // model's pieces.
+  virtual size_t executable_bytes(int launches) const = 0;
   virtual size_t executable_bytes() const = 0;
   // Of the device's memory, as its driver tells; any thread.
   virtual size_t free_bytes() const = 0;
