@@ -35,7 +35,7 @@ struct AttendMemory {
 };
 
 struct AttendWork {
-  TensorMap kv_b;
+  TensorMap kv_b;  // in tiles of kWeightRows
   MlaAttentionCall call;
   Fp8RowsOut fp8;  // without q: float rows, where `call` says
   int max_tiles;
@@ -525,20 +525,15 @@ __global__ void __launch_bounds__(kWarpgroupSize*(1 + kRowTiles), 1)
 #endif
 }
 
-// False: the driver cannot map kv_b, nothing was launched.
 template <int kRowTiles>
-bool launch_attend(const MlaAttentionCall& call, const Fp8RowsOut& fp8, int max_tiles, gpuStream_t stream) {
-  AttendWork work = {{}, call, fp8, max_tiles};
-  if (!map_byte_rows(work.kv_b, call.kv_b.data, 1, int64_t{call.heads} * kHeadColumns, kMlaMatrixRank,
-                     kWeightRows))
-    return false;
+void launch_attend(const AttendWork& work, gpuStream_t stream) {
   constexpr int64_t kRows = kWarpgroupRows * kRowTiles;
+  const MlaAttentionCall& call = work.call;
   const int64_t query_tiles = std::min((call.tokens + kRows - 1) / kRows + call.cache.sequences, call.tokens);
   const int64_t blocks = std::min<int64_t>(query_tiles * call.heads, num_multiprocessors());
   launch_kernel_with_shared(attend_tiles_sm90<kRowTiles>, dim3(static_cast<unsigned>(blocks)),
                             dim3(kWarpgroupSize * (1 + kRowTiles)), sizeof(AttendMemory<kRowTiles>), stream,
                             work);
-  return true;
 }
 
 }  // namespace musaic

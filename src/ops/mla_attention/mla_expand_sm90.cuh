@@ -19,7 +19,7 @@ struct ExpandMemory {
 };
 
 struct ExpandWork {
-  TensorMap kv_b;
+  TensorMap kv_b;  // in tiles of kWeightRows
   MlaAttentionCall call;
   int max_tiles;
 };
@@ -123,15 +123,9 @@ static __global__ void __launch_bounds__(kExpandThreads, 1)
 #endif
 }
 
-// False: the driver cannot map kv_b, nothing was launched.
-inline bool launch_expand(const MlaAttentionCall& call, int max_tiles, gpuStream_t stream) {
-  ExpandWork work = {{}, call, max_tiles};
-  if (!map_byte_rows(work.kv_b, call.kv_b.data, 1, int64_t{call.heads} * kHeadColumns, kMlaMatrixRank,
-                     kWeightRows))
-    return false;
+inline void launch_expand(const ExpandWork& work, gpuStream_t stream) {
   launch_kernel_with_shared(expand_tiles_sm90, dim3(static_cast<unsigned>(num_multiprocessors())),
                             dim3(kExpandThreads), sizeof(ExpandMemory), stream, work);
-  return true;
 }
 
 }  // namespace musaic

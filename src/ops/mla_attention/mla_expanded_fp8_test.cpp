@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "ops/op_list.h"
 #include "ops/testing/run_op.h"
 #include "ops/testing/test_device.h"
+#include "tensor/half.h"
 
 namespace musaic::testing {
 namespace {
@@ -33,15 +35,30 @@ OpCase extend_step(const std::vector<int32_t>& rows, const std::vector<int32_t>&
           .attributes = kAttributes};
 }
 
-TEST(MlaExpandedAttentionFp8, GivesTheBitsThatItsPartsGive) {
+// One group of 128.
+void expect_quantized(const std::vector<float>& row, size_t begin, const std::vector<float>& q, float scale,
+                      const std::string& what) {
+  float largest = 1e-10f;
+  for (size_t i = begin; i < begin + 128; ++i) largest = std::max(largest, std::abs(row[i]));
+  ASSERT_EQ(scale, largest / 448.0f) << what;
+  for (size_t i = begin; i < begin + 128; ++i) {
+    const float held = std::clamp(row[i] / scale, -448.0f, 448.0f);
+    ASSERT_EQ(q[i], f8e4m3_to_float(float_to_f8e4m3(held))) << what << ", value " << i;
+  }
+}
+
+TEST(MlaExpandedAttentionFp8, QuantizesWhatAttentionGives) {
   const OpRegistry registry = cpu_registry();
   if (!has_kernel_here(registry, kOp)) GTEST_SKIP() << "the tests' device has no kernel for it";
-  for (int first : {1, 70, 600}) {
-    const OpCase op_case = extend_step({first, 3, 65}, {first, 200, 130});
-    const OpRun run = check_op(registry, op_case), parts = run_decomposition(registry, op_case);
+  for (int first : {1, 70, 1100}) {
+    OpCase op_case = extend_step({first, 3, 65}, {first, 200, 130});
+    const OpRun run = check_op(registry, op_case);
+    op_case.op = "musaic::mla_expanded_attention";
+    const OpRun attention = run_op(registry, op_case);
     for (int row = 0; row < first + 68; ++row) {
-      ASSERT_EQ(run.outputs[0].row(row), parts.outputs[0].row(row)) << "row " << row;
-      ASSERT_EQ(run.outputs[1].row(row), parts.outputs[1].row(row)) << "row " << row;
+      for (size_t head = 0; head < kHeads; ++head)
+        expect_quantized(attention.outputs[0].row(row), head * kValues, run.outputs[0].row(row),
+                         run.outputs[1].row(row)[head], "row " + std::to_string(row));
     }
   }
 }

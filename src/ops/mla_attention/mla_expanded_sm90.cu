@@ -10,9 +10,18 @@ bool launch_expanded_sm90(const MlaAttentionCall& call, const Fp8RowsOut& fp8, i
                           gpuStream_t stream) {
   constexpr int64_t kFewTokens = 1024;  // blocks of 64 rows keep the multiprocessors busy
   if (call.tokens == 0) return true;
-  if (!launch_expand(call, max_tiles, stream)) return false;
-  if (call.tokens <= kFewTokens) return launch_attend<1>(call, fp8, max_tiles, stream);
-  return launch_attend<2>(call, fp8, max_tiles, stream);
+  TensorMap kv_b;
+  if (!map_byte_rows(kv_b, call.kv_b.data, 1, int64_t{call.heads} * kHeadColumns, kMlaMatrixRank,
+                     kWeightRows))
+    return false;
+  launch_expand({kv_b, call, max_tiles}, stream);
+  const AttendWork attention = {kv_b, call, fp8, max_tiles};
+  if (call.tokens <= kFewTokens) {
+    launch_attend<1>(attention, stream);
+  } else {
+    launch_attend<2>(attention, stream);
+  }
+  return true;
 }
 
 }  // namespace musaic
