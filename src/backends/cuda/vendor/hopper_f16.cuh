@@ -1,6 +1,6 @@
 #pragma once
 
-#include "hopper.cuh"
+#include "backends/cuda/vendor/hopper.cuh"
 
 // Products of f16 factors by a warpgroup, and copies of bytes that lie in memory as products want them.
 namespace musaic {
