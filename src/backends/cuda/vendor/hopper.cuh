@@ -201,14 +201,6 @@ __device__ inline void arrive_after_copies(Barrier& barrier) {
                : "memory");
 }
 
-// Neighbouring bytes, a multiple of 16, into shared memory; `barrier` counts them. Called by one thread.
-__device__ inline void copy_bytes(uint32_t to, const void* from, uint32_t bytes, Barrier& barrier) {
-  asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to),
-      "l"(from), "r"(bytes), "r"(shared_address(&barrier))
-      : "memory");
-}
-
 // The tile at these coordinates, innermost first, into shared memory (128-byte aligned, 1024 with swizzle);
 // `barrier` counts its bytes. Called by one thread. What lies outside the tensor is 0.
 __device__ inline void copy_tile(uint32_t to, const TensorMap& map, int32_t x, int32_t y, int32_t z,
