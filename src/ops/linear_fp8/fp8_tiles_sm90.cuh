@@ -47,13 +47,22 @@ struct Fp8Work {
   Fp8Tiles product[kProducts];
   // The experts' rows were known before the kernel before this one began: weights are read ahead of its end.
   bool knows_rows;
+  // The first product's, whose rows are known: where weights are read once and the others' rows are not, it
+  // is on its way to the L2 cache before the kernel before this one has ended.
+  const uint8_t* first_weight;
+  int64_t first_weight_bytes;
 };
+
+// What else tells tiles apart: bits of Fp8TileShape's kKind.
+inline constexpr unsigned kSwigluTile = 1;  // of a SwiGLU
+inline constexpr unsigned kReadsOnce = 2;  // no other block reads the weights, which give way in the L2 cache
 
 // A block's tile in tiles of 64 rows and kColumns columns: one of the two multiplying warpgroups has each.
 // With kSwiglu one of them has 128 columns of the first part of a weight, the other the same of the second.
-template <int kRowTiles_, int kColumnTiles_, int kColumns_, int kStages_, bool kSwiglu_ = false>
+template <int kRowTiles_, int kColumnTiles_, int kColumns_, int kStages_, unsigned kKind = 0>
 struct Fp8TileShape {
-  static constexpr bool kSwiglu = kSwiglu_;
+  static constexpr bool kSwiglu = (kKind & kSwigluTile) != 0;
+  static constexpr bool kOnce = (kKind & kReadsOnce) != 0;
   static constexpr int kRowTiles = kRowTiles_;
   static constexpr int kColumnTiles = kColumnTiles_;
   static constexpr int kColumns = kColumns_;
@@ -214,6 +223,18 @@ __device__ void find_expert_rows(const Fp8Work<kProducts>& work, Fp8TileMemory<S
   if (thread == 0) memory.first_tile[0] = 0;
 }
 
+// By the first warp of a block: its share of the first product's weight.
+template <int kProducts>
+__device__ void prefetch_first_weight(const Fp8Work<kProducts>& work) {
+  constexpr int64_t kPiece = 4 << 10;
+  const int64_t step = int64_t{gridDim.x} * kWarpSize * kPiece;
+  int64_t first = (int64_t{blockIdx.x} * kWarpSize + threadIdx.x) * kPiece;
+  for (; first < work.first_weight_bytes; first += step) {
+    const int64_t left = work.first_weight_bytes - first;
+    prefetch_bytes(work.first_weight + first, static_cast<uint32_t>(left < kPiece ? left : kPiece));
+  }
+}
+
 // The warpgroup that copies. Eight threads bring the 128 bytes of a row's group.
 template <class Shape, int kProducts>
 class Fp8Producer {
@@ -312,9 +333,13 @@ class Fp8Producer {
     full.arrive_and_expect(num_tiles * Shape::kColumns * kSwizzledRow);
 #pragma unroll
     for (int c = 0; c < Shape::kColumnTiles; ++c) {
-      if (columns.tile[c].count > 0)
-        copy_tile(shared_address(&memory_.stages[stage].weight[c]), weight, group * kSwizzledRow,
-                  columns.tile[c].first, tile.expert, full);
+      if (columns.tile[c].count == 0) continue;
+      const uint32_t to = shared_address(&memory_.stages[stage].weight[c]);
+      if constexpr (Shape::kOnce) {
+        copy_tile_once(to, weight, group * kSwizzledRow, columns.tile[c].first, tile.expert, full);
+      } else {
+        copy_tile(to, weight, group * kSwizzledRow, columns.tile[c].first, tile.expert, full);
+      }
     }
   }
 
@@ -604,6 +629,9 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
     }
     publish_barriers();
   }
+  if constexpr (Shape::kOnce) {
+    if (!work.knows_rows && threadIdx.x < kWarpSize) prefetch_first_weight(work);
+  }
   if (!work.knows_rows) wait_for_previous_kernel();
   find_expert_rows<Shape>(work, memory);
   __syncthreads();
@@ -641,8 +669,11 @@ struct Fp8WeightedTiles {
 // All but the last product have one expert. False: the driver cannot map a weight, nothing was launched.
 template <class Shape, int kProducts>
 bool launch_fp8_products(const Fp8WeightedTiles (&products)[kProducts], bool knows_rows, gpuStream_t stream) {
+  const Fp8Tiles& first = products[0].tiles;
   Fp8Work<kProducts> work;
   work.knows_rows = knows_rows;
+  work.first_weight = products[0].weight;
+  work.first_weight_bytes = int64_t{first.parts} * first.part_columns * first.groups * kSwizzledRow;
   int64_t tiles = 0;
   for (int p = 0; p < kProducts; ++p) {
     const Fp8Tiles& call = work.product[p] = products[p].tiles;
