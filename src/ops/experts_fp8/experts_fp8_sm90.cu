@@ -8,7 +8,7 @@ namespace {
 using Swiglu = Fp8TileShape<1, 2, 128, 4, kSwigluTile>;
 using SwigluOnce = Fp8TileShape<1, 2, 128, 4, kSwigluTile | kReadsOnce>;
 using Low = Fp8TileShape<1, 2, 64, 8, kReadsOnce>;
-using Tall = Fp8TileShape<2, 1, 128, 6>;
+using Tall = Fp8TileShape<2, 1, 128, 6, kCopiesRows>;
 using Wide = Fp8TileShape<1, 2, 128, 5>;
 
 template <class Shape>
