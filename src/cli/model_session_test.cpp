@@ -27,9 +27,13 @@ class DeviceWithExecutables : public SimulatedBackend, public LaunchAhead {
   std::unique_ptr<HostReader> make_reader(size_t bytes) override {
     return std::make_unique<HostCopyReader>(*this, bytes);
   }
-  void copy_on_device(void* destination, const void* source, size_t bytes, Stream&) override {
-    std::memcpy(host_address(destination), host_address(source), bytes);
+  void upload(void* destination, const void* source, size_t bytes, std::span<const DeviceCopy> parts,
+              Stream& stream) override {
+    copy_to_device(destination, source, bytes, stream);
+    for (const DeviceCopy& part : parts)
+      std::memcpy(host_address(part.destination), host_address(part.source), part.bytes);
   }
+  size_t executable_bytes(int) const override { return kExecutableBytes; }
   size_t executable_bytes() const override { return kExecutableBytes; }
   size_t free_bytes() const override { return 0; }
   DeviceCalls device_calls() const override { return {}; }
@@ -120,8 +124,7 @@ TEST_F(ModelSessionTest, TheKvCacheTakesWhatTheShareLeavesBesideAllElse) {
     EXPECT_EQ(memory.weight_bytes, planned.weight_bytes);
     EXPECT_EQ(memory.arena_bytes, planned.arena_bytes);
     EXPECT_EQ(memory.io_bytes, planned.io_bytes);
-    EXPECT_EQ(planned.graph_bytes,
-              static_cast<size_t>(session.runner().captures().num_pieces()) * kExecutableBytes);
+    EXPECT_EQ(planned.graph_bytes, session.runner().captures().executables().size() * kExecutableBytes);
     const size_t used = 24 * kMiB + memory.weight_bytes + memory.arena_bytes + memory.io_bytes +
                         planned.graph_bytes + memory.kv_bytes;
     const size_t page_bytes = memory.kv_bytes / static_cast<size_t>(session.max_total_tokens()) *
