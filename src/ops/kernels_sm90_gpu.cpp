@@ -1,4 +1,5 @@
 #include "ops/attention/attention_sm90.h"
+#include "ops/attention_out/attention_out.h"
 #include "ops/experts_fp8/experts_fp8_sm90.h"
 #include "ops/grouped_linear/grouped_linear_fp8_sm90.h"
 #include "ops/kernels_gpu.h"
@@ -11,6 +12,7 @@ namespace musaic {
 
 void add_sm90_kernels(OpRegistry& registry) {
   add_attention_sm90(registry);
+  add_attention_out_sm90(registry);
   add_experts_fp8_sm90(registry);
   add_grouped_linear_fp8_sm90(registry);
   add_linear_fp8_sm90(registry);

@@ -3,6 +3,7 @@
 #include "ops/add/add.h"
 #include "ops/attention/attention.h"
 #include "ops/attention/rope_attention.h"
+#include "ops/attention_out/attention_out.h"
 #include "ops/cast/cast.h"
 #include "ops/embedding/embedding.h"
 #include "ops/empty/empty.h"
@@ -75,6 +76,7 @@ void define_ops(OpRegistry& registry) {
 }
 
 void define_gpu_ops(OpRegistry& registry) {
+  define_attention_out(registry);
   define_combine_norm_fp8(registry);
   define_experts_fp8(registry);
   define_fused_linear(registry);

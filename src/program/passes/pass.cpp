@@ -86,6 +86,7 @@ std::vector<Pass> passes_for(bool quantize) {
   passes.push_back({"fuse_norm_latent_write", fuse_norm_latent_write});
   passes.push_back({"fuse_rope_kv_write", fuse_rope_kv_write});
   passes.push_back({"fuse_rope_attention", fuse_rope_attention});
+  passes.push_back({"fuse_attention_out", fuse_attention_out});
   passes.push_back({"remove_dead_code", remove_dead_code});
   passes.push_back({"find_equal_pieces", find_equal_pieces});
   return passes;
