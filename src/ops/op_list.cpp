@@ -29,6 +29,7 @@
 #include "ops/moe_route/moe_route.h"
 #include "ops/norm_quant_fp8/norm_quant_fp8.h"
 #include "ops/norm_quantize/norm_quantize.h"
+#include "ops/norm_route_fp8/norm_route_fp8.h"
 #include "ops/per_token_group_quant/per_token_group_quant.h"
 #include "ops/quantize/quantize.h"
 #include "ops/random_values/random_values.h"
@@ -82,6 +83,7 @@ void define_gpu_ops(OpRegistry& registry) {
   define_mla_absorbed_values(registry);
   define_mla_expanded_fp8(registry);
   define_norm_latent_write(registry);
+  define_norm_route_fp8(registry);
   define_rope_attention(registry);
 }
 

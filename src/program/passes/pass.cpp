@@ -77,6 +77,7 @@ std::vector<Pass> passes_for(bool quantize) {
   passes.push_back({"fuse_add_rms_norm", fuse_add_rms_norm});
   passes.push_back({"fuse_norm_quantize", fuse_norm_quantize});
   passes.push_back({"fuse_norm_quant_fp8", fuse_norm_quant_fp8});
+  passes.push_back({"fuse_norm_route", fuse_norm_route});
   passes.push_back({"fuse_combine_norm", fuse_combine_norm});
   passes.push_back({"fuse_swiglu_quantize", fuse_swiglu_quantize});
   passes.push_back({"fuse_experts", fuse_experts});

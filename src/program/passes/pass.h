@@ -62,6 +62,7 @@ Graph fuse_norm_linear(const Graph& graph, const Target& target, PassReport& rep
 Graph round_linear(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_norm_quantize(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_norm_quant_fp8(const Graph& graph, const Target& target, PassReport& report);
+Graph fuse_norm_route(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_combine_norm(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_swiglu_quantize(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_experts(const Graph& graph, const Target& target, PassReport& report);

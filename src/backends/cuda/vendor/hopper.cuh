@@ -141,9 +141,26 @@ __device__ inline uint32_t block_of_cluster() {
   asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(block));
   return block;
 }
+// The calling thread is here; it may go on until wait_for_cluster.
+__device__ inline void arrive_at_cluster() {
+  asm volatile("barrier.cluster.arrive.release;" ::: "memory");
+}
 // Until every thread of the cluster that has not ended is here.
+__device__ inline void wait_for_cluster() {
+  asm volatile("barrier.cluster.wait.acquire;" ::: "memory");
+}
 __device__ inline void meet_cluster() {
-  asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
+  arrive_at_cluster();
+  wait_for_cluster();
+}
+// Stores a value where `to` lies, in a block of the cluster. REQUIRES: it has begun and does not end before.
+__device__ inline void store_in_block(float* to, uint32_t block, float value) {
+  asm volatile(
+      "{.reg .b32 there;\n"
+      "mapa.shared::cluster.u32 there, %0, %1;\n"
+      "st.shared::cluster.f32 [there], %2;}" ::"r"(shared_address(to)),
+      "r"(block), "f"(value)
+      : "memory");
 }
 // The same in two parts, between which the thread goes on, and after which the others see of what it wrote
 // before no more than published barriers.
@@ -220,6 +237,21 @@ __device__ inline void copy_tile_to_blocks(uint32_t to, const TensorMap& map, in
       "[%1, {%2, %3, %4}], [%5], %6;" ::"r"(to),
       "l"(&map), "r"(x), "r"(y), "r"(z), "r"(shared_address(&barrier)), "h"(blocks)
       : "memory");
+}
+// copy_tile of what nobody will read again: it gives way in the L2 cache.
+__device__ inline void copy_tile_once(uint32_t to, const TensorMap& map, int32_t x, int32_t y, int32_t z,
+                                      Barrier& barrier) {
+  asm volatile(
+      "{.reg .b64 policy;\n"
+      "createpolicy.fractional.L2::evict_first.b64 policy, 1.0;\n"
+      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1, "
+      "{%2, %3, %4}], [%5], policy;}" ::"r"(to),
+      "l"(&map), "r"(x), "r"(y), "r"(z), "r"(shared_address(&barrier))
+      : "memory");
+}
+// Starts to bring bytes to the L2 cache. REQUIRES: multiples of 16.
+__device__ inline void prefetch_bytes(const uint8_t* from, uint32_t bytes) {
+  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
 }
 __device__ inline void prefetch_map(const TensorMap& map) {
   asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");
