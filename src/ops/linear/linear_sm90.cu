@@ -3,7 +3,11 @@
 #include <algorithm>
 #include <initializer_list>
 
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include "ops/linear/bf16_tiles_sm90.cuh"
+#include "ops/linear/whole_k_sm90.cuh"
 
 namespace musaic {
 namespace {
@@ -69,11 +73,57 @@ Choice choose_exact(const LinearTileCall& call) {
                   choice<Tile128<2, 2>, kNorm>(call, 600)});
 }
 
+template <int kParts, int kChains>
+using Tile96 = Bf16TileShape<96, kParts, kChains, 1, 2, 6>;
+template <int kParts, int kChains>
+using Square96 = Bf16TileShape<96, kParts, kChains, 2, 2, 6>;
+template <int kParts, int kChains>
+using Square128 = Bf16TileShape<128, kParts, kChains, 2, 2, 6>;
+
+using Rows8 = WholeKShape<8, 1, 9, 2, 5>;
+using Rows16 = WholeKShape<16, 1, 9, 2, 5>;
+using Rows32 = WholeKShape<32, 1, 9, 2, 5>;
+using Wide32 = WholeKShape<32, 2, 9, 1, 5>;
+using Long8 = WholeKShape<8, 1, 24, 1, 12>;
+using Long16 = WholeKShape<16, 1, 24, 1, 12>;
+
+template <class Shape, bool kNorm>
+Choice whole_choice(const LinearTileCall& call) {
+  if (num_steps_of(call) > Shape::kSteps) return {INT64_MAX, nullptr};
+  return {INT64_MAX - 1, launch_whole_k<Shape, kNorm>};
+}
+
+int forced(const LinearTileCall& call) {
+  static const char* list = std::getenv("SHAPES");
+  if (list == nullptr || call.linear.x.outer < 49 || call.linear.x.outer > 1024) return -1;
+  char key[64];
+  std::snprintf(key, sizeof(key), "%dx%d@%d=", static_cast<int>(weight_rows_of(call)),
+                static_cast<int>(call.linear.x.width), call.linear.x.outer > 128 ? 512 : 64);
+  const char* at = std::strstr(list, key);
+  return at == nullptr ? -1 : std::atoi(at + std::strlen(key));
+}
+
 template <bool kNorm>
 Choice choose_rounded(const LinearTileCall& call) {
-  return fastest({choice<Tile32<1, 1>, kNorm>(call, 300), choice<Tile64<1, 1>, kNorm>(call, 340),
-                  choice<Tile128<1, 1>, kNorm>(call, 480), choice<Tile192<1, 1>, kNorm>(call, 700),
-                  choice<Tile256<1, 1>, kNorm>(call, 880)});
+  const Choice ring[] = {choice<Tile32<1, 1>, kNorm>(call, 300),  choice<Tile64<1, 1>, kNorm>(call, 340),
+                         choice<Tile96<1, 1>, kNorm>(call, 410),  choice<Square96<1, 1>, kNorm>(call, 380),
+                         choice<Tile128<1, 1>, kNorm>(call, 480), choice<Square128<1, 1>, kNorm>(call, 440),
+                         choice<Tile192<1, 1>, kNorm>(call, 700), choice<Tile256<1, 1>, kNorm>(call, 880),
+                         whole_choice<Rows16, kNorm>(call),       whole_choice<Rows32, kNorm>(call)};
+  Choice all[13];
+  std::copy(std::begin(ring), std::end(ring), all);
+  if constexpr (kNorm) {
+    all[10] = whole_choice<Wide32, true>(call);
+    all[11] = all[12] = all[10];
+  } else {
+    all[10] = whole_choice<Rows8, false>(call);
+    all[11] = whole_choice<Long8, false>(call);
+    all[12] = whole_choice<Long16, false>(call);
+  }
+  const int index = forced(call);
+  if (index >= 0 && all[index].launch != nullptr) return all[index];
+  return *std::min_element(std::begin(ring), std::end(ring),
+                           [](const Choice& a, const Choice& b) { return a.cycles < b.cycles; });
 }
 
 template <bool kNorm>
