@@ -1,5 +1,6 @@
-// Takes the attributes off every kernel launch of a process: none is set up before the one ahead of it has
-// ended, as on a device without dependent launches. Replays of what was captured keep to it.
+// Turns dependent launches off in a process: no kernel is set up before the one ahead of it has ended, as on a
+// device without them. Other attributes of a launch, as the size of its clusters, stay. Replays of what was
+// captured keep to it.
 //   g++ -O2 -shared -fPIC -I$CUDA_HOME/include no_dependent_launch.cpp -o libnopdl.so -L$CUDA_HOME/lib64
 //   -lcupti CUDA_INJECTION64_PATH=$PWD/libnopdl.so musaic bench decode --device cuda ...
 #include <cuda.h>
@@ -18,13 +19,17 @@ void before_launch(void*, CUpti_CallbackDomain, CUpti_CallbackId, const void* da
   const auto* call = static_cast<const CUpti_CallbackData*>(data);
   if (call->callbackSite != CUPTI_API_ENTER) return;
   const auto* parameters = static_cast<const cuLaunchKernelEx_params*>(call->functionParams);
-  if (parameters->config->numAttrs == 0) return;
-  const_cast<CUlaunchConfig*>(parameters->config)->numAttrs = 0;  // the driver reads it after this call
-  ++num_changed;
+  const CUlaunchConfig& config = *parameters->config;
+  for (unsigned i = 0; i < config.numAttrs; ++i) {
+    CUlaunchAttribute& attribute = config.attrs[i];  // the driver reads it after this call
+    if (attribute.id != CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION) continue;
+    attribute.value.programmaticStreamSerializationAllowed = 0;
+    ++num_changed;
+  }
 }
 
 void report() {
-  std::fprintf(stderr, "no_dependent_launch: attributes taken off %ld launches\n", num_changed);
+  std::fprintf(stderr, "no_dependent_launch: %ld launches made to wait\n", num_changed);
 }
 
 }  // namespace

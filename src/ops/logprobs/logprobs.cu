@@ -23,17 +23,16 @@ struct RowLogprobs {
 
 __device__ float largest_logit(RowMemory& memory, const RowLogits& row) {
   TokenOrder best = ~TokenOrder{0};
-  for (int64_t id = threadIdx.x; id < row.size; id += kRowThreads) {
-    const TokenOrder order = token_order(row.clean(id), id);
+  for_each_token(row, [&](float logit, int64_t id) {
+    const TokenOrder order = token_order(logit, id);
     if (order < best) best = order;
-  }
+  });
   return logit_of(block_min(best, memory.scratch));
 }
 
 __device__ RowLogprobs normalize(RowMemory& memory, const RowLogits& row, const WeightScale& weights) {
   Quanta sum = 0;
-  for (int64_t id = threadIdx.x; id < row.size; id += kRowThreads)
-    sum += quanta_of(exp_weight(weights.exponent(row.clean(id))));
+  for_each_token(row, [&](float logit, int64_t) { sum += quanta_of(exp_weight(weights.exponent(logit))); });
   const double total = static_cast<double>(block_scan(sum, memory.scratch).total) / kQuantaInOne;
   return {row, weights.max != lowest_logit(), static_cast<double>(weights.max) + log(total)};
 }
@@ -44,18 +43,18 @@ __device__ void write_top(RowMemory& memory, const LogprobsCall& call, int64_t i
   const int64_t wanted = num_top < row.size ? num_top : row.size;
   const int32_t last = select_prefix(memory, row, weights, {wanted, 0}).last;
   const TokenOrder limit = token_order(row.clean(last), last);
-  const int found = collect(memory, row, memory.head,
+  const int found = collect(memory, {row}, kBins - 1, memory.window.orders,
                             [&](float logit, int64_t id) { return token_order(logit, id) <= limit; });
-  sort_window(memory.head, found, weights, memory.scratch);
+  sort_window(memory.window, found, weights, memory.scratch);
   for (int64_t i = threadIdx.x; i < num_top; i += kRowThreads) {
-    const int32_t id = i < found ? id_of(memory.head.orders[i]) : -1;  // a vocabulary smaller than top_n
+    const int32_t id = i < found ? id_of(memory.window.orders[i]) : -1;  // a vocabulary smaller than top_n
     call.top_ids[index * call.max_top_n + i] = id;
     call.top_logprobs[index * call.max_top_n + i] = logprobs.at(id);
   }
 }
 
 // A block a row.
-__global__ void __launch_bounds__(kRowThreads) write_logprobs(LogprobsCall call) {
+__global__ void __launch_bounds__(kRowThreads) write_logprobs(LogprobsCall call, bool aligned) {
   __shared__ RowMemory memory;
   wait_for_previous_kernel();
   const int64_t index = blockIdx.x;
@@ -66,7 +65,7 @@ __global__ void __launch_bounds__(kRowThreads) write_logprobs(LogprobsCall call)
   if (target < 0 && threadIdx.x == 0) call.target_logprob[index] = 0.0f;
   if (target < 0 && num_top == 0 && num_probes == 0) return;
 
-  const RowLogits row = {call.logits + index * call.logits_stride, call.vocab};
+  const RowLogits row = {call.logits + index * call.logits_stride, call.vocab, aligned};
   const WeightScale weights = {largest_logit(memory, row), 1.0f};
   const RowLogprobs logprobs = normalize(memory, row, weights);
   if (target >= 0 && threadIdx.x == 0) call.target_logprob[index] = logprobs.at(target);
@@ -83,7 +82,9 @@ int64_t logprobs_max_top_n() {
 }
 
 void launch_logprobs(const LogprobsCall& call, gpuStream_t stream) {
-  launch_kernel(write_logprobs, dim3(static_cast<unsigned>(call.rows)), dim3(kRowThreads), stream, call);
+  const bool aligned = is_aligned(call.logits, 16) && (call.rows == 1 || call.logits_stride % 4 == 0);
+  launch_kernel(write_logprobs, dim3(static_cast<unsigned>(call.rows)), dim3(kRowThreads), stream, call,
+                aligned);
 }
 
 }  // namespace musaic

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "backends/gpu/row_packs.cuh"
 #include "ops/sample/row_order_gpu.cuh"
 
 // Prefixes of one row in sampling order, found by one block without sorting the vocabulary. All functions are
@@ -8,6 +9,12 @@ namespace musaic {
 
 inline constexpr int kWindow = 1024;  // tokens that are sorted at once: two a thread
 inline constexpr int kBins = 1024;    // of a histogram: two a thread
+
+// How many tokens of a row there are in each bin, and their quanta. Bins follow the sampling order.
+struct Histogram {
+  unsigned counts[kBins];
+  Quanta masses[kBins];
+};
 
 // Neighbours in sampling order, sorted, with the running sum of their quanta.
 struct TokenWindow {
@@ -34,10 +41,9 @@ struct PrefixGoal {
 // Shared memory of a block that works on a row.
 struct RowMemory {
   TokenOrder scratch[kRowWarps];
-  TokenWindow head;  // the heaviest tokens, where the caller keeps them
+  TokenOrder head[kWindow];  // the heaviest tokens in any order, where the caller keeps them
   TokenWindow window;
-  unsigned bin_counts[kBins];
-  Quanta bin_masses[kBins];
+  Histogram bins;
   int collected;
   struct {
     int bin;
@@ -50,8 +56,33 @@ struct RowMemory {
 struct RowLogits {
   const float* values;
   int64_t size;
+  bool aligned;  // to 16 bytes
   __device__ float clean(int64_t id) const { return clean_logit(values[id]); }
 };
+
+// Calls visit(clean logit, id) for every token of the row, each in one thread.
+template <class Visit>
+__device__ void for_each_token(const RowLogits& row, Visit visit) {
+  constexpr int kAhead = 4;  // packs that are read at once
+  constexpr int64_t kStep = kRowThreads * 4;
+  for (int64_t begin = static_cast<int64_t>(threadIdx.x) * 4; begin < row.size; begin += kAhead * kStep) {
+    float logits[kAhead][4];
+#pragma unroll
+    for (int pack = 0; pack < kAhead; ++pack) {
+      const int64_t first = begin + pack * kStep;
+      if (first < row.size)
+        load_pack(row.values + first, row.size - first, row.aligned && first + 4 <= row.size, logits[pack]);
+    }
+#pragma unroll
+    for (int pack = 0; pack < kAhead; ++pack) {
+      const int64_t first = begin + pack * kStep;
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        if (first + i < row.size) visit(clean_logit(logits[pack][i]), first + i);
+      }
+    }
+  }
+}
 
 // Sorts the first `count` orders of the window and sums their quanta. REQUIRES: count <= kWindow.
 __device__ inline void sort_window(TokenWindow& window, int count, const WeightScale& weights,
@@ -115,46 +146,66 @@ __device__ inline TokenPrefix prefix_in_window(const TokenWindow& window, int pl
   return {before.count + place + 1, before.mass + window.masses[place], id_of(window.orders[place])};
 }
 
-// Puts the tokens for which chosen(logit, id) holds into the window, in any order; those beyond kWindow are
-// dropped. Returns how many there are.
+// The tokens of a row, of which the first `head_count` places of memory.head hold all of depth below
+// `head_depth`.
+struct RowTokens {
+  RowLogits logits;
+  int head_count = 0;
+  int head_depth = 0;
+};
+
+// Calls visit(clean logit, id) for the tokens of the row, each in one thread; where no bin behind `depth`
+// matters, for those of the head alone if they are enough.
+template <class Visit>
+__device__ void for_each_token(const RowMemory& memory, const RowTokens& row, int depth, Visit visit) {
+  if (depth >= row.head_depth) return for_each_token(row.logits, visit);
+  for (int i = static_cast<int>(threadIdx.x); i < row.head_count; i += kRowThreads)
+    visit(logit_of(memory.head[i]), static_cast<int64_t>(id_of(memory.head[i])));
+}
+
+// Puts the tokens for which chosen(logit, id) holds, none of them behind `depth`, into orders[kWindow], in
+// any order; what is too much is dropped. Returns how many there are.
 template <class Chosen>
-__device__ int collect(RowMemory& memory, const RowLogits& row, TokenWindow& window, Chosen chosen) {
+__device__ int collect(RowMemory& memory, const RowTokens& row, int depth, TokenOrder* orders,
+                       Chosen chosen) {
   __syncthreads();
   if (threadIdx.x == 0) memory.collected = 0;
   __syncthreads();
-  for (int64_t id = threadIdx.x; id < row.size; id += kRowThreads) {
-    const float logit = row.clean(id);
-    if (!chosen(logit, id)) continue;
+  for_each_token(memory, row, depth, [&](float logit, int64_t id) {
+    if (!chosen(logit, id)) return;
     const int at = atomicAdd(&memory.collected, 1);
-    if (at < kWindow) window.orders[at] = token_order(logit, id);
-  }
+    if (at < kWindow) orders[at] = token_order(logit, id);
+  });
   __syncthreads();
   return memory.collected;
 }
 
-// Histogram of the tokens for which chosen(logit) holds, by bin(logit); then memory.found is the bin in which
-// the goal is reached, or the last one.
+// memory.bins of the tokens for which chosen(logit) holds, by bin(logit).
 template <class Chosen, class Bin>
-__device__ void find_bin(RowMemory& memory, const RowLogits& row, const WeightScale& weights,
-                         const TokenPrefix& before, const PrefixGoal& goal, Chosen chosen, Bin bin) {
+__device__ void fill_bins(RowMemory& memory, const RowLogits& row, const WeightScale& weights, Chosen chosen,
+                          Bin bin) {
   __syncthreads();
   for (int i = static_cast<int>(threadIdx.x); i < kBins; i += kRowThreads) {
-    memory.bin_counts[i] = 0;
-    memory.bin_masses[i] = 0;
+    memory.bins.counts[i] = 0;
+    memory.bins.masses[i] = 0;
   }
   __syncthreads();
-  for (int64_t id = threadIdx.x; id < row.size; id += kRowThreads) {
-    const float logit = row.clean(id);
-    if (!chosen(logit)) continue;
+  for_each_token(row, [&](float logit, int64_t) {
+    if (!chosen(logit)) return;
     const int at = bin(logit);
-    atomicAdd(&memory.bin_counts[at], 1u);
+    atomicAdd(&memory.bins.counts[at], 1u);
     const Quanta quanta = quanta_of(exp_weight(weights.exponent(logit)));
-    if (quanta != 0) atomicAdd(&memory.bin_masses[at], quanta);
-  }
+    if (quanta != 0) atomicAdd(&memory.bins.masses[at], quanta);
+  });
   __syncthreads();
+}
+
+// memory.found: the bin in which the goal is reached by the tokens of memory.bins, which follow on `before`,
+// or the last bin.
+__device__ inline void find_bin(RowMemory& memory, const TokenPrefix& before, const PrefixGoal& goal) {
   const int first = 2 * static_cast<int>(threadIdx.x);
-  const Quanta counts[2] = {memory.bin_counts[first], memory.bin_counts[first + 1]};
-  const Quanta masses[2] = {memory.bin_masses[first], memory.bin_masses[first + 1]};
+  const Quanta counts[2] = {memory.bins.counts[first], memory.bins.counts[first + 1]};
+  const Quanta masses[2] = {memory.bins.masses[first], memory.bins.masses[first + 1]};
   int64_t tokens = before.count;
   Quanta mass = before.mass;
   tokens += static_cast<int64_t>(block_scan(counts[0] + counts[1], memory.scratch).inclusive - counts[0] -
@@ -174,7 +225,7 @@ __device__ void find_bin(RowMemory& memory, const RowLogits& row, const WeightSc
 
 // Bins of equal depth below the largest logit; the last one holds what weighs nothing.
 __device__ inline int depth_bin(float exponent) {
-  constexpr float kDepth = 24.0f;  // exp(-24) is below half a quantum
+  constexpr float kDepth = 24.5f;  // exp(-24.5) is below half a quantum
   constexpr float kBinsADepth = (kBins - 1) / kDepth;
   return exponent > -kDepth ? static_cast<int>(__fmul_rn(-exponent, kBinsADepth)) : kBins - 1;
 }
@@ -209,17 +260,18 @@ __device__ inline TokenPrefix select_by_key(RowMemory& memory, const RowLogits& 
     const int shift = kShifts[digit];
     const uint32_t mask = kMasks[digit];
     const uint32_t digits = digit < 3 ? kBins - 1 : 3;
-    find_bin(
-        memory, row, weights, before, goal,
+    fill_bins(
+        memory, row, weights,
         [&](float logit) {
           return (descending_key(logit) & mask) == key && depth_bin(weights.exponent(logit)) == depth;
         },
         [&](float logit) { return static_cast<int>(descending_key(logit) >> shift & digits); });
+    find_bin(memory, before, goal);
     key |= static_cast<uint32_t>(memory.found.bin) << shift;
     before = memory.found.before;
   }
   const int64_t equals = memory.found.count;
-  const Quanta weight = equals > 0 ? memory.bin_masses[memory.found.bin] / static_cast<Quanta>(equals) : 0;
+  const Quanta weight = equals > 0 ? memory.bins.masses[memory.found.bin] / static_cast<Quanta>(equals) : 0;
   int64_t taken = goal.count > before.count ? goal.count - before.count : 1;
   if (goal.mass > before.mass && weight > 0) {
     const int64_t needed = static_cast<int64_t>((goal.mass - before.mass + weight - 1) / weight);
@@ -230,20 +282,29 @@ __device__ inline TokenPrefix select_by_key(RowMemory& memory, const RowLogits& 
   return {before.count + taken, before.mass + static_cast<Quanta>(taken) * weight, last};
 }
 
-// The shortest prefix that reaches the goal. REQUIRES: the whole row reaches it.
-__device__ inline TokenPrefix select_prefix(RowMemory& memory, const RowLogits& row,
-                                            const WeightScale& weights, const PrefixGoal& goal) {
-  const auto bin_of = [&](float logit) { return depth_bin(weights.exponent(logit)); };
-  find_bin(
-      memory, row, weights, {}, goal, [](float) { return true; }, bin_of);
+// The shortest prefix that reaches the goal, where memory.bins is the histogram of the row's depths.
+// REQUIRES: the whole row reaches it.
+__device__ inline TokenPrefix select_by_depth(RowMemory& memory, const RowTokens& row,
+                                              const WeightScale& weights, const PrefixGoal& goal) {
+  find_bin(memory, {}, goal);
   const int depth = memory.found.bin;
   const int count = static_cast<int>(memory.found.count);
   const TokenPrefix before = memory.found.before;
-  if (count > kWindow) return select_by_key(memory, row, weights, goal, depth, before);
-  collect(memory, row, memory.window, [&](float logit, int64_t) { return bin_of(logit) == depth; });
+  if (count > kWindow) return select_by_key(memory, row.logits, weights, goal, depth, before);
+  collect(memory, row, depth, memory.window.orders,
+          [&](float logit, int64_t) { return depth_bin(weights.exponent(logit)) == depth; });
   sort_window(memory.window, count, weights, memory.scratch);
   const int place = place_in_window(memory.window, count, before, goal);
   return prefix_in_window(memory.window, place < count ? place : count - 1, before);
+}
+
+// The same of a row whose histogram is not known.
+__device__ inline TokenPrefix select_prefix(RowMemory& memory, const RowLogits& row,
+                                            const WeightScale& weights, const PrefixGoal& goal) {
+  fill_bins(
+      memory, row, weights, [](float) { return true; },
+      [&](float logit) { return depth_bin(weights.exponent(logit)); });
+  return select_by_depth(memory, {row}, weights, goal);
 }
 
 }  // namespace musaic

@@ -7,8 +7,7 @@ namespace musaic {
 namespace {
 
 constexpr float kGreedyTemperature = 1e-6f;          // below it, as in SGLang, the largest logit is taken
-constexpr float kHeadExponent = -8.0f;               // tokens from here up are sorted ahead
-constexpr float kSurelyHead = 3.5e-4f;               // a weight that no token below kHeadExponent has
+constexpr float kHeadExponent = -8.0f;               // tokens from here up are kept ahead
 constexpr int kPacks = 2;                            // of four logits, a thread
 constexpr int64_t kPart = kRowThreads * kPacks * 4;  // tokens of one block
 
@@ -19,9 +18,10 @@ struct RowState {
   int blocks_done;
 };
 
-// The workspace: a row's state, head, edited logits and best token of each part.
+// The workspace: a row's state, histogram of depths, head, edited logits and best token of each part.
 struct SampleWorkspace {
   RowState* states;
+  Histogram* bins;
   TokenOrder* heads;  // [rows, kWindow]
   float* edited;      // [rows, edited_stride]
   TokenOrder* parts;  // [rows, num_parts]
@@ -41,7 +41,8 @@ SampleWorkspace workspace_of(const SampleCall& call) {
   work.edited_stride = padded_vocab(call.vocab);
   work.num_parts = static_cast<int>(num_parts_of(call.vocab));
   work.states = static_cast<RowState*>(call.workspace);
-  work.heads = reinterpret_cast<TokenOrder*>(work.states + call.rows);
+  work.bins = reinterpret_cast<Histogram*>(work.states + call.rows);
+  work.heads = reinterpret_cast<TokenOrder*>(work.bins + call.rows);
   work.edited = reinterpret_cast<float*>(work.heads + call.rows * kWindow);
   work.parts = reinterpret_cast<TokenOrder*>(work.edited + call.rows * work.edited_stride);
   return work;
@@ -101,6 +102,13 @@ __device__ void load_logits(const float* row, int64_t first, int64_t vocab, bool
   load_pack(row + first, vocab - first, aligned && first + 4 <= vocab, logits);
 }
 
+__device__ void clear(Histogram& bins) {
+  for (int i = static_cast<int>(threadIdx.x); i < kBins; i += kRowThreads) {
+    bins.counts[i] = 0;
+    bins.masses[i] = 0;
+  }
+}
+
 // Edits a part of a row and finds its best token.
 __global__ void __launch_bounds__(kRowThreads)
     edit_parts(SampleCall call, SampleWorkspace work, bool aligned) {
@@ -127,6 +135,7 @@ __global__ void __launch_bounds__(kRowThreads)
     }
   }
   best = block_min(best, scratch);
+  if (part == 0 && !is_greedy(call, row)) clear(work.bins[row]);
   if (threadIdx.x != 0) return;
   work.parts[row * work.num_parts + part] = best;
   if (part == 0) work.states[row] = {0, 0, 0};
@@ -158,29 +167,67 @@ __device__ double uniform_draw(int64_t seed, int32_t draw) {
 
 // A row as the block that finishes it sees it.
 struct FinishedRow {
-  RowLogits logits;
+  RowTokens tokens;
   WeightScale weights;
+  const Histogram* bins;
   Quanta total;
-  int head_count;  // of memory.head; 0 if the heaviest tokens are too many
 };
 
-__device__ TokenPrefix shortest_prefix(RowMemory& memory, const FinishedRow& row, const PrefixGoal& goal) {
-  const int place = place_in_window(memory.head, row.head_count, {}, goal);
-  if (place < row.head_count) return prefix_in_window(memory.head, place, {});
-  return select_prefix(memory, row.logits, row.weights, goal);
+// memory.bins: the row's histogram, as all its blocks made it. What weighs nothing they did not count.
+__device__ void load_bins(RowMemory& memory, const FinishedRow& row) {
+  const volatile Histogram& joined = *row.bins;
+  Quanta count = 0;
+  __syncthreads();
+  for (int i = static_cast<int>(threadIdx.x); i < kBins; i += kRowThreads) {
+    memory.bins.counts[i] = joined.counts[i];
+    memory.bins.masses[i] = joined.masses[i];
+    count += memory.bins.counts[i];
+  }
+  count = block_scan(count, memory.scratch).total;
+  if (threadIdx.x == 0)
+    memory.bins.counts[kBins - 1] =
+        static_cast<unsigned>(static_cast<Quanta>(row.tokens.logits.size) - count);
+  __syncthreads();
 }
 
-// Sum over the tokens with weight >= minimum.
+// Takes as head as many bins as fit, where the heaviest tokens were too many.
+__device__ void collect_head(RowMemory& memory, FinishedRow& row) {
+  load_bins(memory, row);
+  find_bin(memory, {}, {kWindow + 1, 0});
+  const int depth = memory.found.bin;
+  row.tokens.head_count = collect(memory, row.tokens, kBins - 1, memory.head, [&](float logit, int64_t) {
+    return depth_bin(row.weights.exponent(logit)) < depth;
+  });
+  row.tokens.head_depth = depth;
+}
+
+__device__ TokenPrefix shortest_prefix(RowMemory& memory, const FinishedRow& row, const PrefixGoal& goal) {
+  load_bins(memory, row);
+  return select_by_depth(memory, row.tokens, row.weights, goal);
+}
+
+// Sum over the tokens with weight >= minimum: the bins that surely have it, and of those about the border the
+// tokens that do.
 __device__ Quanta mass_of_weights_from(RowMemory& memory, const FinishedRow& row, float minimum) {
-  const bool in_head = row.head_count > 0 && minimum >= kSurelyHead;
-  const int64_t count = in_head ? row.head_count : row.logits.size;
   Quanta sum = 0;
-  for (int64_t i = threadIdx.x; i < count; i += kRowThreads) {
-    const float logit = in_head ? logit_of(memory.head.orders[i]) : row.logits.clean(i);
-    const float weight = exp_weight(row.weights.exponent(logit));
+  const int border = depth_bin(logf(minimum));
+  const volatile Histogram& joined = *row.bins;
+  __syncthreads();  // memory.head is written
+  for (int bin = static_cast<int>(threadIdx.x); bin < border - 1; bin += kRowThreads)
+    sum += joined.masses[bin];
+  for_each_token(memory, row.tokens, border + 1, [&](float logit, int64_t) {
+    const float exponent = row.weights.exponent(logit);
+    const int bin = depth_bin(exponent);
+    if (bin < border - 1 || bin > border + 1) return;
+    const float weight = exp_weight(exponent);
     if (weight >= minimum) sum += quanta_of(weight);
-  }
+  });
   return block_scan(sum, memory.scratch).total;
+}
+
+// Whether places in the order are looked for before the draw.
+__device__ bool keeps_a_prefix(const SampleCall& call, int64_t index) {
+  return (call.top_k[index] > 0 && call.top_k[index] < call.vocab) || call.top_p[index] < 1.0f;
 }
 
 // Each filter keeps a prefix of the order, so the shortest one is kept.
@@ -211,9 +258,39 @@ __device__ int32_t draw_token(RowMemory& memory, const SampleCall& call, int64_t
   return shortest_prefix(memory, row, {1, below + 1 < kept ? below + 1 : kept}).last;
 }
 
-// Adds a part's weights to the row's state, and its heavy tokens to the row's head.
+// The histogram of one part: quanta in two halves, as 32 bits are what adding in shared memory takes at once.
+struct PartBins {
+  static constexpr int kHalf = 17;  // bits of a weight's quanta in the lower half; kPart of them fit in 32
+  unsigned counts[kBins];
+  unsigned lower[kBins];
+  unsigned upper[kBins];
+
+  __device__ void add(int bin, Quanta quanta) {
+    constexpr Quanta kLower = (Quanta{1} << kHalf) - 1;
+    // What weighs nothing is what is left over, and too many for one counter.
+    if (bin < kBins - 1) atomicAdd(&counts[bin], 1u);
+    if ((quanta & kLower) != 0) atomicAdd(&lower[bin], static_cast<unsigned>(quanta & kLower));
+    if (quanta >> kHalf != 0) atomicAdd(&upper[bin], static_cast<unsigned>(quanta >> kHalf));
+  }
+  __device__ Quanta mass(int bin) const { return (Quanta{upper[bin]} << kHalf) + lower[bin]; }
+};
+
+// Adds a part's bins to the row's.
+__device__ void add_bins(const PartBins& part, Histogram& row) {
+  for (int bin = static_cast<int>(threadIdx.x); bin < kBins; bin += kRowThreads) {
+    if (part.counts[bin] != 0) atomicAdd(&row.counts[bin], part.counts[bin]);
+    if (part.mass(bin) != 0) atomicAdd(&row.masses[bin], part.mass(bin));
+  }
+}
+
+// Adds a part's weights to the row's state and bins, and its heavy tokens to the row's head.
 __device__ void add_part(RowMemory& memory, const float* logits, int64_t vocab, bool aligned, int part,
-                         const WeightScale& weights, RowState& state, TokenOrder* head) {
+                         const WeightScale& weights, RowState& state, Histogram& row_bins, TokenOrder* head) {
+  static_assert(sizeof(PartBins) <= sizeof(TokenWindow));
+  PartBins& bins = reinterpret_cast<PartBins&>(memory.window);  // which nobody needs yet
+  for (int bin = static_cast<int>(threadIdx.x); bin < kBins; bin += kRowThreads)
+    bins.counts[bin] = bins.lower[bin] = bins.upper[bin] = 0;
+  __syncthreads();
   float values[kPacks][4];
   Quanta mass = 0;
   unsigned heavy = 0;  // a bit for each of the thread's tokens
@@ -227,13 +304,16 @@ __device__ void add_part(RowMemory& memory, const float* logits, int64_t vocab, 
       if (first + i >= vocab) break;
       values[pack][i] = clean_logit(values[pack][i]);
       const float exponent = weights.exponent(values[pack][i]);
-      mass += quanta_of(exp_weight(exponent));
+      const Quanta quanta = quanta_of(exp_weight(exponent));
+      bins.add(depth_bin(exponent), quanta);
+      mass += quanta;
       heavy |= (exponent >= kHeadExponent ? 1u : 0u) << (4 * pack + i);
     }
   }
   mass = block_scan(mass, memory.scratch).total;
   const Quanta mine = static_cast<Quanta>(__popc(heavy));
   const BlockScan found = block_scan(mine, memory.scratch);
+  add_bins(bins, row_bins);
   if (threadIdx.x == 0) {
     atomicAdd(&state.mass, mass);
     memory.collected = atomicAdd(&state.head_count, static_cast<int>(found.total));
@@ -284,25 +364,31 @@ __global__ void __launch_bounds__(kRowThreads)
   }
 
   const float* logits = logits_of(call, work, index);
-  FinishedRow row = {{logits, call.vocab}, {max, __fdiv_rn(1.0f, call.temperature[index])}, 0, 0};
+  FinishedRow row = {
+      {{logits, call.vocab, aligned}}, {max, __fdiv_rn(1.0f, call.temperature[index])}, work.bins + index, 0};
   RowState& state = work.states[index];
   TokenOrder* head = work.heads + index * kWindow;
-  add_part(memory, logits, call.vocab, aligned, part, row.weights, state, head);
+  add_part(memory, logits, call.vocab, aligned, part, row.weights, state, work.bins[index], head);
   if (!is_last_block(memory, state, work.num_parts)) return;
 
   const volatile RowState& joined = state;
   row.total = joined.mass;
-  row.head_count = joined.head_count <= kWindow ? joined.head_count : 0;
-  for (int i = static_cast<int>(threadIdx.x); i < row.head_count; i += kRowThreads)
-    memory.head.orders[i] = static_cast<const volatile TokenOrder*>(head)[i];
-  if (row.head_count > 0) sort_window(memory.head, row.head_count, row.weights, memory.scratch);
+  if (joined.head_count <= kWindow) {
+    row.tokens.head_count = joined.head_count;
+    row.tokens.head_depth = depth_bin(kHeadExponent);
+    for (int i = static_cast<int>(threadIdx.x); i < row.tokens.head_count; i += kRowThreads)
+      memory.head[i] = static_cast<const volatile TokenOrder*>(head)[i];
+  } else if (keeps_a_prefix(call, index)) {
+    collect_head(memory, row);
+  }
   put_token(call, index, draw_token(memory, call, index, row));
 }
 
 }  // namespace
 
 int64_t sample_workspace_bytes(int64_t vocab) {
-  return static_cast<int64_t>(sizeof(RowState)) + kWindow * static_cast<int64_t>(sizeof(TokenOrder)) +
+  return static_cast<int64_t>(sizeof(RowState) + sizeof(Histogram)) +
+         kWindow * static_cast<int64_t>(sizeof(TokenOrder)) +
          padded_vocab(vocab) * static_cast<int64_t>(sizeof(float)) +
          num_parts_of(vocab) * static_cast<int64_t>(sizeof(TokenOrder));
 }
