@@ -64,8 +64,9 @@ class Bf16Consumer {
     for (int first = 0; walk.is_there(); walk.advance(rows_), first += num_steps) {
       Sums sums;
       clear(sums);
+      const Place place = place_of(walk);
       Addends addends;
-      if (kEarlyAddends && call_.adds_to_y) load_addends(walk, addends);
+      if (kEarlyAddends && call_.adds_to_y) load_addends(place, addends);
       const bool is_last = walk.is_last(rows_);
       for (int step = index_; step < num_steps; step += kConsumers) {
         Left left;
@@ -81,7 +82,8 @@ class Bf16Consumer {
         // A block may end when its own steps are there: nobody tells it of stages that stay unused.
         if (!is_last || step + Shape::kStages < num_steps) release(first + step);
       }
-      finish(walk, sums, addends, is_last);
+      finish(place, sums, addends);
+      if (!is_last) meet<kThreads>(kTogether);  // all have read the sums
     }
   }
 
@@ -164,58 +166,68 @@ class Bf16Consumer {
     if (lane < Shape::kBlocks) memory_.empty[place % Shape::kStages].arrive_at(static_cast<uint32_t>(lane));
   }
 
-  // Calls `use` with number, row and first column in the tile of each of the thread's pieces of y, of a tile
-  // with kInRow of them in a row. Neighbouring threads have neighbouring pieces.
-  template <int kInRow, class Use>
-  __device__ void for_pieces(const Bf16TileWalk<Shape>& walk, Use use) const {
-    constexpr int kCount = kWarpgroupRows * kInRow / kThreads;
-    const int thread = static_cast<int>(threadIdx.x) - kWarpgroupSize;
-#pragma unroll(kEarlyAddends ? kCount : 1)
-    for (int i = 0; i < kCount; ++i) {
-      const int at = thread + i * kThreads, row = at / kInRow, column = at % kInRow * 4;
-      if (walk.row() + row < rows_ && walk.column() + column < call_.linear.y.width) use(i, row, column);
-    }
-  }
-  __device__ float4& y_at(const Bf16TileWalk<Shape>& walk, int row, int column) const {
-    float* y = static_cast<float*>(call_.linear.y.data) + (walk.row() + row) * call_.linear.y.outer_stride;
-    return *reinterpret_cast<float4*>(y + walk.column() + column);
+  // Where a tile's results go.
+  struct Place {
+    float* y;
+    int rows;
+    int columns;
+    int weight_row;
+  };
+  __device__ Place place_of(const Bf16TileWalk<Shape>& walk) const {
+    const int row = walk.row(), column = walk.column();
+    return {static_cast<float*>(call_.linear.y.data) + row * call_.linear.y.outer_stride + column,
+            rows_ - row, static_cast<int>(call_.linear.y.width) - column, column};
   }
 
-  __device__ void load_addends(const Bf16TileWalk<Shape>& walk, Addends& addends) const {
-    for_pieces<kPieces>(walk, [&](int i, int row, int column) {
-      if constexpr (kEarlyAddends) addends[i] = y_at(walk, row, column);
+  // Calls `use` for each of the thread's pieces of y, of a tile with kInRow of them in a row: with number,
+  // row and first column in the tile, place in memory, and whether it is there. Neighbouring threads have
+  // neighbouring pieces.
+  template <int kInRow, class Use>
+  __device__ void for_pieces(const Place& place, Use use) const {
+    constexpr int kCount = kWarpgroupRows * kInRow / kThreads;
+    const int thread = static_cast<int>(threadIdx.x) - kWarpgroupSize;
+#pragma unroll(kEarlyAddends ? kCount : 2)
+    for (int i = 0; i < kCount; ++i) {
+      const int at = thread + i * kThreads, row = at / kInRow, column = at % kInRow * 4;
+      float* y = place.y + row * call_.linear.y.outer_stride + column;
+      use(i, row, column, reinterpret_cast<float4*>(y), row < place.rows && column < place.columns);
+    }
+  }
+
+  __device__ void load_addends(const Place& place, Addends& addends) const {
+    for_pieces<kPieces>(place, [&](int i, int, int, const float4* y, bool is_there) {
+      if (kEarlyAddends && is_there) addends[kEarlyAddends ? i : 0] = *y;
     });
   }
 
-  __device__ void finish(const Bf16TileWalk<Shape>& walk, const Sums& sums, const Addends& addends,
-                         bool is_last) {
+  __device__ void finish(const Place& place, const Sums& sums, const Addends& addends) {
     if (index_ == 0)
       add_up<0>(sums);
     else
       add_up<1>(sums);
     if (call_.swiglu) {
-      for_pieces<kPieces / 2>(walk, [&](int, int row, int column) {
-        const float4 gate = finished(walk.column() + column, row, column);
-        const float4 up =
-            finished(call_.linear.y.width + walk.column() + column, row, Shape::kHalfColumns + column);
-        y_at(walk, row, column) = swiglu_of(gate, up);
+      for_pieces<kPieces / 2>(place, [&](int, int row, int column, float4* y, bool is_there) {
+        const int weight_row = is_there ? place.weight_row + column : 0;
+        const float4 gate = finished(weight_row, row, column);
+        const float4 up = finished(call_.linear.y.width + weight_row, row, Shape::kHalfColumns + column);
+        const float4 value = swiglu_of(gate, up);
+        if (is_there) *y = value;
       });
-    } else {
-      for_pieces<kPieces>(walk, [&](int i, int row, int column) {
-        float4 value = finished(walk.column() + column, row, column);
-        if (call_.adds_to_y)
-          value = sum_of(kEarlyAddends ? addends[kEarlyAddends ? i : 0] : y_at(walk, row, column), value);
-        y_at(walk, row, column) = value;
-      });
+      return;
     }
-    if (!is_last) meet<kThreads>(kTogether);  // all have read the sums
+    for_pieces<kPieces>(place, [&](int i, int row, int column, float4* y, bool is_there) {
+      float4 value = finished(is_there ? place.weight_row + column : 0, row, column);
+      if (!is_there) return;
+      if (call_.adds_to_y) value = sum_of(kEarlyAddends ? addends[kEarlyAddends ? i : 0] : *y, value);
+      *y = value;
+    });
   }
 
   // Leaves the sums of both warpgroups' steps, the even ones' first, in memory: each adds its own of one half
-  // of the columns to the other one's.
+  // of the columns to the other one's. Leaves the rows' factors too.
   template <int kIndex>
   __device__ void add_up(const Sums& sums) {
-    for_sums<1 - kIndex>(sums, [](float2& at, const float2& mine) { at = mine; });
+    for_sums<1 - kIndex>(sums, [](int, float2& at, const float2& mine) { at = mine; });
     if constexpr (kNorm) {
       const int thread = static_cast<int>(threadIdx.x) % kWarpgroupSize;
 #pragma unroll
@@ -226,17 +238,26 @@ class Bf16Consumer {
       }
     }
     meet<kThreads>(kTogether);
-    for_sums<kIndex>(sums,
-                     [](float2& at, const float2& mine) { at = make_float2(at.x + mine.x, at.y + mine.y); });
+    float2 both[kHalfSums / 2];
+    for_sums<kIndex>(sums, [&](int i, const float2& at, const float2& mine) {
+      both[i] = make_float2(at.x + mine.x, at.y + mine.y);
+    });
+    for_sums<kIndex>(sums, [&](int i, float2& at, const float2&) { at = both[i]; });
+    if (kNorm && kIndex == 0) {
+      const int row = static_cast<int>(threadIdx.x) - kWarpgroupSize;
+      if (row < kWarpgroupRows) memory_.squares[0][row] = factor_of(row);
+    }
     meet<kThreads>(kTogether);
   }
-  // Calls `use` with the place of two neighbouring sums of one half of the columns, and with the lane's own.
+  // Calls `use` with number and place of two neighbouring sums of one half of the columns, and with the
+  // lane's own.
   template <int kHalf, class Use>
   __device__ void for_sums(const Sums& sums, Use use) {
 #pragma unroll
-    for (int i = kHalf * kHalfSums; i < (kHalf + 1) * kHalfSums; i += 2) {
-      float* at = sums_at(memory_, row_of_lane() + i / 2 % 2 * 8, i / 4 * 8 + column_);
-      use(*reinterpret_cast<float2*>(at), make_float2(sum_at(sums, i), sum_at(sums, i + 1)));
+    for (int i = 0; i < kHalfSums; i += 2) {
+      const int sum = kHalf * kHalfSums + i;
+      float* at = sums_at(memory_, row_of_lane() + i / 2 % 2 * 8, sum / 4 * 8 + column_);
+      use(i / 2, *reinterpret_cast<float2*>(at), make_float2(sum_at(sums, sum), sum_at(sums, sum + 1)));
     }
   }
   static __device__ float sum_at(const Sums& sums, int i) {
@@ -252,7 +273,7 @@ class Bf16Consumer {
   // Of four columns of a row of the tile, whose weights' rows begin at `weight_row`.
   __device__ float4 finished(int64_t weight_row, int row, int column) const {
     const float4 sums = *reinterpret_cast<const float4*>(sums_at(memory_, row, column));
-    return finish_sums(call_, sums, kNorm ? factor_of(row) : 1.0f, weight_row);
+    return finish_sums(call_, sums, kNorm ? memory_.squares[0][row] : 1.0f, weight_row);
   }
 
   const LinearTileCall& call_;

@@ -3,9 +3,6 @@
 #include <algorithm>
 #include <initializer_list>
 
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include "ops/linear/bf16_tiles_sm90.cuh"
 #include "ops/linear/whole_k_sm90.cuh"
 
@@ -35,17 +32,44 @@ struct Choice {
   bool (*launch)(const LinearTileCall& call, gpuStream_t stream);
 };
 
+// Of the next launch, which cannot be set up meanwhile: for a cluster, its blocks must all find room.
+template <int kBlocksOfCluster>
+constexpr int64_t kCrowdedCycles = 750 * kBlocksOfCluster;
+
 // `step_cycles`: what a step takes, be it for reading its tiles, for preparing or for multiplying them.
 template <class Shape, bool kNorm>
 Choice choice(const LinearTileCall& call, int64_t step_cycles) {
   constexpr int64_t kTileCycles = 600 + 10 * Shape::kColumns;  // the first step's wait, the results
-  constexpr int64_t kCrowdedCycles = 1500;  // of the next launch, which cannot be set up meanwhile
   const int64_t at_once = active_bf16_clusters<Shape, kNorm>();
   const int64_t clusters = Bf16TileWalk<Shape>::num_cluster_tiles(call);
   const int64_t rounds = (clusters + at_once - 1) / at_once;
-  const int64_t crowded = 2 * clusters > at_once ? kCrowdedCycles : 0;
+  const int64_t crowded = 2 * clusters > at_once ? kCrowdedCycles<Shape::kBlocks> : 0;
   return {rounds * (num_steps_of(call) * step_cycles + kTileCycles) + crowded,
           launch_bf16_tiles<Shape, kNorm>};
+}
+
+// The same where multiplying takes so little that many blocks wait for the L2 cache.
+template <class Shape, bool kNorm>
+Choice rounded_choice(const LinearTileCall& call, int64_t step_cycles) {
+  constexpr int64_t kBytesACycle = 2700;  // that the L2 cache gives
+  constexpr int64_t kStepBytes = Shape::kRowBlocks * sizeof(Bf16Stage<Shape>::x) +
+                                 Shape::kColumnBlocks * sizeof(Bf16Stage<Shape>::weight);  // of a cluster
+  const int64_t clusters =
+      std::min<int64_t>(Bf16TileWalk<Shape>::num_cluster_tiles(call), active_bf16_clusters<Shape, kNorm>());
+  return choice<Shape, kNorm>(call, std::max(step_cycles, clusters * kStepBytes / kBytesACycle));
+}
+
+// For rows that are few enough for blocks to read their parts of the weight ahead of them.
+template <class Shape, bool kNorm>
+Choice whole_k_choice(const LinearTileCall& call, int64_t step_cycles) {
+  constexpr int64_t kMostRows = 128;
+  constexpr int64_t kTileCycles = 300;
+  if (num_steps_of(call) > Shape::kSteps || call.linear.x.outer > kMostRows) return {INT64_MAX, nullptr};
+  const dim3 grid = Shape::grid(call);
+  const int64_t blocks = int64_t{grid.x} * grid.y, multiprocessors = num_multiprocessors();
+  const int64_t rounds = (blocks + multiprocessors - 1) / multiprocessors;
+  const int64_t crowded = 16 * blocks > 9 * Shape::kBlocks * multiprocessors ? kCrowdedCycles<2> : 0;
+  return {rounds * (num_steps_of(call) * step_cycles + kTileCycles) + crowded, launch_whole_k<Shape, kNorm>};
 }
 
 template <int kParts, int kChains>
@@ -73,57 +97,25 @@ Choice choose_exact(const LinearTileCall& call) {
                   choice<Tile128<2, 2>, kNorm>(call, 600)});
 }
 
-template <int kParts, int kChains>
-using Tile96 = Bf16TileShape<96, kParts, kChains, 1, 2, 6>;
-template <int kParts, int kChains>
-using Square96 = Bf16TileShape<96, kParts, kChains, 2, 2, 6>;
-template <int kParts, int kChains>
-using Square128 = Bf16TileShape<128, kParts, kChains, 2, 2, 6>;
+using Tile96 = Bf16TileShape<96, 1, 1, 1, 2, 6>;
+using Square96 = Bf16TileShape<96, 1, 1, 2, 2, 6>;  // clusters of four
 
-using Rows8 = WholeKShape<8, 1, 9, 2, 5>;
-using Rows16 = WholeKShape<16, 1, 9, 2, 5>;
-using Rows32 = WholeKShape<32, 1, 9, 2, 5>;
-using Wide32 = WholeKShape<32, 2, 9, 1, 5>;
-using Long8 = WholeKShape<8, 1, 24, 1, 12>;
-using Long16 = WholeKShape<16, 1, 24, 1, 12>;
-
-template <class Shape, bool kNorm>
-Choice whole_choice(const LinearTileCall& call) {
-  if (num_steps_of(call) > Shape::kSteps) return {INT64_MAX, nullptr};
-  return {INT64_MAX - 1, launch_whole_k<Shape, kNorm>};
-}
-
-int forced(const LinearTileCall& call) {
-  static const char* list = std::getenv("SHAPES");
-  if (list == nullptr || call.linear.x.outer < 49 || call.linear.x.outer > 1024) return -1;
-  char key[64];
-  std::snprintf(key, sizeof(key), "%dx%d@%d=", static_cast<int>(weight_rows_of(call)),
-                static_cast<int>(call.linear.x.width), call.linear.x.outer > 128 ? 512 : 64);
-  const char* at = std::strstr(list, key);
-  return at == nullptr ? -1 : std::atoi(at + std::strlen(key));
-}
+// As many steps as rows of 576 and of 1,536 values have.
+using Rows16 = WholeKShape<16, 1, 9, 2, 3, 2>;
+using Rows32 = WholeKShape<32, 2, 9, 1, 3, 2>;
+using Long8 = WholeKShape<8, 1, 24, 1, 3, 4>;
+using Long16 = WholeKShape<16, 1, 24, 1, 3, 2>;
 
 template <bool kNorm>
 Choice choose_rounded(const LinearTileCall& call) {
-  const Choice ring[] = {choice<Tile32<1, 1>, kNorm>(call, 300),  choice<Tile64<1, 1>, kNorm>(call, 340),
-                         choice<Tile96<1, 1>, kNorm>(call, 410),  choice<Square96<1, 1>, kNorm>(call, 380),
-                         choice<Tile128<1, 1>, kNorm>(call, 480), choice<Square128<1, 1>, kNorm>(call, 440),
-                         choice<Tile192<1, 1>, kNorm>(call, 700), choice<Tile256<1, 1>, kNorm>(call, 880),
-                         whole_choice<Rows16, kNorm>(call),       whole_choice<Rows32, kNorm>(call)};
-  Choice all[13];
-  std::copy(std::begin(ring), std::end(ring), all);
-  if constexpr (kNorm) {
-    all[10] = whole_choice<Wide32, true>(call);
-    all[11] = all[12] = all[10];
-  } else {
-    all[10] = whole_choice<Rows8, false>(call);
-    all[11] = whole_choice<Long8, false>(call);
-    all[12] = whole_choice<Long16, false>(call);
-  }
-  const int index = forced(call);
-  if (index >= 0 && all[index].launch != nullptr) return all[index];
-  return *std::min_element(std::begin(ring), std::end(ring),
-                           [](const Choice& a, const Choice& b) { return a.cycles < b.cycles; });
+  Choice best = fastest(
+      {rounded_choice<Tile32<1, 1>, kNorm>(call, 280), rounded_choice<Tile64<1, 1>, kNorm>(call, 330),
+       rounded_choice<Tile96, kNorm>(call, 450), rounded_choice<Square96, kNorm>(call, 440),
+       rounded_choice<Tile128<1, 1>, kNorm>(call, 480), rounded_choice<Tile192<1, 1>, kNorm>(call, 700),
+       rounded_choice<Tile256<1, 1>, kNorm>(call, 880), whole_k_choice<Rows16, kNorm>(call, 110),
+       whole_k_choice<Rows32, kNorm>(call, 400), whole_k_choice<Long16, kNorm>(call, 145)});
+  if constexpr (!kNorm) best = fastest({best, whole_k_choice<Long8, kNorm>(call, 140)});
+  return best;
 }
 
 template <bool kNorm>

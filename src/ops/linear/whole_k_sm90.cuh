@@ -2,9 +2,6 @@
 
 #include "gpu_launch.cuh"
 #include "ops/linear/bf16_tile_shape_sm90.cuh"
-#ifndef WK_LOAD
-#define WK_LOAD(p) (*(p))
-#endif
 
 // Calls of LinearTileCall with few rows, by Hopper's matrix units: a block has all of k of its rows of the
 // weight in shared memory before it waits for the kernel ahead, and reads x straight into registers, all of
@@ -17,7 +14,7 @@ namespace musaic {
 
 // A block's tile has kRows rows of x and kColumns rows of the weight: two halves, which for swiglu are of the
 // weight's two halves.
-template <int kRows_, int kSquares_, int kSteps_, int kBlocks_, int kStepsAhead_>
+template <int kRows_, int kSquares_, int kSteps_, int kBlocks_, int kGroup_, int kGroups_>
 struct WholeKShape {
   static constexpr int kRows = kRows_;
   static constexpr int kSquares = kSquares_;  // of 64 rows of the weight
@@ -25,13 +22,16 @@ struct WholeKShape {
   static constexpr int kHalfColumns = kColumns / 2;
   static constexpr int kSteps = kSteps_;  // of k, at most
   static constexpr int kWarpgroups = 2;
-  static constexpr int kThreads = kWarpgroups * kWarpgroupSize;
-  static constexpr int kBlocks = kBlocks_;              // of a multiprocessor
-  static constexpr int kQuads = kRows / 8;              // of a thread: neighbouring values of x, in a step
-  static constexpr int kStepsAhead = kStepsAhead_;      // that a thread holds in registers
-  static constexpr int kXStages = kRows == 64 ? 2 : 4;  // of a warpgroup
-  static constexpr int kSums = kRows / 2;               // of a thread, of a square
-  static_assert(kRows == 8 || kRows == 16 || kRows == 32 || kRows == 64, "eight lanes or sixteen read a row");
+  static constexpr int kMultipliers = kWarpgroups * kWarpgroupSize;
+  static constexpr int kThreads = kMultipliers + kWarpSize;  // the last warp has the weight copied
+  static constexpr int kBlocks = kBlocks_;                   // of a multiprocessor
+  static constexpr int kQuads = kRows / 8;  // of a thread: neighbouring values of x, in a step
+  static constexpr int kGroup = kGroup_;    // steps of a warpgroup that meet the weight at once
+  static constexpr int kGroups = kGroups_;  // in registers and, as bf16, in shared memory
+  static constexpr int kOwnSteps = (kSteps + kWarpgroups - 1) / kWarpgroups;  // of a warpgroup
+  static constexpr bool kReuses = kOwnSteps > kGroup* kGroups;                // places of groups
+  static constexpr int kSums = kRows / 2;                                     // of a thread, of a square
+  static_assert(kRows == 8 || kRows == 16 || kRows == 32, "sixteen lanes read a row, or eight one or two");
 
   static dim3 grid(const LinearTileCall& call) {
     return dim3(static_cast<unsigned>((weight_rows_of(call) + kColumns - 1) / kColumns),
@@ -40,15 +40,15 @@ struct WholeKShape {
 };
 
 // Dynamic shared memory, at a multiple of 1024.
-template <class Shape>
+template <class Shape, bool kNorm>
 struct WholeKMemory {
   union {
     uint8_t weight[Shape::kSteps][Shape::kColumns][kSwizzledRow];
     float sums[Shape::kWarpgroups][Shape::kRows][Shape::kColumns + 4];  // spreads a warp over the banks
   };
-  uint8_t x[Shape::kWarpgroups][Shape::kXStages][Shape::kRows][kSwizzledRow];
+  uint8_t x[Shape::kWarpgroups][Shape::kGroups][Shape::kGroup][Shape::kRows][kSwizzledRow];
   float squares[Shape::kWarpgroups][Shape::kRows];
-  float norm_weights[Shape::kSteps * kStepValues];
+  float norm_weights[kNorm ? Shape::kSteps * kStepValues : 1];
   Barrier full[Shape::kSteps];  // of the weight's steps
 };
 
@@ -79,7 +79,7 @@ struct WholeKLane {
 template <class Shape, bool kNorm>
 class WholeKTile {
  public:
-  __device__ WholeKTile(const LinearTileCall& call, int rows, WholeKMemory<Shape>& memory)
+  __device__ WholeKTile(const LinearTileCall& call, int rows, WholeKMemory<Shape, kNorm>& memory)
       : call_(call),
         memory_(memory),
         num_steps_(num_steps_of(call)),
@@ -87,31 +87,34 @@ class WholeKTile {
         columns_(call.swiglu ? Shape::kHalfColumns : Shape::kColumns),
         column_(static_cast<int>(blockIdx.x) * columns_),
         row_(static_cast<int>(blockIdx.y) * Shape::kRows),
-        rows_(rows) {}
+        rows_(rows),
+        inverse_width_(1.0f / static_cast<float>(call.linear.x.width)) {}
 
   __device__ bool is_there() const { return row_ < rows_; }
 
-  // Before the wait for the kernel ahead.
+  // By one thread, before the block meets.
+  __device__ void init_barriers() {
+    for (int s = 0; s < num_steps_; ++s) memory_.full[s].init(1);
+    publish_barriers();
+  }
+  // By one thread. It waits neither for the kernel ahead nor for the number of live rows.
   __device__ void bring_weight(const TensorMap& map) {
-    if (threadIdx.x == 0) {
-      prefetch_map(map);
-      for (int s = 0; s < num_steps_; ++s) memory_.full[s].init(1);
-      publish_barriers();
-      for (int s = 0; s < num_steps_; ++s) {
-        memory_.full[s].arrive_and_expect(sizeof(memory_.weight[s]));
-        copy_tile(shared_address(memory_.weight[s]), map, s * kSwizzledRow, column_, 0, memory_.full[s]);
-      }
+    for (int s = 0; s < num_steps_; ++s) {
+      memory_.full[s].arrive_and_expect(sizeof(memory_.weight[s]));
+      copy_tile(shared_address(memory_.weight[s]), map, s * kSwizzledRow, column_, 0, memory_.full[s]);
     }
-    if (kNorm) {
-      for (int i = static_cast<int>(threadIdx.x); i < num_steps_ * kStepValues; i += Shape::kThreads)
-        memory_.norm_weights[i] =
-            i < call_.linear.x.width ? bias_value(call_.norm_weight, call_.norm_dtype, i) : 0.0f;
-    }
+    if (is_there()) return;
+    for (int s = 0; s < num_steps_; ++s) memory_.full[s].wait(0);  // nobody else does before the block ends
   }
 
+  // By the warpgroups.
   __device__ void run() {
+    NormWeights norm_weights;
+    if constexpr (kNorm) load_norm_weights(norm_weights);
+    wait_for_previous_kernel();
+    if (!is_there()) return;
     Addends addends;
-    if (kEarlyAddends && call_.adds_to_y) load_addends(addends);
+    if (call_.adds_to_y) load_addends(addends);
 #pragma unroll
     for (int q = 0; q < Shape::kSquares; ++q) {
 #pragma unroll
@@ -120,110 +123,150 @@ class WholeKTile {
     }
 #pragma unroll
     for (int i = 0; i < kLaneRows; ++i) squares_[i][0] = squares_[i][1] = 0.0f;
-    constexpr int kStride = Shape::kWarpgroups * Shape::kStepsAhead;
-    float4 x[Shape::kStepsAhead][Shape::kQuads];
+    constexpr int kGroupSteps = Shape::kWarpgroups * Shape::kGroup, kStride = kGroupSteps * Shape::kGroups;
+    float4 x[Shape::kGroups][Shape::kGroup][Shape::kQuads];
 #pragma unroll
-    for (int s = 0; s < Shape::kStepsAhead; ++s) load(warpgroup_ + Shape::kWarpgroups * s, x[s]);
+    for (int g = 0; g < Shape::kGroups; ++g) load_group(warpgroup_ + kGroupSteps * g, x[g]);
+    if constexpr (kNorm) {
+      store_norm_weights(norm_weights);
+      meet<Shape::kMultipliers>(kTogether);
+    }
     for (int first = warpgroup_; first < num_steps_; first += kStride) {
 #pragma unroll
-      for (int s = 0; s < Shape::kStepsAhead; ++s) {
-        const int step = first + Shape::kWarpgroups * s;
+      for (int g = 0; g < Shape::kGroups; ++g) {
+        const int step = first + kGroupSteps * g;
         if (step >= num_steps_) break;
-        store(step, x[s]);
-        load(step + kStride, x[s]);
-        multiply(step);
+        store_group(step, g, x[g]);
+        if (Shape::kReuses) load_group(step + kStride, x[g]);
+        // Beyond this meeting all have read the next group's place.
+        if (Shape::kReuses) wait_for_batches<0>();
+        meet<kWarpgroupSize>(kAlone + warpgroup_);
+        multiply_group(step, g);
       }
     }
-    if (!kEarlyAddends && call_.adds_to_y) load_addends(addends);
 #pragma unroll
     for (int q = 0; q < Shape::kSquares; ++q) wait_for_products<0>(sums_[q]);
-    __syncthreads();  // sums lie where the weight is
+    meet<Shape::kMultipliers>(kTogether);  // sums lie where the weight is
     leave_sums();
-    __syncthreads();
+    meet<Shape::kMultipliers>(kTogether);
     finish(addends);
   }
 
  private:
-  static constexpr int kPieces = Shape::kColumns / 4;                           // of four columns, in a row
-  static constexpr int kMostPieces = Shape::kRows * kPieces / Shape::kThreads;  // of a thread
+  static constexpr int kTogether = 1;  // numbers of meetings: of both warpgroups, and two of one
+  static constexpr int kAlone = 2;
+  static constexpr int kPieces = Shape::kColumns / 4;  // of four columns, in a row
+  static constexpr int kMostPieces = Shape::kRows * kPieces / Shape::kMultipliers;  // of a thread
   static constexpr int kHeldPieces = kMostPieces == 0 ? 1 : kMostPieces;
   static constexpr int kLaneRows = Shape::kQuads / WholeKLane<Shape>::kInRow;
-  static constexpr bool kEarlyAddends = Shape::kRows < 64;  // where they find registers
   using Addends = float4[kHeldPieces];
+  static constexpr int kNormValues = Shape::kSteps * kStepValues;
+  static constexpr int kOwnNormWeights = (kNormValues + Shape::kMultipliers - 1) / Shape::kMultipliers;
+  using NormWeights = uint32_t[kOwnNormWeights];
 
-  __device__ float* y_at(int row, int column) const {
-    return static_cast<float*>(call_.linear.y.data) + (row_ + row) * call_.linear.y.outer_stride + column_ +
-           column;
+  // As they lie in memory: they arrive while the kernel ahead is waited for.
+  __device__ void load_norm_weights(NormWeights& weights) const {
+#pragma unroll
+    for (int i = 0; i < kOwnNormWeights; ++i) {
+      const int at = static_cast<int>(threadIdx.x) + i * Shape::kMultipliers;
+      weights[i] = 0;
+      if (at >= call_.linear.x.width) continue;
+      weights[i] = call_.norm_dtype == DType::kF32 ? static_cast<const uint32_t*>(call_.norm_weight)[at]
+                                                   : static_cast<const uint16_t*>(call_.norm_weight)[at];
+    }
   }
-  // Calls `use` with number, row and first column of each of the thread's pieces of y.
+  __device__ void store_norm_weights(const NormWeights& weights) {
+#pragma unroll
+    for (int i = 0; i < kOwnNormWeights; ++i) {
+      const int at = static_cast<int>(threadIdx.x) + i * Shape::kMultipliers;
+      if (at < kNormValues) memory_.norm_weights[at] = bias_value(&weights[i], call_.norm_dtype, 0);
+    }
+  }
+
+  __device__ float4* y_at(int row, int column) const {
+    float* y = static_cast<float*>(call_.linear.y.data) + (row_ + row) * call_.linear.y.outer_stride;
+    return reinterpret_cast<float4*>(y + column_ + column);
+  }
+  // Calls `use` for each of the thread's pieces of y: with number, row, first column, and whether it is
+  // there.
   template <class Use>
   __device__ void for_pieces(Use use) const {
 #pragma unroll
     for (int i = 0; i < kHeldPieces; ++i) {
-      const int at = static_cast<int>(threadIdx.x) + i * Shape::kThreads;
+      const int at = static_cast<int>(threadIdx.x) + i * Shape::kMultipliers;
       const int row = call_.swiglu ? at / (kPieces / 2) : at / kPieces;
       const int column = (call_.swiglu ? at % (kPieces / 2) : at % kPieces) * 4;
-      if (row < Shape::kRows && row_ + row < rows_ && column_ + column < call_.linear.y.width)
-        use(i, row, column);
+      if (row >= Shape::kRows) break;
+      use(i, row, column, row_ + row < rows_ && column_ + column < call_.linear.y.width);
     }
   }
   __device__ void load_addends(Addends& addends) const {
-    for_pieces([&](int i, int row, int column) {
-      addends[i] = *reinterpret_cast<const float4*>(y_at(row, column));
+    for_pieces([&](int i, int row, int column, bool is_there) {
+      if (is_there) addends[i] = *y_at(row, column);
     });
   }
 
-  __device__ void load(int step, float4 (&x)[Shape::kQuads]) const {
+  // Of the steps from `first` on, zeros where there are none.
+  __device__ void load_group(int first, float4 (&x)[Shape::kGroup][Shape::kQuads]) const {
 #pragma unroll
-    for (int j = 0; j < Shape::kQuads; ++j) {
-      const int row = row_ + lane_.row_of(j), column = step * kStepValues + lane_.column_of(j);
-      const float* from = static_cast<const float*>(call_.linear.x.data) + row * call_.linear.x.outer_stride;
-      x[j] = row < rows_ && column < call_.linear.x.width
-                 ? WK_LOAD(reinterpret_cast<const float4*>(from + column))
-                 : make_float4(0, 0, 0, 0);
+    for (int s = 0; s < Shape::kGroup; ++s) {
+#pragma unroll
+      for (int j = 0; j < Shape::kQuads; ++j) {
+        const int row = row_ + lane_.row_of(j);
+        const int column = (first + Shape::kWarpgroups * s) * kStepValues + lane_.column_of(j);
+        const float* from =
+            static_cast<const float*>(call_.linear.x.data) + row * call_.linear.x.outer_stride;
+        x[s][j] = row < rows_ && column < call_.linear.x.width
+                      ? *reinterpret_cast<const float4*>(from + column)
+                      : make_float4(0, 0, 0, 0);
+      }
     }
   }
 
-  __device__ uint8_t (&x_stage(int step))[Shape::kRows][kSwizzledRow] {
-    return memory_.x[warpgroup_][step / Shape::kWarpgroups % Shape::kXStages];
-  }
-
-  __device__ void store(int step, const float4 (&x)[Shape::kQuads]) {
-    uint8_t* to = &x_stage(step)[0][0];
+  __device__ void store_group(int first, int group, const float4 (&x)[Shape::kGroup][Shape::kQuads]) {
 #pragma unroll
-    for (int j = 0; j < Shape::kQuads; ++j) {
-      float4 value = x[j];
-      if constexpr (kNorm) {
-        const float4 norm =
-            *reinterpret_cast<const float4*>(&memory_.norm_weights[step * kStepValues + lane_.column_of(j)]);
-        float(&squares)[2] = squares_[j / WholeKLane<Shape>::kInRow];
-        squares[0] = fmaf(value.y, value.y, fmaf(value.x, value.x, squares[0]));
-        squares[1] = fmaf(value.w, value.w, fmaf(value.z, value.z, squares[1]));
-        value = make_float4(__fmul_rn(value.x, norm.x), __fmul_rn(value.y, norm.y),
-                            __fmul_rn(value.z, norm.z), __fmul_rn(value.w, norm.w));
-      }
-      *reinterpret_cast<uint2*>(to + lane_.offset_of(j)) =
-          make_uint2(bf16_pair(value.x, value.y), bf16_pair(value.z, value.w));
+    for (int s = 0; s < Shape::kGroup; ++s) {
+      const int step = first + Shape::kWarpgroups * s;
+      uint8_t* to = &memory_.x[warpgroup_][group][s][0][0];
+      if (step >= num_steps_) break;
+#pragma unroll
+      for (int j = 0; j < Shape::kQuads; ++j)
+        *reinterpret_cast<uint2*>(to + lane_.offset_of(j)) = left_factor(step, j, x[s][j]);
     }
     publish_to_matrix_units();
   }
-
-  __device__ void multiply(int step) {
-    // Beyond this meeting the next step's stage has been read by all.
-    wait_for_batches<Shape::kXStages - 2>();
-    meet<kWarpgroupSize>(1 + warpgroup_);
-    memory_.full[step].wait(0);
-    const uint64_t left = swizzled_rows(shared_address(memory_.weight[step]));
-    const uint64_t right = swizzled_rows(shared_address(x_stage(step)));
-    constexpr uint64_t kNextSquare = kWarpgroupRows * kSwizzledRow >> 4;
-    begin_products();
-#pragma unroll
-    for (int i = 0; i < kStepValues / 16; ++i) {
-#pragma unroll
-      for (int q = 0; q < Shape::kSquares; ++q)
-        Bf16SharedProduct<Shape::kRows>::add(sums_[q], left + q * kNextSquare + 2 * i, right + 2 * i);
+  // Four values as bf16, of quad number `quad`.
+  __device__ uint2 left_factor(int step, int quad, float4 value) {
+    if constexpr (kNorm) {
+      const float4 norm =
+          *reinterpret_cast<const float4*>(&memory_.norm_weights[step * kStepValues + lane_.column_of(quad)]);
+      float(&squares)[2] = squares_[quad / WholeKLane<Shape>::kInRow];
+      squares[0] = fmaf(value.y, value.y, fmaf(value.x, value.x, squares[0]));
+      squares[1] = fmaf(value.w, value.w, fmaf(value.z, value.z, squares[1]));
+      value = make_float4(__fmul_rn(value.x, norm.x), __fmul_rn(value.y, norm.y), __fmul_rn(value.z, norm.z),
+                          __fmul_rn(value.w, norm.w));
     }
-    end_products();
+    return make_uint2(bf16_pair(value.x, value.y), bf16_pair(value.z, value.w));
+  }
+
+  __device__ void multiply_group(int first, int group) {
+    constexpr uint64_t kNextSquare = kWarpgroupRows * kSwizzledRow >> 4;
+#pragma unroll
+    for (int s = 0; s < Shape::kGroup; ++s) {
+      const int step = first + Shape::kWarpgroups * s;
+      if (step >= num_steps_) break;
+      memory_.full[step].wait(0);
+      const uint64_t left = swizzled_rows(shared_address(memory_.weight[step]));
+      const uint64_t right = swizzled_rows(shared_address(memory_.x[warpgroup_][group][s]));
+      begin_products();
+#pragma unroll
+      for (int i = 0; i < kStepValues / 16; ++i) {
+#pragma unroll
+        for (int q = 0; q < Shape::kSquares; ++q)
+          Bf16SharedProduct<Shape::kRows>::add(sums_[q], left + q * kNextSquare + 2 * i, right + 2 * i);
+      }
+      end_products();
+    }
   }
 
   // Of the warpgroup's steps of the lane's row number `row`, in the order of multiply_bf16_tiles: the lane's
@@ -259,18 +302,20 @@ class WholeKTile {
   }
 
   __device__ void finish(const Addends& addends) const {
-    for_pieces([&](int i, int row, int column) {
-      const float factor = kNorm ? norm_factor(memory_.squares[0][row] + memory_.squares[1][row],
-                                               1.0f / static_cast<float>(call_.linear.x.width), call_.eps)
-                                 : 1.0f;
-      float4 value = finish_sums(call_, sums_at(row, column), factor, column_ + column);
+    for_pieces([&](int i, int row, int column, bool is_there) {
+      const int weight_row = is_there ? column_ + column : 0;
+      const float factor =
+          kNorm ? norm_factor(memory_.squares[0][row] + memory_.squares[1][row], inverse_width_, call_.eps)
+                : 1.0f;
+      float4 value = finish_sums(call_, sums_at(row, column), factor, weight_row);
       if (call_.swiglu) {
         const float4 up = finish_sums(call_, sums_at(row, Shape::kHalfColumns + column), factor,
-                                      call_.linear.y.width + column_ + column);
+                                      call_.linear.y.width + weight_row);
         value = swiglu_of(value, up);
       }
+      if (!is_there) return;
       if (call_.adds_to_y) value = sum_of(addends[i], value);
-      *reinterpret_cast<float4*>(y_at(row, column)) = value;
+      *y_at(row, column) = value;
     });
   }
   // Of both warpgroups, of four columns.
@@ -280,7 +325,7 @@ class WholeKTile {
   }
 
   const LinearTileCall& call_;
-  WholeKMemory<Shape>& memory_;
+  WholeKMemory<Shape, kNorm>& memory_;
   const WholeKLane<Shape> lane_;
   const int num_steps_;
   const int warpgroup_;
@@ -288,6 +333,7 @@ class WholeKTile {
   const int column_;   // the first, of y
   const int row_;      // the first
   const int rows_;     // live ones
+  const float inverse_width_;
   float sums_[Shape::kSquares][Shape::kSums];
   float squares_[kLaneRows][2];
 };
@@ -296,15 +342,21 @@ template <class Shape, bool kNorm>
 __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
     multiply_whole_k(const __grid_constant__ TensorMap weight, const __grid_constant__ LinearTileCall call) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  static_assert(sizeof(WholeKMemory<Shape>) <= kMostSharedBytes, "a block would not start");
+  static_assert(sizeof(WholeKMemory<Shape, kNorm>) <= kMostSharedBytes, "a block would not start");
   extern __shared__ __align__(1024) uint8_t shared_bytes[];
-  auto& memory = *reinterpret_cast<WholeKMemory<Shape>*>(shared_bytes);
+  auto& memory = *reinterpret_cast<WholeKMemory<Shape, kNorm>*>(shared_bytes);
   const int rows = static_cast<int>(live_count(call.linear.live_rows, call.linear.x.outer));
   WholeKTile<Shape, kNorm> tile(call, rows, memory);
-  if (tile.is_there()) tile.bring_weight(weight);
+  if (threadIdx.x == Shape::kMultipliers) {
+    prefetch_map(weight);
+    tile.init_barriers();
+  }
   __syncthreads();
-  wait_for_previous_kernel();
-  if (tile.is_there()) tile.run();
+  if (threadIdx.x < Shape::kMultipliers) {
+    tile.run();
+  } else if (threadIdx.x == Shape::kMultipliers) {
+    tile.bring_weight(weight);
+  }
 #endif
 }
 
@@ -315,7 +367,7 @@ bool launch_whole_k(const LinearTileCall& call, gpuStream_t stream) {
   const unsigned planes = call.swiglu ? 2 : 1;
   if (!map_byte_rows(weight, weight_bytes_of(call), planes, Shape::kColumns / planes)) return false;
   launch_kernel_with_shared(multiply_whole_k<Shape, kNorm>, Shape::grid(call), dim3(Shape::kThreads),
-                            sizeof(WholeKMemory<Shape>), stream, weight, call);
+                            sizeof(WholeKMemory<Shape, kNorm>), stream, weight, call);
   return true;
 }
 

@@ -429,23 +429,5 @@ struct Bf16SharedProduct<32> {
         : "l"(left), "l"(right));
   }
 };
-template <>
-struct Bf16SharedProduct<64> {
-  static __device__ void add(float (&s)[32], uint64_t left, uint64_t right) {
-    asm volatile(
-        "{.reg .pred keep;\n"
-        "setp.eq.u32 keep, 0, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {"
-        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, "
-        "%19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
-        "%32, %33, keep, 1, 1, 0, 0;}"
-        : "+f"(s[0]), "+f"(s[1]), "+f"(s[2]), "+f"(s[3]), "+f"(s[4]), "+f"(s[5]), "+f"(s[6]), "+f"(s[7]),
-          "+f"(s[8]), "+f"(s[9]), "+f"(s[10]), "+f"(s[11]), "+f"(s[12]), "+f"(s[13]), "+f"(s[14]),
-          "+f"(s[15]), "+f"(s[16]), "+f"(s[17]), "+f"(s[18]), "+f"(s[19]), "+f"(s[20]), "+f"(s[21]),
-          "+f"(s[22]), "+f"(s[23]), "+f"(s[24]), "+f"(s[25]), "+f"(s[26]), "+f"(s[27]), "+f"(s[28]),
-          "+f"(s[29]), "+f"(s[30]), "+f"(s[31])
-        : "l"(left), "l"(right));
-  }
-};
 
 }  // namespace musaic
