@@ -1,3 +1,4 @@
+#include "ops/attention/attention_sm90.h"
 #include "ops/experts_fp8/experts_fp8_sm90.h"
 #include "ops/grouped_linear/grouped_linear_fp8_sm90.h"
 #include "ops/kernels_gpu.h"
@@ -7,6 +8,7 @@
 namespace musaic {
 
 void add_sm90_kernels(OpRegistry& registry) {
+  add_attention_sm90(registry);
   add_experts_fp8_sm90(registry);
   add_grouped_linear_fp8_sm90(registry);
   add_linear_fp8_sm90(registry);

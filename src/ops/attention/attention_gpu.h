@@ -28,8 +28,9 @@ struct AttentionCall {
   const int32_t* num_sequences = nullptr;
   int64_t tokens = 0;     // rows of the query, pad rows included
   int64_t sequences = 0;  // the same of sequences
-  int64_t max_pages = 0;
-  int max_spans = 0;  // of max_pages
+  int64_t num_pages = 0;  // of the cache
+  int64_t max_pages = 0;  // of a sequence
+  int max_spans = 0;      // of max_pages
   int num_heads = 0;
   int kv_heads = 0;
   int group_size = 0;  // query heads per kv head

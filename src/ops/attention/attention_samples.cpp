@@ -150,6 +150,11 @@ std::vector<OpSample> paged_attention_samples() {
       samples.push_back(
           attention_sample("chunks and decode rows, gaps", layout, {{5, 300}, {1, 65}, {13, 13}}, 4, 8));
     }
+    const AttentionLayout long_pages{9, 3, 64, 64, dtype}, odd_pages{4, 1, 64, 24, dtype},
+        long_heads{4, 2, 128, 16, dtype};
+    for (const AttentionLayout& layout : {long_pages, odd_pages, long_heads})
+      samples.push_back(attention_sample("chunks behind prefixes", layout,
+                                         {{70, 333}, {1, 64}, {65, 129}, {3, 500}}, 2, 4));
   }
   return samples;
 }

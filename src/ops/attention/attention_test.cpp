@@ -9,7 +9,9 @@
 #include <random>
 
 #include "base/status.h"
+#include "device/row_invariant.h"
 #include "ops/testing/run_op.h"
+#include "ops/testing/run_with_features.h"
 #include "ops/testing/test_device.h"
 #include "tensor/half.h"
 
@@ -212,22 +214,27 @@ TEST_P(Attention, EqualsTheNaiveLoopForEveryLength) {
 }
 
 TEST_P(Attention, ChunksAndNeighboursDoNotChangeABit) {
-  const Model model{.heads = 6, .kv_heads = 2, .head_dim = 64, .dtype = dtype()};
-  const Text text(model, 300, 1), neighbour(model, 90, 2);
-  const OpRun whole = run(make_step(model, {{&text, 0, 300}}));
-  for (int chunk : {1, 7, 64, 100}) {
-    for (int begin = chunk == 1 ? 250 : 0; begin < 300; begin += chunk) {
-      const int end = std::min(300, begin + chunk);
-      const bool alone = begin % 2 == 0;
-      const std::vector<Chunk> batch = {{&neighbour, 89, 90}, {&text, begin, end}, {&neighbour, 0, 33}};
-      const std::vector<Chunk> chunks = alone ? std::vector<Chunk>{{&text, begin, end}} : batch;
-      OpCase step = make_step(model, chunks, static_cast<uint32_t>(begin));
-      step.isa = std::get<0>(GetParam());
-      step.num_threads = 1 + begin % 3;
-      const OpRun part = run_op(registry_, step);
-      for (int row = begin; row < end; ++row)
-        ASSERT_EQ(part.outputs[0].row(row - begin + (alone ? 0 : 1)), whole.outputs[0].row(row))
-            << "row " << row << " in chunks of " << chunk;
+  const std::vector<Model> models = {
+      {.heads = 6, .kv_heads = 2, .head_dim = 64, .dtype = dtype()},
+      {.heads = 4, .kv_heads = 1, .head_dim = 128, .page_size = 64, .dtype = dtype()}};
+  for (const Model& model : models) {
+    const Text text(model, 300, 1), neighbour(model, 90, 2);
+    const OpRun whole = run(make_step(model, {{&text, 0, 300}}));
+    for (int chunk : {1, 7, 64, 100}) {
+      if (chunk < 64 && model.head_dim > 64) continue;
+      for (int begin = chunk == 1 ? 250 : 0; begin < 300; begin += chunk) {
+        const int end = std::min(300, begin + chunk);
+        const bool alone = begin % 2 == 0;
+        const std::vector<Chunk> batch = {{&neighbour, 89, 90}, {&text, begin, end}, {&neighbour, 0, 33}};
+        const std::vector<Chunk> chunks = alone ? std::vector<Chunk>{{&text, begin, end}} : batch;
+        OpCase step = make_step(model, chunks, static_cast<uint32_t>(begin));
+        step.isa = std::get<0>(GetParam());
+        step.num_threads = 1 + begin % 3;
+        const OpRun part = run_op(registry_, step);
+        for (int row = begin; row < end; ++row)
+          ASSERT_EQ(part.outputs[0].row(row - begin + (alone ? 0 : 1)), whole.outputs[0].row(row))
+              << "row " << row << " in chunks of " << chunk << ", heads of " << model.head_dim;
+      }
     }
   }
 }
@@ -329,6 +336,16 @@ TEST(RopeAttention, GivesWhatRotationWriteAndAttentionGive) {
       }
     }
   }
+}
+
+// A kernel of extend steps alone has other bits than decode steps'.
+TEST(RowInvariantAttention, TakesNoKernelOfExtendStepsAlone) {
+  const Model model{.heads = 6, .kv_heads = 2, .head_dim = 64, .dtype = DType::kBF16};
+  const Text text(model, 90, 1);
+  const OpRun run = check_op_with_features(cpu_registry(), make_step(model, {{&text, 20, 90}}),
+                                           {std::string(kRowInvariant)});
+  EXPECT_EQ(run.kernel.find("sm90"), std::string::npos) << run.kernel;
+  expect_naive(model, {{&text, 20, 90}}, run);
 }
 
 TEST(AttentionFake, RefusesHeadsThatDoNotDivide) {

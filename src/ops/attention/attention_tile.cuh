@@ -38,28 +38,27 @@ struct RowTile {
   int first_position;  // of that token
 };
 
-// The number of a sequence's tiles of kRows rows.
-template <int kRows>
-__device__ inline int num_tiles(const AttentionCall& call, int sequence) {
-  const int tokens = call.query_start[sequence + 1] - call.query_start[sequence];
-  return (tokens * call.group_size + kRows - 1) / kRows;
-}
-
 // Tile number `index` of the step, counted over sequences; a sequence's last tile first, as it has the most
-// work. False behind the last. REQUIRES: whole warps.
+// work. False behind the last. What pad sequences have is read and not used, so that nothing waits for the
+// number of sequences. REQUIRES: whole warps.
 template <int kRows>
 __device__ inline bool find_tile(const AttentionCall& call, int index, RowTile* tile) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int sequences = *call.num_sequences;
-  for (int first = 0; first < sequences; first += 32) {
-    const int mine = first + lane < sequences ? num_tiles<kRows>(call, first + lane) : 0;
-    int up_to_mine = mine;
+  for (int first = 0; first < call.sequences; first += 32) {
+    const int mine = min(first + lane, static_cast<int>(call.sequences) - 1);
+    const int first_token = call.query_start[mine];
+    const int next_token = call.query_start[mine + 1];
+    const int length = call.kv_lengths[mine];
+    const int rows = first + lane < sequences ? (next_token - first_token) * call.group_size : 0;
+    int up_to_mine = (rows + kRows - 1) / kRows;
     for (int distance = 1; distance < 32; distance *= 2) {
       const int below = __shfl_up_sync(kAllLanes, up_to_mine, distance);
       if (lane >= distance) up_to_mine += below;
     }
     const unsigned behind = __ballot_sync(kAllLanes, up_to_mine > index);
     if (behind == 0) {
+      if (first + 32 >= sequences) return false;
       index -= __shfl_sync(kAllLanes, up_to_mine, 31);
       continue;
     }
@@ -67,10 +66,9 @@ __device__ inline bool find_tile(const AttentionCall& call, int index, RowTile* 
     const int from_last = __shfl_sync(kAllLanes, up_to_mine, owner) - 1 - index;
     tile->sequence = first + owner;
     tile->first_row = from_last * kRows;
-    tile->first_token = call.query_start[tile->sequence];
-    const int tokens = call.query_start[tile->sequence + 1] - tile->first_token;
-    tile->num_rows = min(kRows, tokens * call.group_size - tile->first_row);
-    tile->first_position = call.kv_lengths[tile->sequence] - tokens;
+    tile->first_token = __shfl_sync(kAllLanes, first_token, owner);
+    tile->num_rows = min(kRows, __shfl_sync(kAllLanes, rows, owner) - tile->first_row);
+    tile->first_position = __shfl_sync(kAllLanes, length - (next_token - first_token), owner);
     return true;
   }
   return false;

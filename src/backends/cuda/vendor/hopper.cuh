@@ -304,8 +304,9 @@ struct Fp8Product<128> {
 // sum += left · rightᵀ of 16 bf16 values: the left factor in registers, two values a word, of the right one
 // 32 bytes a row. Word 0 of lane l of warp w has the values 2(l % 4) and the next of row 16w + l / 4, word 1
 // those of 8 rows on, words 2 and 3 the same rows' 8 values on. REQUIRES: no word changes until the product
-// is done.
-template <int kColumns>
+// is done. Of 64 columns: without `keep` it replaces `sum`; kTransposed: the right factor lies the other way
+// round, 16 swizzled rows of 64 columns.
+template <int kColumns, bool kTransposed = false>
 struct Bf16RegisterProduct;
 template <>
 struct Bf16RegisterProduct<32> {
@@ -321,22 +322,23 @@ struct Bf16RegisterProduct<32> {
         : "r"(left[0]), "r"(left[1]), "r"(left[2]), "r"(left[3]), "l"(right));
   }
 };
-template <>
-struct Bf16RegisterProduct<64> {
-  static __device__ void add(float (&s)[32], const uint32_t (&left)[4], uint64_t right) {
+template <bool kTransposed>
+struct Bf16RegisterProduct<64, kTransposed> {
+  static __device__ void add(float (&s)[32], const uint32_t (&left)[4], uint64_t right, bool keep = true) {
     asm volatile(
         "{.reg .pred keep;\n"
-        "setp.eq.u32 keep, 0, 0;\n"
+        "setp.ne.b32 keep, %37, 0;\n"
         "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {"
         "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
         "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
-        "{%32, %33, %34, %35}, %36, keep, 1, 1, 0;}"
+        "{%32, %33, %34, %35}, %36, keep, 1, 1, %38;}"
         : "+f"(s[0]), "+f"(s[1]), "+f"(s[2]), "+f"(s[3]), "+f"(s[4]), "+f"(s[5]), "+f"(s[6]), "+f"(s[7]),
           "+f"(s[8]), "+f"(s[9]), "+f"(s[10]), "+f"(s[11]), "+f"(s[12]), "+f"(s[13]), "+f"(s[14]),
           "+f"(s[15]), "+f"(s[16]), "+f"(s[17]), "+f"(s[18]), "+f"(s[19]), "+f"(s[20]), "+f"(s[21]),
           "+f"(s[22]), "+f"(s[23]), "+f"(s[24]), "+f"(s[25]), "+f"(s[26]), "+f"(s[27]), "+f"(s[28]),
           "+f"(s[29]), "+f"(s[30]), "+f"(s[31])
-        : "r"(left[0]), "r"(left[1]), "r"(left[2]), "r"(left[3]), "l"(right));
+        : "r"(left[0]), "r"(left[1]), "r"(left[2]), "r"(left[3]), "l"(right), "r"(static_cast<int>(keep)),
+          "n"(static_cast<int>(kTransposed)));
   }
 };
 template <>

@@ -1,0 +1,69 @@
+#pragma once
+
+#include "ir/registry.h"
+#include "ops/attention/attention_gpu.h"
+#include "ops/row_queries.h"
+
+// From a kernel's call to what device code takes.
+namespace musaic {
+
+inline bool supports_paged_attention(const KernelQuery& query) {
+  return query.inputs[0]->dtype == DType::kF32 && has_wide_cache(query, 1);
+}
+
+inline bool is_multiple_of_4(const Dim& dim) {
+  return dim.is_constant() && dim.constant() % 4 == 0;
+}
+
+// Where an op has its caches, its lengths and its page table among its inputs.
+struct AttentionInputs {
+  size_t key_cache;
+  size_t query_start;
+};
+inline constexpr AttentionInputs kPagedInputs = {1, 3};
+inline constexpr AttentionInputs kRopeInputs = {5, 7};
+
+// What steps of few rows keep of each row: a number of spans, and of each span a maximum, a weight and the
+// values.
+template <const AttentionInputs& inputs>
+Dim attention_workspace_bytes(const KernelQuery& query) {
+  const Meta& cache = *query.inputs[inputs.key_cache];
+  const Dim spans = ceil_div(query.inputs[inputs.query_start + 2]->dim(1) * cache.dim(2), kAttentionSpan);
+  const Dim rows = min(query.inputs[0]->dim(0), kMaxSplitTokens) * query.attributes.get_int("num_heads");
+  return rows * (spans * (cache.dim(3) + 2) + 1) * static_cast<int64_t>(sizeof(float));
+}
+
+inline AttentionCall attention_call(const KernelCall& call, const AttentionInputs& inputs) {
+  constexpr double kLog2E = 1.4426950408889634;
+  const Tensor* in = call.inputs.data();
+  const Tensor& keys = in[inputs.key_cache];
+  const Tensor& lengths = in[inputs.query_start + 1];
+  const Tensor& page_table = in[inputs.query_start + 2];
+  const int num_heads = static_cast<int>(call.attributes.get_int("num_heads"));
+  const int64_t positions = page_table.shape[1] * keys.shape[2];
+  return {.query = in[0].as<const float>(),
+          .out = call.outputs[0].as<float>(),
+          .query_stride = in[0].strides[0],
+          .out_stride = call.outputs[0].strides[0],
+          .key_cache = keys.as<const uint8_t>(),
+          .value_cache = in[inputs.key_cache + 1].as<const uint8_t>(),
+          .cache_dtype = keys.dtype,
+          .query_start = in[inputs.query_start].as<const int32_t>(),
+          .kv_lengths = lengths.as<const int32_t>(),
+          .page_table = page_table.as<const int32_t>(),
+          .num_sequences = in[inputs.query_start + 3].as<const int32_t>(),
+          .tokens = in[0].shape[0],
+          .sequences = lengths.shape[0],
+          .num_pages = keys.shape[0],
+          .max_pages = page_table.shape[1],
+          .max_spans = static_cast<int>((positions + kAttentionSpan - 1) / kAttentionSpan),
+          .num_heads = num_heads,
+          .kv_heads = static_cast<int>(keys.shape[1]),
+          .group_size = num_heads / static_cast<int>(keys.shape[1]),
+          .page_size = static_cast<int>(keys.shape[2]),
+          .head_dim = static_cast<int>(keys.shape[3]),
+          .scale = static_cast<float>(call.attributes.get_float("scale") * kLog2E),
+          .workspace = call.workspace.as<float>()};
+}
+
+}  // namespace musaic
