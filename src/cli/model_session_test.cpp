@@ -27,8 +27,11 @@ class DeviceWithExecutables : public SimulatedBackend, public LaunchAhead {
   std::unique_ptr<HostReader> make_reader(size_t bytes) override {
     return std::make_unique<HostCopyReader>(*this, bytes);
   }
-  void copy_on_device(void* destination, const void* source, size_t bytes, Stream&) override {
-    std::memcpy(host_address(destination), host_address(source), bytes);
+  void upload(void* destination, const void* source, size_t bytes, std::span<const DeviceCopy> parts,
+              Stream& stream) override {
+    copy_to_device(destination, source, bytes, stream);
+    for (const DeviceCopy& part : parts)
+      std::memcpy(host_address(part.destination), host_address(part.source), part.bytes);
   }
   size_t executable_bytes() const override { return kExecutableBytes; }
   size_t free_bytes() const override { return 0; }

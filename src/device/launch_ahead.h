@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "device/backend.h"
@@ -10,14 +11,23 @@
 
 namespace musaic {
 
+// A part of what an upload brings that comes from the device.
+struct DeviceCopy {
+  void* destination;
+  const void* source;
+  size_t bytes;
+};
+
 // What a backend offers besides whose work goes on after it was enqueued.
 class LaunchAhead {
  public:
   virtual ~LaunchAhead() = default;
   virtual std::unique_ptr<StreamClock> make_clock() = 0;
   virtual std::unique_ptr<HostReader> make_reader(size_t bytes) = 0;
-  // Enqueues a copy inside of the device. Not inside a capture.
-  virtual void copy_on_device(void* destination, const void* source, size_t bytes, Stream& stream) = 0;
+  // Enqueues the copy of a step's inputs, and of `parts` in their places. Not inside a capture. REQUIRES:
+  // parts lie inside the destination.
+  virtual void upload(void* destination, const void* source, size_t bytes, std::span<const DeviceCopy> parts,
+                      Stream& stream) = 0;
   // Memory that one captured piece takes of the device, about.
   virtual size_t executable_bytes() const = 0;
   // Of the device's memory, as its driver tells; any thread.
@@ -39,12 +49,16 @@ inline std::unique_ptr<HostReader> make_reader(Backend& backend, size_t bytes) {
   if (ahead != nullptr) return ahead->make_reader(bytes);
   return std::make_unique<HostCopyReader>(backend, bytes);
 }
-inline void copy_on_device(Backend& backend, void* destination, const void* source, size_t bytes) {
+inline void upload(Backend& backend, void* destination, const void* source, size_t bytes,
+                   std::span<const DeviceCopy> parts) {
   if (LaunchAhead* ahead = launch_ahead(backend))
-    return ahead->copy_on_device(destination, source, bytes, backend.stream());
-  std::vector<std::byte> values(bytes);
-  backend.copy_to_host(values.data(), source, bytes, backend.stream());
-  backend.copy_to_device(destination, values.data(), bytes, backend.stream());
+    return ahead->upload(destination, source, bytes, parts, backend.stream());
+  backend.copy_to_device(destination, source, bytes, backend.stream());
+  for (const DeviceCopy& part : parts) {
+    std::vector<std::byte> values(part.bytes);
+    backend.copy_to_host(values.data(), part.source, part.bytes, backend.stream());
+    backend.copy_to_device(part.destination, values.data(), part.bytes, backend.stream());
+  }
 }
 
 }  // namespace musaic

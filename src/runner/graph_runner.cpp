@@ -71,7 +71,7 @@ GraphRunner::GraphRunner(const Model& model, const Target& target, Backend& back
       logprobs_(graphs_.logprobs.graph, target, backend, /*whole=*/true),
       buffers_(backend),
       weights_(backend),
-      feed_(backend, options_.max_sequences),
+      feed_(options_.max_sequences),
       captures_(budget_of_captures(backend, options_.graph_memory_budget)),
       verifier_(backend, options_.verify_share) {
   const int page_size = model.cache().page_size;

@@ -100,9 +100,8 @@ StepRecord GraphRunner::run_body(const Batch& batch, const WriteInputs& write_in
   is_verifying_ = choice.replay && verifier_.take_step();
   const bool decode = batch.kind == StepKind::kDecode;
   write_inputs();
-  buffers_.upload();
-  feed_.copy(buffers_.get<int32_t>(decode ? std::string(kDecodeInputs) + "token_ids" : "token_ids"),
-             buffers_.get<int32_t>("token"));
+  const char* token_ids = decode ? "decode.token_ids" : "token_ids";
+  buffers_.upload(feed_.copies(buffers_.get<int32_t>(token_ids), buffers_.get<int32_t>("token")));
   choice = run_program(program, choice, [&] { return body_extent(batch, limits_.page_size); });
   return {.kind = batch.kind,
           .replayed = choice.replay,

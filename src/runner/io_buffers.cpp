@@ -65,11 +65,10 @@ void IoBuffers::write_bytes(std::string_view name, const void* values, size_t by
   changed_end_ = std::max(changed_end_, begin + bytes);
 }
 
-void IoBuffers::upload() {
+void IoBuffers::upload(std::span<const DeviceCopy> parts) {
   if (changed_begin_ >= changed_end_) return;
-  backend_.copy_to_device(static_cast<std::byte*>(inputs_->data()) + changed_begin_,
-                          staged_inputs_.data() + changed_begin_, changed_end_ - changed_begin_,
-                          backend_.stream());
+  musaic::upload(backend_, static_cast<std::byte*>(inputs_->data()) + changed_begin_,
+                 staged_inputs_.data() + changed_begin_, changed_end_ - changed_begin_, parts);
   changed_begin_ = SIZE_MAX;
   changed_end_ = 0;
 }

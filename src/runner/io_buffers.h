@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "device/backend.h"
+#include "device/launch_ahead.h"
 #include "program/program.h"
 #include "tensor/tensor.h"
 
@@ -30,8 +30,8 @@ class IoBuffers {
   void write(std::string_view name, std::span<const T> values, size_t first = 0) {
     write_bytes(name, values.data(), values.size_bytes(), first * sizeof(T));
   }
-  // Brings the inputs written since the last upload to the device.
-  void upload();
+  // Brings the inputs written since the last upload to the device, with these parts of them from there.
+  void upload(std::span<const DeviceCopy> parts = {});
 
   // Of a graph that was added with this prefix. REQUIRES: allocated.
   AddressBook addresses(const std::string& prefix = "") const;

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "device/launch_ahead.h"
-
 namespace musaic {
 
 void TokenFeed::note_drawn(const Batch& batch, std::span<const HeadRow> rows) {
@@ -30,7 +28,8 @@ TokenId TokenFeed::take(int slot, int row) {
 }
 
 // Sequences keep their order from step to step, so that a few runs of rows are all.
-void TokenFeed::copy(int32_t* token_ids, const int32_t* drawn) {
+std::span<const DeviceCopy> TokenFeed::copies(int32_t* token_ids, const int32_t* drawn) {
+  copies_.clear();
   for (size_t begin = 0; begin < taken_.size();) {
     const auto [to, from] = taken_[begin];
     size_t end = begin + 1;
@@ -38,10 +37,10 @@ void TokenFeed::copy(int32_t* token_ids, const int32_t* drawn) {
            taken_[end].second == from + static_cast<int>(end - begin)) {
       ++end;
     }
-    copy_on_device(backend_, token_ids + to, drawn + from, (end - begin) * sizeof(int32_t));
+    copies_.push_back({token_ids + to, drawn + from, (end - begin) * sizeof(int32_t)});
     begin = end;
   }
-  taken_.clear();
+  return copies_;
 }
 
 }  // namespace musaic

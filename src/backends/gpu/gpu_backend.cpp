@@ -10,6 +10,7 @@
 #include "backends/gpu/gpu_graph.h"
 #include "backends/gpu/gpu_probe.h"
 #include "backends/gpu/gpu_reader.h"
+#include "backends/gpu/gpu_transfer.h"
 #include "backends/gpu/gpu_uploader.h"
 #include "base/status.h"
 #include "device/settled_memory.h"
@@ -214,11 +215,42 @@ std::unique_ptr<HostReader> GpuBackend::make_reader(size_t bytes) {
   return std::make_unique<GpuReader>(*stream_, bytes);
 }
 
-void GpuBackend::copy_on_device(void* destination, const void* source, size_t bytes, Stream& stream) {
+void GpuBackend::upload(void* destination, const void* source, size_t bytes,
+                        std::span<const DeviceCopy> parts, Stream& stream) {
   enter();
   GpuStream& own = gpu_stream(stream);
-  own.forbid_in_capture("a copy on the device");
-  own.check(gpuCopyOnDevice(destination, source, bytes, own.handle()), "a copy on the device");
+  own.forbid_in_capture("an upload");
+  if constexpr (kKernelsReachHostMemory) {
+    if (upload_by_kernel(destination, source, bytes, parts)) return;
+  }
+  copy_to_device(destination, source, bytes, stream);
+  for (const DeviceCopy& part : parts)
+    own.check(gpuCopyOnDevice(part.destination, part.source, part.bytes, own.handle()),
+              "a copy on the device");
+}
+
+// False: it is too large, is no whole words, or has too many parts.
+bool GpuBackend::upload_by_kernel(void* destination, const void* source, size_t bytes,
+                                  std::span<const DeviceCopy> parts) {
+  constexpr size_t kMostBytes = 256 << 10;
+  constexpr size_t kWord = sizeof(uint32_t);
+  if (bytes > kMostBytes || bytes % kWord != 0 || parts.size() > WordUpload::kMaxDeviceWords) return false;
+  std::byte* staged = ring_->take(bytes);
+  std::memcpy(staged, source, bytes);
+  WordUpload upload{.to = static_cast<uint32_t*>(destination),
+                    .from = reinterpret_cast<const uint32_t*>(staged),
+                    .words = static_cast<int>(bytes / kWord),
+                    .num_device_words = 0,
+                    .device_words = {}};
+  for (const DeviceCopy& part : parts) {
+    const auto first = static_cast<uint32_t*>(part.destination) - upload.to;
+    upload.device_words[upload.num_device_words++] = {static_cast<int>(first),
+                                                      static_cast<int>(part.bytes / kWord),
+                                                      static_cast<const uint32_t*>(part.source)};
+  }
+  launch_upload(upload, stream_->handle());
+  stream_->check(gpuGetLastError(), "an upload");
+  return true;
 }
 
 void GpuBackend::zero(void* destination, size_t bytes, Stream& stream) {

@@ -52,7 +52,8 @@ class GpuBackend : public Backend, public BulkMemory, public LaunchAhead {
   DeviceCalls device_calls() const override;
   std::unique_ptr<StreamClock> make_clock() override;
   std::unique_ptr<HostReader> make_reader(size_t bytes) override;
-  void copy_on_device(void* destination, const void* source, size_t bytes, Stream& stream) override;
+  void upload(void* destination, const void* source, size_t bytes, std::span<const DeviceCopy> parts,
+              Stream& stream) override;
   size_t executable_bytes() const override { return kExecutableBytes; }
   size_t free_bytes() const override { return gpu_memory_size(device_).free_bytes; }
 
@@ -60,6 +61,8 @@ class GpuBackend : public Backend, public BulkMemory, public LaunchAhead {
 
  private:
   void enter();
+  bool upload_by_kernel(void* destination, const void* source, size_t bytes,
+                        std::span<const DeviceCopy> parts);
 
   const Device device_;
   std::string model_name_;

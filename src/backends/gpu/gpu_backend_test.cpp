@@ -127,13 +127,28 @@ TEST_F(GpuBackendTest, AReaderGivesWhatWasThereWhenItWasStarted) {
   EXPECT_EQ(*static_cast<const int32_t*>(reader->wait()), 1) << "until the next start";
 }
 
-TEST_F(GpuBackendTest, CopiesOnTheDeviceInOrder) {
-  enqueue_increment();
-  backend_->copy_on_device(value() + 1, value(), sizeof(int32_t), stream());
-  enqueue_increment();
-  std::vector<int32_t> seen(2);
-  backend_->copy_to_host(seen.data(), value(), 2 * sizeof(int32_t), stream());
-  EXPECT_EQ(seen, (std::vector<int32_t>{2, 1}));
+TEST_F(GpuBackendTest, AnUploadTakesPartsOfItFromTheDeviceInOrder) {
+  for (const size_t size : {5u, 3'001u, 400'000u}) {
+    const auto memory = backend_->allocate(size * sizeof(int32_t), "inputs");
+    auto* to = static_cast<int32_t*>(memory->data());
+    std::vector<int32_t> want(size);
+    std::iota(want.begin(), want.end(), 100);
+    for (const size_t num_parts : {0u, 1u, 2u, 5u}) {
+      enqueue_increment();
+      std::vector<DeviceCopy> parts;
+      for (size_t i = 0; i < num_parts; ++i) parts.push_back({to + i, value(), sizeof(int32_t)});
+      std::vector<int32_t> sent = want;
+      backend_->upload(to, sent.data(), size * sizeof(int32_t), parts, stream());
+      std::fill(sent.begin(), sent.end(), -1);
+      const int32_t drawn = read_value();
+      enqueue_increment();
+      std::vector<int32_t> expected = want;
+      std::fill_n(expected.begin(), num_parts, drawn);
+      std::vector<int32_t> seen(size);
+      backend_->copy_to_host(seen.data(), to, size * sizeof(int32_t), stream());
+      EXPECT_TRUE(seen == expected) << size << " words, parts: " << num_parts;
+    }
+  }
 }
 
 TEST_F(GpuBackendTest, AClockTellsPointsInOrderBetweenMarkingAndReading) {

@@ -1,3 +1,4 @@
+#include "gpu_early_launch.cuh"
 #include "gpu_launch.cuh"
 #include "ops/attention/attention_matrix.cuh"
 #include "ops/rope/rotate_gpu.cuh"
@@ -6,6 +7,7 @@ namespace musaic {
 namespace {
 
 constexpr int kMergeThreads = 64;
+constexpr unsigned kFewSequences = 16;  // of a step in which the next launch may start early
 // Steps of few rows over longer tables compute their spans apart and merge them in another launch.
 constexpr int kMaxSpansOfBlock = 8;
 
@@ -254,7 +256,10 @@ __global__ void __launch_bounds__(Shape::kThreads, 2) attend_matrix(AttentionCal
   const int new_slot = kNew && has_work ? rows.slots[tile.first_token] : 0;
   int positions[Shape::kRowsOfLane];
   find_positions<Shape>(call, tile, positions);
-  if (kNew) wait_for_previous_kernel();
+  if (kNew) {
+    if (gridDim.x <= kFewSequences) let_next_kernel_start();
+    wait_for_previous_kernel();
+  }
   if (!has_work) return;
 
   QueryRows<Shape> query_rows;

@@ -101,6 +101,35 @@ INSTANTIATE_TEST_SUITE_P(Ops, FusedLinear,
                                                               "musaic::linear_add_"),
                                             ::testing::Bool()));
 
+// A weight of many rows has a kernel of its own for few rows of x.
+TEST(TallWeight, GivesARowTheBitsThatAPartOfItGives) {
+  const OpRegistry registry = cpu_registry();
+  if (!has_kernel_here(registry, "musaic::rms_norm_linear")) GTEST_SKIP() << "no fused linears";
+  constexpr int64_t kTall = 8192, kPart = 64;
+  for (const int64_t k : {64, 576, 1056}) {
+    const TestTensor weight = TestTensor::random(DType::kBF16, {kTall, k}, 3);
+    std::vector<float> values = weight.to_floats();
+    values.resize(static_cast<size_t>(kPart * k));
+    const TestTensor part = TestTensor::floats(values, {kPart, k}, DType::kBF16);
+    for (const int rows : {1, 8, 13}) {
+      OpCase op_case{.op = "musaic::rms_norm_linear",
+                     .inputs = {TestTensor::random(DType::kF32, {rows, k}, 1),
+                                TestTensor::random(DType::kBF16, {k}, 5),
+                                weight,
+                                {}},
+                     .attributes = {{"eps", 1e-5}, {"rounds_x", true}}};
+      const OpRun tall = check_op(registry, op_case);
+      op_case.inputs[2] = part;
+      const OpRun few = check_op(registry, op_case);
+      for (int row = 0; row < rows; ++row) {
+        std::vector<float> of_tall = tall.outputs[0].row(row);
+        of_tall.resize(kPart);
+        EXPECT_EQ(of_tall, few.outputs[0].row(row)) << k << " values, row " << row << " of " << rows;
+      }
+    }
+  }
+}
+
 TEST(FusedLinearFakes, GiveWhatTheirDecompositionsGive) {
   OpRegistry registry;
   define_ops(registry);

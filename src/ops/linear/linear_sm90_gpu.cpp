@@ -2,6 +2,7 @@
 #include "device/row_invariant.h"
 #include "ir/registry.h"
 #include "ops/linear/linear_sm90.h"
+#include "ops/linear/linear_tall_sm90.h"
 #include "ops/linear/linear_tile_call_gpu.h"
 
 namespace musaic {
@@ -20,7 +21,9 @@ Kernel sm90_kernel(const TileOp& op, const char* name) {
               [op](const KernelCall& call) {
                 const LinearTileCall tile = op.call(call);
                 GpuStream& stream = gpu_stream(call.stream);
-                if (!launch_linear_sm90(tile, stream.handle())) launch_linear_tile(tile, stream.handle());
+                const bool is_launched = launch_linear_tall_sm90(tile, stream.handle()) ||
+                                         launch_linear_sm90(tile, stream.handle());
+                if (!is_launched) launch_linear_tile(tile, stream.handle());
                 stream.check_launch();
               },
           .workspace_bytes = {},

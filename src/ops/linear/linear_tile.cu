@@ -1,5 +1,5 @@
-#include "ops/linear/linear_tile_few.cuh"
 #include "ops/linear/linear_tile_many.cuh"
+#include "ops/linear/linear_tile_once.cuh"
 
 namespace musaic {
 namespace {
@@ -17,6 +17,14 @@ bool has_aligned_x(const LinearTileCall& call) {
   return is_aligned(call.linear.x.data, 16) && call.linear.x.outer_stride % 4 == 0;
 }
 
+// Whether linear_few_once makes the call.
+template <class Shape>
+bool is_made_at_once(const LinearTileCall& call, const Segments& segments, int64_t tiles) {
+  const int64_t values = Shape::kSquares / (call.swiglu ? 2 : 1) * Shape::kRows * kSquare;  // of a tile
+  return tiles <= kAllBlocks && values <= 32 * segments.count && segments.length <= Shape::kDepth &&
+         has_aligned_x(call);
+}
+
 template <int kOctets, int kSquares, int kDepth, bool kNorm, int kParts>
 void launch_few(const LinearTileCall& call, gpuStream_t stream) {
   using Shape = FewShape<kOctets, kSquares, kDepth, kNorm, kParts>;
@@ -24,8 +32,13 @@ void launch_few(const LinearTileCall& call, gpuStream_t stream) {
   const int64_t tiles = ceil_div(weight_rows_of(call), kSquares * kSquare);
   const dim3 grid(static_cast<unsigned>(tiles < 2 * kAllBlocks ? tiles : kAllBlocks),
                   static_cast<unsigned>(ceil_div(call.linear.x.outer, Shape::kRows)));
-  launch_kernel(linear_few_tile<Shape>, grid, dim3(static_cast<unsigned>(32 * segments.count)), stream, call,
-                segments, static_cast<int>(tiles), has_aligned_x(call));
+  const dim3 block(static_cast<unsigned>(32 * segments.count));
+  if constexpr (kParts == 1) {
+    if (is_made_at_once<Shape>(call, segments, tiles))
+      return launch_kernel(linear_few_once<Shape>, grid, block, stream, call, segments);
+  }
+  launch_kernel(linear_few_tile<Shape>, grid, block, stream, call, segments, static_cast<int>(tiles),
+                has_aligned_x(call));
 }
 
 // A long sum has sixteen segments of three chunks or more, a short one at most nine of two.

@@ -20,11 +20,12 @@ __device__ inline float lowest_logit() {
   return __uint_as_float(0xff800000u);  // -inf
 }
 
+inline constexpr float kLargestLogit = 3.402823466e+38f;
+
 // NaN as -inf, +inf as the largest float, -0 as 0.
 __device__ inline float clean_logit(float logit) {
-  constexpr float kLargest = 3.402823466e+38f;
   if (logit != logit) return lowest_logit();
-  return __fadd_rn(logit < kLargest ? logit : kLargest, 0.0f);
+  return __fadd_rn(logit < kLargestLogit ? logit : kLargestLogit, 0.0f);
 }
 
 // Ascending where the logit descends. REQUIRES: a clean logit.
@@ -82,13 +83,19 @@ __device__ inline Quanta quanta_of(float weight) {
   return __float2ull_rn(__fmul_rn(weight, static_cast<float>(kQuantaInOne)));
 }
 
-// Block-wide results, in every thread. REQUIRES for each: all kRowThreads threads take part; `scratch` is
-// shared, kRowWarps values, and not in use.
-__device__ inline TokenOrder block_min(TokenOrder value, TokenOrder* scratch) {
+// The least of a warp's values, in every lane.
+__device__ inline TokenOrder warp_min(TokenOrder value) {
   for (int distance = kWarpSize / 2; distance > 0; distance /= 2) {
     const TokenOrder other = __shfl_xor_sync(0xffffffffu, value, distance);
     if (other < value) value = other;
   }
+  return value;
+}
+
+// Block-wide results, in every thread. REQUIRES for each: all kRowThreads threads take part; `scratch` is
+// shared, kRowWarps values, and not in use.
+__device__ inline TokenOrder block_min(TokenOrder value, TokenOrder* scratch) {
+  value = warp_min(value);
   if (threadIdx.x % kWarpSize == 0) scratch[threadIdx.x / kWarpSize] = value;
   __syncthreads();
   for (int warp = 0; warp < kRowWarps; ++warp) {

@@ -6,10 +6,10 @@
 namespace musaic {
 namespace {
 
-constexpr float kGreedyTemperature = 1e-6f;          // below it, as in SGLang, the largest logit is taken
-constexpr float kHeadExponent = -8.0f;               // tokens from here up are kept ahead
-constexpr int kPacks = 2;                            // of four logits, a thread
-constexpr int64_t kPart = kRowThreads * kPacks * 4;  // tokens of one block
+constexpr float kGreedyTemperature = 1e-6f;  // below it, as in SGLang, the largest logit is taken
+constexpr float kHeadExponent = -8.0f;       // tokens from here up are kept ahead
+constexpr int kFewPacks = 2;                 // of four logits, a thread
+constexpr int kManyPacks = 8;                // where rows alone fill the device
 
 // What the blocks of one row leave to the last of them.
 struct RowState {
@@ -29,17 +29,21 @@ struct SampleWorkspace {
   int num_parts;
 };
 
-int64_t num_parts_of(int64_t vocab) {
-  return (vocab + kPart - 1) / kPart;
+// Tokens of one block.
+__host__ __device__ constexpr int64_t part_size(int packs) {
+  return int64_t{kRowThreads} * packs * 4;
+}
+int64_t num_parts_of(int64_t vocab, int packs) {
+  return (vocab + part_size(packs) - 1) / part_size(packs);
 }
 int64_t padded_vocab(int64_t vocab) {
   return (vocab + 3) / 4 * 4;
 }
 
-SampleWorkspace workspace_of(const SampleCall& call) {
+SampleWorkspace workspace_of(const SampleCall& call, int packs) {
   SampleWorkspace work = {};
   work.edited_stride = padded_vocab(call.vocab);
-  work.num_parts = static_cast<int>(num_parts_of(call.vocab));
+  work.num_parts = static_cast<int>(num_parts_of(call.vocab, packs));
   work.states = static_cast<RowState*>(call.workspace);
   work.bins = reinterpret_cast<Histogram*>(work.states + call.rows);
   work.heads = reinterpret_cast<TokenOrder*>(work.bins + call.rows);
@@ -92,15 +96,23 @@ __device__ void edit(const SampleCall& call, int64_t row, int64_t first, float (
   }
 }
 
-// The first token of the calling thread's pack.
-__device__ int64_t pack_begin(int part, int pack) {
-  return part * kPart + (static_cast<int64_t>(pack) * kRowThreads + threadIdx.x) * 4;
-}
+// A thread's share of a part of a row: kPacks packs of four tokens.
+template <int kPacks>
+struct PartLogits {
+  float values[kPacks][4];
 
-__device__ void load_logits(const float* row, int64_t first, int64_t vocab, bool aligned,
-                            float (&logits)[4]) {
-  load_pack(row + first, vocab - first, aligned && first + 4 <= vocab, logits);
-}
+  // The first token of a pack.
+  static __device__ int64_t begin(int part, int pack) {
+    return part * part_size(kPacks) + (static_cast<int64_t>(pack) * kRowThreads + threadIdx.x) * 4;
+  }
+  __device__ void load(const float* row, int64_t vocab, bool aligned, int part) {
+#pragma unroll
+    for (int pack = 0; pack < kPacks; ++pack) {
+      const int64_t first = begin(part, pack);
+      if (first < vocab) load_pack(row + first, vocab - first, aligned && first + 4 <= vocab, values[pack]);
+    }
+  }
+};
 
 __device__ void clear(Histogram& bins) {
   for (int i = static_cast<int>(threadIdx.x); i < kBins; i += kRowThreads) {
@@ -109,35 +121,54 @@ __device__ void clear(Histogram& bins) {
   }
 }
 
+// The best of the tokens that a thread comes by in ascending order.
+struct BestToken {
+  float logit = lowest_logit();
+  int64_t id;
+
+  // No token beats one with the same logit, nor one whose logit counts as the largest float.
+  __device__ void take(float value, int64_t its_id) {
+    if (!(value > logit && logit < kLargestLogit)) return;
+    logit = value;
+    id = its_id;
+  }
+  __device__ TokenOrder order() const { return token_order(clean_logit(logit), id); }
+};
+
 // Edits a part of a row and finds its best token.
+template <int kPacks>
 __global__ void __launch_bounds__(kRowThreads)
     edit_parts(SampleCall call, SampleWorkspace work, bool aligned) {
+  using Part = PartLogits<kPacks>;
   __shared__ TokenOrder scratch[kRowWarps];
-  wait_for_previous_kernel();
   const int64_t row = blockIdx.x / static_cast<unsigned>(work.num_parts);
   const int part = static_cast<int>(blockIdx.x % static_cast<unsigned>(work.num_parts));
-  if (row >= live_count(call.live_rows, call.rows)) return;
+  const int64_t rows = live_count(call.live_rows, call.rows);
+  wait_for_previous_kernel();
+  if (row >= rows) return;
+  Part logits;
+  logits.load(call.logits + row * call.logits_stride, call.vocab, aligned, part);
   const bool edits = has_edits(call, row);
-  TokenOrder best = ~TokenOrder{0};
+  BestToken best;
+  best.id = Part::begin(part, 0);
+#pragma unroll
   for (int pack = 0; pack < kPacks; ++pack) {
-    const int64_t first = pack_begin(part, pack);
+    const int64_t first = Part::begin(part, pack);
     if (first >= call.vocab) break;
-    float logits[4];
-    load_logits(call.logits + row * call.logits_stride, first, call.vocab, aligned, logits);
     if (edits) {
-      edit(call, row, first, logits);
-      store_pack(logits, work.edited + row * work.edited_stride + first, call.vocab - first,
+      edit(call, row, first, logits.values[pack]);
+      store_pack(logits.values[pack], work.edited + row * work.edited_stride + first, call.vocab - first,
                  first + 4 <= call.vocab);
     }
-    for (int i = 0; i < 4 && first + i < call.vocab; ++i) {
-      const TokenOrder order = token_order(clean_logit(logits[i]), first + i);
-      if (order < best) best = order;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      if (first + i < call.vocab) best.take(logits.values[pack][i], first + i);
     }
   }
-  best = block_min(best, scratch);
+  const TokenOrder order = block_min(best.id < call.vocab ? best.order() : ~TokenOrder{0}, scratch);
   if (part == 0 && !is_greedy(call, row)) clear(work.bins[row]);
   if (threadIdx.x != 0) return;
-  work.parts[row * work.num_parts + part] = best;
+  work.parts[row * work.num_parts + part] = order;
   if (part == 0) work.states[row] = {0, 0, 0};
 }
 
@@ -260,7 +291,7 @@ __device__ int32_t draw_token(RowMemory& memory, const SampleCall& call, int64_t
 
 // The histogram of one part: quanta in two halves, as 32 bits are what adding in shared memory takes at once.
 struct PartBins {
-  static constexpr int kHalf = 17;  // bits of a weight's quanta in the lower half; kPart of them fit in 32
+  static constexpr int kHalf = 17;  // bits of a weight's quanta in the lower half; those of a part fit in 32
   unsigned counts[kBins];
   unsigned lower[kBins];
   unsigned upper[kBins];
@@ -284,26 +315,29 @@ __device__ void add_bins(const PartBins& part, Histogram& row) {
 }
 
 // Adds a part's weights to the row's state and bins, and its heavy tokens to the row's head.
+template <int kPacks>
 __device__ void add_part(RowMemory& memory, const float* logits, int64_t vocab, bool aligned, int part,
                          const WeightScale& weights, RowState& state, Histogram& row_bins, TokenOrder* head) {
+  using Part = PartLogits<kPacks>;
   static_assert(sizeof(PartBins) <= sizeof(TokenWindow));
+  static_assert(part_size(kPacks) << PartBins::kHalf <= int64_t{1} << 32, "sums of lower halves fit");
   PartBins& bins = reinterpret_cast<PartBins&>(memory.window);  // which nobody needs yet
   for (int bin = static_cast<int>(threadIdx.x); bin < kBins; bin += kRowThreads)
     bins.counts[bin] = bins.lower[bin] = bins.upper[bin] = 0;
   __syncthreads();
-  float values[kPacks][4];
+  Part own;
+  own.load(logits, vocab, aligned, part);
   Quanta mass = 0;
   unsigned heavy = 0;  // a bit for each of the thread's tokens
 #pragma unroll
   for (int pack = 0; pack < kPacks; ++pack) {
-    const int64_t first = pack_begin(part, pack);
+    const int64_t first = Part::begin(part, pack);
     if (first >= vocab) break;
-    load_logits(logits, first, vocab, aligned, values[pack]);
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       if (first + i >= vocab) break;
-      values[pack][i] = clean_logit(values[pack][i]);
-      const float exponent = weights.exponent(values[pack][i]);
+      own.values[pack][i] = clean_logit(own.values[pack][i]);
+      const float exponent = weights.exponent(own.values[pack][i]);
       const Quanta quanta = quanta_of(exp_weight(exponent));
       bins.add(depth_bin(exponent), quanta);
       mass += quanta;
@@ -325,7 +359,7 @@ __device__ void add_part(RowMemory& memory, const float* logits, int64_t vocab, 
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       if ((heavy >> (4 * pack + i) & 1u) == 0) continue;
-      if (at < kWindow) head[at] = token_order(values[pack][i], pack_begin(part, pack) + i);
+      if (at < kWindow) head[at] = token_order(own.values[pack][i], Part::begin(part, pack) + i);
       ++at;
     }
   }
@@ -341,22 +375,31 @@ __device__ bool is_last_block(RowMemory& memory, RowState& state, int num_blocks
   return memory.collected == num_blocks - 1;
 }
 
-// Joins the parts of greedy rows; for the others every block weighs its part, and the last one draws.
+// A row's best token, in every lane of a warp.
+__device__ TokenOrder join_parts(const SampleWorkspace& work, int64_t row) {
+  TokenOrder best = ~TokenOrder{0};
+  for (int i = static_cast<int>(threadIdx.x) % kWarpSize; i < work.num_parts; i += kWarpSize) {
+    const TokenOrder order = work.parts[row * work.num_parts + i];
+    if (order < best) best = order;
+  }
+  return warp_min(best);
+}
+
+// Joins the parts of greedy rows; for the others every block weighs its part, and the last one draws. Blocks
+// with nothing to do leave at once, but for the first: the kernel ends behind the one ahead of it.
+template <int kPacks>
 __global__ void __launch_bounds__(kRowThreads)
     draw_rows(SampleCall call, SampleWorkspace work, bool aligned) {
   __shared__ RowMemory memory;
-  wait_for_previous_kernel();
   const int64_t index = blockIdx.x / static_cast<unsigned>(work.num_parts);
   const int part = static_cast<int>(blockIdx.x % static_cast<unsigned>(work.num_parts));
-  if (index >= live_count(call.live_rows, call.rows)) return;
-  if (is_greedy(call, index) && part != 0) return;
+  const bool is_live = index < live_count(call.live_rows, call.rows);
+  const bool is_idle = !is_live || (is_greedy(call, index) && (part != 0 || threadIdx.x >= kWarpSize));
+  if (is_idle && blockIdx.x != 0) return;
+  wait_for_previous_kernel();
+  if (is_idle) return;
 
-  TokenOrder best = ~TokenOrder{0};
-  for (int i = static_cast<int>(threadIdx.x); i < work.num_parts; i += kRowThreads) {
-    const TokenOrder order = work.parts[index * work.num_parts + i];
-    if (order < best) best = order;
-  }
-  best = block_min(best, memory.scratch);
+  const TokenOrder best = join_parts(work, index);
   const float max = logit_of(best);
   if (is_greedy(call, index) || max == lowest_logit()) {
     if (part == 0) put_token(call, index, id_of(best));
@@ -368,7 +411,7 @@ __global__ void __launch_bounds__(kRowThreads)
       {{logits, call.vocab, aligned}}, {max, __fdiv_rn(1.0f, call.temperature[index])}, work.bins + index, 0};
   RowState& state = work.states[index];
   TokenOrder* head = work.heads + index * kWindow;
-  add_part(memory, logits, call.vocab, aligned, part, row.weights, state, work.bins[index], head);
+  add_part<kPacks>(memory, logits, call.vocab, aligned, part, row.weights, state, work.bins[index], head);
   if (!is_last_block(memory, state, work.num_parts)) return;
 
   const volatile RowState& joined = state;
@@ -390,16 +433,22 @@ int64_t sample_workspace_bytes(int64_t vocab) {
   return static_cast<int64_t>(sizeof(RowState) + sizeof(Histogram)) +
          kWindow * static_cast<int64_t>(sizeof(TokenOrder)) +
          padded_vocab(vocab) * static_cast<int64_t>(sizeof(float)) +
-         num_parts_of(vocab) * static_cast<int64_t>(sizeof(TokenOrder));
+         num_parts_of(vocab, kFewPacks) * static_cast<int64_t>(sizeof(TokenOrder));
 }
 
 void launch_sample(const SampleCall& call, gpuStream_t stream) {
-  const SampleWorkspace work = workspace_of(call);
+  constexpr int64_t kEnoughBlocks = 264;  // two a multiprocessor of a large device
+  const bool are_many = call.rows * num_parts_of(call.vocab, kFewPacks) > kEnoughBlocks;
   // Edited rows are always aligned.
   const bool aligned = is_aligned(call.logits, 16) && (call.rows == 1 || call.logits_stride % 4 == 0);
+  const SampleWorkspace work = workspace_of(call, are_many ? kManyPacks : kFewPacks);
   const dim3 grid(static_cast<unsigned>(call.rows * work.num_parts));
-  launch_kernel(edit_parts, grid, dim3(kRowThreads), stream, call, work, aligned);
-  launch_kernel(draw_rows, grid, dim3(kRowThreads), stream, call, work, aligned);
+  const auto launch = [&](auto edit, auto draw) {
+    launch_kernel(edit, grid, dim3(kRowThreads), stream, call, work, aligned);
+    launch_kernel(draw, grid, dim3(kRowThreads), stream, call, work, aligned);
+  };
+  if (are_many) return launch(edit_parts<kManyPacks>, draw_rows<kManyPacks>);
+  launch(edit_parts<kFewPacks>, draw_rows<kFewPacks>);
 }
 
 }  // namespace musaic

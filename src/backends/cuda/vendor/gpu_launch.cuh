@@ -7,8 +7,8 @@ namespace musaic {
 
 // In every kernel that launch_kernel launches, in every thread, before it reads or writes anything but
 // weights and what the host brings for a step (the number of live rows, where sequences lie): until here it
-// may have been started while the one before it in the stream still ran, though not one before that. From
-// here on the next one may be.
+// may have been started while the one before it in the stream still ran, and one before that where the one
+// before it has called let_next_kernel_start. From here on the next one may be.
 __device__ inline void wait_for_previous_kernel() {
 #if __CUDA_ARCH__ >= 900
   cudaGridDependencySynchronize();

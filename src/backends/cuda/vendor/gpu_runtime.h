@@ -15,6 +15,9 @@ inline constexpr const char* kGpuArchitectureOption = "MUSAIC_CUDA_ARCHITECTURES
 inline constexpr const char* kGpuFeatures[] = {"graph_upload", "dependent_launch"};
 inline constexpr int kGraphExecutableBudget = 0;  // live ones that the driver allows; 0: as memory allows
 
+// Kernels read and write page-locked memory of the host at the host's addresses.
+inline constexpr bool kKernelsReachHostMemory = true;
+
 using gpuGraphExec_t = cudaGraphExec_t;
 using gpuEvent_t = cudaEvent_t;
 

@@ -17,6 +17,9 @@ inline constexpr const char* kGpuArchitectureOption = "MUSAIC_MUSA_ARCHITECTURES
 inline constexpr std::array<const char*, 0> kGpuFeatures{};
 inline constexpr int kGraphExecutableBudget = 2000;  // the driver of an S5000 allows about 2,043 live ones
 
+// Kernels read and write page-locked memory of the host at the host's addresses: not known.
+inline constexpr bool kKernelsReachHostMemory = false;
+
 using gpuGraphExec_t = musaGraphExec_t;
 using gpuEvent_t = musaEvent_t;
 
