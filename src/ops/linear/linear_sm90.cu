@@ -17,9 +17,17 @@ bool is_wide(const LinearTileCall& call) {
   return weight_rows_of(call) >= kWide;
 }
 
+// That blocks which hold all of k take; more read the weight too often.
+constexpr int64_t kFewRows = 64;
+constexpr int kMostWholeSteps = 24;
+
+bool suits_whole_k(const LinearTileCall& call) {
+  return call.rounds_x && num_steps_of(call) <= kMostWholeSteps;
+}
+
 // Fewer are done sooner by tiles of 16 rows.
 int64_t first_rows(const LinearTileCall& call) {
-  return is_wide(call) ? 17 : 49;
+  return is_wide(call) || suits_whole_k(call) ? 17 : 49;
 }
 
 bool has_aligned_rows(const DeviceRows& rows) {
@@ -62,9 +70,8 @@ Choice rounded_choice(const LinearTileCall& call, int64_t step_cycles) {
 // For rows that are few enough for blocks to read their parts of the weight ahead of them.
 template <class Shape, bool kNorm>
 Choice whole_k_choice(const LinearTileCall& call, int64_t step_cycles) {
-  constexpr int64_t kMostRows = 128;
   constexpr int64_t kTileCycles = 300;
-  if (num_steps_of(call) > Shape::kSteps || call.linear.x.outer > kMostRows) return {INT64_MAX, nullptr};
+  if (num_steps_of(call) > Shape::kSteps || call.linear.x.outer > kFewRows) return {INT64_MAX, nullptr};
   const dim3 grid = Shape::grid(call);
   const int64_t blocks = int64_t{grid.x} * grid.y, multiprocessors = num_multiprocessors();
   const int64_t rounds = (blocks + multiprocessors - 1) / multiprocessors;
@@ -103,8 +110,8 @@ using Square96 = Bf16TileShape<96, 1, 1, 2, 2, 6>;  // clusters of four
 // As many steps as rows of 576 and of 1,536 values have.
 using Rows16 = WholeKShape<16, 1, 9, 2, 3, 2>;
 using Rows32 = WholeKShape<32, 2, 9, 1, 3, 2>;
-using Long8 = WholeKShape<8, 1, 24, 1, 3, 4>;
-using Long16 = WholeKShape<16, 1, 24, 1, 3, 2>;
+using Long8 = WholeKShape<8, 1, kMostWholeSteps, 1, 3, 4>;
+using Long16 = WholeKShape<16, 1, kMostWholeSteps, 1, 3, 2>;
 
 template <bool kNorm>
 Choice choose_rounded(const LinearTileCall& call) {
