@@ -117,6 +117,7 @@ int run_bench(Platform& platform, int argc, char** argv) {
   app.add_option("--requests", flags.requests, "serve: a repetition")->check(CLI::Range(1, kMostTokens));
   app.add_option("--input-tokens", flags.input_tokens, "serve")->check(CLI::Range(1, kMostTokens));
   app.add_option("--output-tokens", flags.output_tokens, "serve")->check(CLI::Range(1, kMostTokens));
+  app.add_flag("--eager", flags.eager, "prefill, decode: the same steps without replays, too");
   app.add_flag("!--no-limits", flags.limits, "do not measure the machine");
   app.add_flag("--json", flags.json);
   add_model_flags(app, options);

@@ -14,6 +14,7 @@ struct BenchFlags {
   std::vector<int> batch = {1, 2, 4, 8, 16, 32, 64};  // decode: sequences; ops: of a decode step
   int context = 128;                                  // decode, ops: tokens behind each sequence
   int steps = 16;                                     // decode: steps a repetition
+  bool eager = false;                                 // prefill, decode: the same steps without replays, too
   int clients = 16;                                   // serve
   int requests = 32;                                  // serve, a repetition
   int input_tokens = 200;                             // serve

@@ -356,9 +356,10 @@ void ModelSession::log_summary() const {
       "steps of {} tokens",
       max_total_tokens_, memory.kv_bytes / kMiB, context_length_, max_running_requests_, chunk_);
   spdlog::info(
-      "graph extend: {} nodes in {} pieces, traced in {:.1f} ms; {} buckets to capture; arena {:.1f} MiB",
-      extend.graph.nodes.size(), runner_->extend().num_pieces(), extend.trace_milliseconds,
-      runner_->captures().totals().buckets, memory.arena_bytes / kMiB);
+      "graph extend: {} nodes in {} pieces{}, traced in {:.1f} ms; {} buckets to capture; arena {:.1f} MiB",
+      extend.graph.nodes.size(), runner_->extend().num_pieces(),
+      runner_->extend().launches_pieces_together() ? " that are launched together" : "",
+      extend.trace_milliseconds, runner_->captures().totals().buckets, memory.arena_bytes / kMiB);
   if (options_.deterministic)
     spdlog::info("deterministic: kernels are chosen whatever the number of rows{}",
                  files_.config.latent_attention ? ", and prompts attend to latents as decode steps do" : "");

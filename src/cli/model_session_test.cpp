@@ -33,6 +33,7 @@ class DeviceWithExecutables : public SimulatedBackend, public LaunchAhead {
     for (const DeviceCopy& part : parts)
       std::memcpy(host_address(part.destination), host_address(part.source), part.bytes);
   }
+  size_t executable_bytes(int) const override { return kExecutableBytes; }
   size_t executable_bytes() const override { return kExecutableBytes; }
   size_t free_bytes() const override { return 0; }
   DeviceCalls device_calls() const override { return {}; }
@@ -123,8 +124,7 @@ TEST_F(ModelSessionTest, TheKvCacheTakesWhatTheShareLeavesBesideAllElse) {
     EXPECT_EQ(memory.weight_bytes, planned.weight_bytes);
     EXPECT_EQ(memory.arena_bytes, planned.arena_bytes);
     EXPECT_EQ(memory.io_bytes, planned.io_bytes);
-    EXPECT_EQ(planned.graph_bytes,
-              static_cast<size_t>(session.runner().captures().num_pieces()) * kExecutableBytes);
+    EXPECT_EQ(planned.graph_bytes, session.runner().captures().executables().size() * kExecutableBytes);
     const size_t used = 24 * kMiB + memory.weight_bytes + memory.arena_bytes + memory.io_bytes +
                         planned.graph_bytes + memory.kv_bytes;
     const size_t page_bytes = memory.kv_bytes / static_cast<size_t>(session.max_total_tokens()) *

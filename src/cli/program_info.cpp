@@ -48,6 +48,7 @@ Json describe_program(const ModelGraph& graph, const Program& program) {
           {"nodes", graph.graph.nodes.size()},
           {"pieces", program.num_pieces()},
           {"breaks", program.segments().size() - static_cast<size_t>(program.num_pieces())},
+          {"launches_a_replay", program.launch_units().size()},
           {"kernels", kernels_of(program)},
           {"trace_milliseconds", graph.trace_milliseconds},
           {"passes", describe_passes(graph)},

@@ -28,7 +28,9 @@ class LaunchAhead {
   // parts lie inside the destination.
   virtual void upload(void* destination, const void* source, size_t bytes, std::span<const DeviceCopy> parts,
                       Stream& stream) = 0;
-  // Memory that one captured piece takes of the device, about.
+  // Memory that one captured piece takes of the device, about: one of so many launches, and the mean of a
+  // model's pieces.
+  virtual size_t executable_bytes(int launches) const = 0;
   virtual size_t executable_bytes() const = 0;
   // Of the device's memory, as its driver tells; any thread.
   virtual size_t free_bytes() const = 0;

@@ -4,6 +4,7 @@
 #include "ops/kernels_gpu.h"
 #include "ops/linear/linear_sm90.h"
 #include "ops/linear_fp8/linear_fp8_sm90.h"
+#include "ops/mla_attention/mla_expanded_sm90.h"
 
 namespace musaic {
 
@@ -13,6 +14,7 @@ void add_sm90_kernels(OpRegistry& registry) {
   add_grouped_linear_fp8_sm90(registry);
   add_linear_fp8_sm90(registry);
   add_linear_sm90(registry);
+  add_mla_attention_sm90(registry);
 }
 
 }  // namespace musaic

@@ -17,6 +17,12 @@ Shape evaluate(const DimShape& dims, const DimBindings& bindings) {
   return Shape(std::span<const int64_t>(values.data(), dims.size()));
 }
 
+int num_nodes(const Plan& plan, const Segment& part) {
+  return static_cast<int>(std::count_if(
+      plan.nodes.begin(), plan.nodes.end(),
+      [&](const PlannedNode& planned) { return planned.node >= part.begin && planned.node < part.end; }));
+}
+
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
@@ -29,8 +35,14 @@ Program::Program(Graph graph, const Target& target, Backend& backend, bool whole
     : graph_(std::move(graph)), target_(target), backend_(backend) {
   const auto start = Clock::now();
   segments_ = split(graph_, target.registry, whole);
-  units_ = target.capabilities.has(kRecordedBreaks) ? join_breaks(segments_) : segments_;
+  units_ = records_breaks() ? join_breaks(segments_) : segments_;
   plan_seconds_ = seconds_since(start);
+}
+
+void Program::join_units() {
+  CHECK(records_breaks(), "graph {}: breaks are not recorded", graph_.name);
+  CHECK(captured_bytes_ == 0, "graph {}: units are joined after a capture", graph_.name);
+  units_ = {{false, units_.front().begin, units_.back().end}};
 }
 
 const std::vector<const Kernel*>& Program::kernels() {
@@ -289,11 +301,13 @@ int Program::num_launches(int bucket, int segment) const {
   const Bucket& state = buckets_.at(bucket);
   const bool is_unit = state.captured && !joins_breaks();
   if (is_unit && state.units[segment].piece) return state.units[segment].piece->num_launches();
-  const auto& nodes = state.plan.nodes;
-  const Segment& part = segments_[segment];
-  return static_cast<int>(std::count_if(nodes.begin(), nodes.end(), [&](const PlannedNode& planned) {
-    return planned.node >= part.begin && planned.node < part.end;
-  }));
+  return num_nodes(state.plan, segments_[segment]);
+}
+
+std::vector<int> Program::nodes_of_units(int bucket) const {
+  std::vector<int> nodes;
+  for (const Segment& unit : units_) nodes.push_back(num_nodes(buckets_.at(bucket).plan, unit));
+  return nodes;
 }
 
 int Program::num_launches(int bucket) const {

@@ -66,6 +66,11 @@ class Program {
   // What a replay launches one after the other: the segments, or pieces with their breaks where the device
   // records those.
   const std::vector<Segment>& launch_units() const { return units_; }
+  bool records_breaks() const { return target_.capabilities.has(kRecordedBreaks); }
+  // A replay is one launch from now on. REQUIRES: records_breaks(); no bucket is captured.
+  void join_units();
+  std::vector<int> nodes_of_units(int bucket) const;
+  bool launches_pieces_together() const { return units_.size() == 1 && num_pieces() > 1; }
   // One of them alone, for comparing a replay with the eager run. REQUIRES: is_captured(bucket).
   void replay_unit(int bucket, int unit);
   // One segment alone. `replay_segment` REQUIRES: is_captured(bucket); it captures the segments apart at its

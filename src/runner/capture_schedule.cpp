@@ -105,10 +105,20 @@ StepChoice CaptureSchedule::choose(const Program& program, int bucket, bool may_
   return {larger, true, "larger_bucket"};
 }
 
-int CaptureSchedule::num_pieces() const {
-  int pieces = 0;
-  for (const Entry& entry : entries_) pieces += entry.program->num_pieces();
-  return pieces;
+std::vector<int> CaptureSchedule::nodes() const {
+  std::vector<int> all;
+  for (const Entry& entry : entries_)
+    all.push_back(static_cast<int>(entry.program->plan(entry.size).nodes.size()));
+  return all;
+}
+
+std::vector<int> CaptureSchedule::executables() const {
+  std::vector<int> all;
+  for (const Entry& entry : entries_) {
+    const std::vector<int> nodes = entry.program->nodes_of_units(entry.size);
+    all.insert(all.end(), nodes.begin(), nodes.end());
+  }
+  return all;
 }
 
 CaptureSchedule::Totals CaptureSchedule::totals() const {

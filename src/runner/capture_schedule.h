@@ -47,8 +47,9 @@ class CaptureSchedule {
   // at most twice its size where `may_pad`, else it runs eagerly.
   StepChoice choose(const Program& program, int bucket, bool may_pad) const;
 
-  // Pieces of all buckets that may be captured.
-  int num_pieces() const;
+  // The nodes of each bucket that may be captured, and of each executable of all of them.
+  std::vector<int> nodes() const;
+  std::vector<int> executables() const;
 
   struct Totals {
     int buckets = 0;

@@ -51,6 +51,12 @@ TestModel deep_model_with(GraphRunnerOptions options, int executable_budget) {
   return deep_model_with(std::move(options), GpuOptions{.executable_budget = executable_budget});
 }
 
+// Each piece is an executable, as where breaks are not recorded.
+TestModel pieces_of_deep_model(GraphRunnerOptions options, GpuOptions gpu) {
+  return TestModel(deep_model(), std::move(options), /*exact=*/true,
+                   {.lacks = {"recorded_breaks"}, .backend = linked_gpu().make(gpu)});
+}
+
 size_t executable_bytes() {
   const auto backend = linked_gpu().make({});
   return launch_ahead(*backend)->executable_bytes();
@@ -77,7 +83,7 @@ TEST_F(ExecutableBudget, AllBucketsOfADeepModelServeAndEqualTheEagerRun) {
   TestModel eager = deep_model_with(eager_options, 0);
   const auto expected = answers(eager);
 
-  TestModel model = deep_model_with(kOptions, kBudget);
+  TestModel model = pieces_of_deep_model(kOptions, {.executable_budget = kBudget});
   while (model.runner().capture_next()) {
   }
   const CaptureSchedule::Totals captures = model.runner().captures().totals();
@@ -103,12 +109,11 @@ TEST_F(ExecutableBudget, AMemoryBudgetSharesExecutablesAndDropsNoBucket) {
   const auto expected = answers(unlimited);
   GraphRunnerOptions options = kOptions;
   options.graph_memory_budget = kBudget * executable_bytes();
-  TestModel model = deep_model_with(options, {.graph_memory_budget = options.graph_memory_budget});
+  TestModel model = pieces_of_deep_model(options, {.graph_memory_budget = options.graph_memory_budget});
   while (model.runner().work_while_idle()) {
   }
   const CaptureSchedule::Totals captures = model.runner().captures().totals();
   EXPECT_EQ(captures.captured, captures.buckets);
-  EXPECT_LE(captures.bytes, options.graph_memory_budget);
   EXPECT_LE(model.runner().planned_memory().graph_bytes, options.graph_memory_budget);
   EXPECT_TRUE(model.runner().measured_graph_bytes());
   EXPECT_EQ(answers(model), expected);
@@ -124,6 +129,19 @@ TEST_F(ExecutableBudget, AMemoryBudgetWithoutRoomForOneCapturesNothing) {
   }
   EXPECT_EQ(model.runner().captures().totals().captured, 0);
   EXPECT_EQ(model.runner().choose(StepKind::kExtend, 20).reason, "over_memory_budget");
+}
+
+TEST_F(ExecutableBudget, WhereItHoldsOneABucketPiecesAreLaunchedTogether) {
+  TestModel pieces = pieces_of_deep_model(kOptions, {});
+  const auto expected = answers(pieces);
+  TestModel model = deep_model_with(kOptions, kBudget);
+  while (model.runner().capture_next()) {
+  }
+  EXPECT_TRUE(model.runner().extend().launches_pieces_together());
+  EXPECT_EQ(answers(model), expected);
+  const GraphExecutables executables = model.backend().graph_executables();
+  EXPECT_EQ(executables.graphs, model.runner().captures().totals().buckets);
+  EXPECT_EQ(executables.rotations, 0u);
 }
 
 TEST_F(ExecutableBudget, WithoutOneEachPieceKeepsItsOwn) {

@@ -94,6 +94,25 @@ TEST(Modes, RecordedBreaksAreLaunchedWithThePieceBehindThem) {
   EXPECT_EQ(answers(model), expected);
 }
 
+TEST(Modes, PiecesAreLaunchedTogetherWhereBreaksAreRecordedAndNothingIsToBeShownApart) {
+  TinyModel apart("llama", {.max_sequences = 4}, {.lacks = {"recorded_breaks"}});
+  const auto expected = answers(apart);
+
+  TinyModel model("llama", {.max_sequences = 4}, {.has = {"recorded_breaks"}});
+  const Program& extend = model.runner().extend();
+  EXPECT_EQ(extend.num_pieces(), 3);
+  EXPECT_EQ(extend.launch_units().size(), 1u);
+  EXPECT_TRUE(extend.launches_pieces_together());
+  EXPECT_EQ(answers(model), expected);
+
+  model.runner().time_segments(true);
+  const StepOutput timed = model.run({StepKind::kExtend, {model.sequence(0, {5, 6, 7}, 0, true)}});
+  EXPECT_TRUE(timed.record.replayed);
+  EXPECT_EQ(timed.segments.size(), 6u) << "with the head";
+  model.runner().time_segments(false);
+  EXPECT_EQ(answers(model), expected);
+}
+
 TEST(Modes, FullIsPiecewiseOnADeviceThatCannotRecordAttention) {
   TestDevice device{.lacks = {"whole_extend", "whole_decode"}};
   TinyModel model("llama", {.extend_mode = GraphMode::kFull, .decode_mode = GraphMode::kFull},

@@ -118,6 +118,21 @@ void GraphRunner::plan_captures() {
   if (decode) captures_.add(decode_, decode_sizes_.captured);
   if (extend) captures_.add(extend_, extend_sizes_.captured);
   if (extend || decode) captures_.add(logprobs_, head_sizes_);
+  if (!can_launch_whole_steps()) return;
+  for (Program* program : programs()) program->join_units();
+}
+
+// Where breaks are recorded a replay can be one launch: unless pieces of equal structure are to share
+// executables that the budgets hold too few of, or replays are verified piece by piece.
+bool GraphRunner::can_launch_whole_steps() const {
+  if (!extend_.records_breaks() || options_.verify_share > 0.0) return false;
+  const LaunchAhead* ahead = launch_ahead(backend_);
+  const std::vector<int> steps = captures_.nodes();
+  const int budget = backend_.graph_executables().budget;
+  if (budget > 0 && static_cast<int>(steps.size()) > budget) return false;
+  size_t bytes = 0;
+  for (int nodes : steps) bytes += ahead == nullptr ? 0 : ahead->executable_bytes(nodes);
+  return bytes <= options_.graph_memory_budget;
 }
 
 void GraphRunner::set_num_pages(int num_pages) {
@@ -277,15 +292,22 @@ void GraphRunner::poison_arena() {
 GraphRunner::Memory GraphRunner::planned_memory() const {
   IoBuffers buffers(backend_);
   add_buffers(buffers);
-  const LaunchAhead* ahead = launch_ahead(backend_);
-  const int budget = backend_.graph_executables().budget;
-  const int pieces = captures_.num_pieces();
-  const int live = budget > 0 ? std::min(budget, pieces) : pieces;
-  const size_t graph_bytes = ahead == nullptr ? 0 : static_cast<size_t>(live) * ahead->executable_bytes();
   return {.weight_bytes = weights_.planned_bytes(),
           .arena_bytes = planned_arena_bytes(),
           .io_bytes = buffers.total_bytes() - buffers.bytes_of_states("_cache"),
-          .graph_bytes = std::min(graph_bytes, options_.graph_memory_budget)};
+          .graph_bytes = std::min(planned_graph_bytes(), options_.graph_memory_budget)};
+}
+
+// About, of the device, when all buckets are captured.
+size_t GraphRunner::planned_graph_bytes() const {
+  const LaunchAhead* ahead = launch_ahead(backend_);
+  if (ahead == nullptr) return 0;
+  const std::vector<int> executables = captures_.executables();
+  const auto budget = static_cast<size_t>(backend_.graph_executables().budget);
+  if (budget > 0 && budget < executables.size()) return budget * ahead->executable_bytes();
+  size_t bytes = 0;
+  for (int nodes : executables) bytes += ahead->executable_bytes(nodes);
+  return bytes;
 }
 
 GraphRunner::Memory GraphRunner::memory() const {

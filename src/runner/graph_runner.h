@@ -141,6 +141,8 @@ class GraphRunner : public Runner {
   std::array<Program*, 4> programs() { return {&extend_, &decode_, &head_, &logprobs_}; }
   size_t planned_arena_bytes() const;
   void plan_captures();
+  bool can_launch_whole_steps() const;
+  size_t planned_graph_bytes() const;
   void measure_captures();
   void announce_captures() const;
   void prepare_slots(const Batch& batch);

@@ -54,6 +54,7 @@ class GpuBackend : public Backend, public BulkMemory, public LaunchAhead {
   std::unique_ptr<HostReader> make_reader(size_t bytes) override;
   void upload(void* destination, const void* source, size_t bytes, std::span<const DeviceCopy> parts,
               Stream& stream) override;
+  size_t executable_bytes(int launches) const override { return bytes_of_executable(launches); }
   size_t executable_bytes() const override { return kExecutableBytes; }
   size_t free_bytes() const override { return gpu_memory_size(device_).free_bytes; }
 

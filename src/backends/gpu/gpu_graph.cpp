@@ -38,9 +38,11 @@ GpuGraph::~GpuGraph() {
   if (recording_ != nullptr) gpuGraphDestroy(recording_);
 }
 
-// A graph that waits for an executable takes none of the device's memory.
+// A graph that waits for an executable takes none of the device's memory; those that take turns are counted
+// as their budget is.
 size_t GpuGraph::bytes() const {
-  return executable_ != nullptr ? kExecutableBytes : 0;
+  if (executable_ == nullptr) return 0;
+  return executables_.has_budget() ? kExecutableBytes : bytes_of_executable(num_launches_);
 }
 
 void GpuGraph::replay(Stream& stream) {

@@ -22,7 +22,7 @@ class GpuGraph : public CapturedGraph {
 
   void replay(Stream& stream) override;
   int num_launches() const override { return num_launches_; }
-  size_t bytes() const override;  // a mean: kExecutableBytes
+  size_t bytes() const override;
 
  private:
   friend class GpuExecutables;  // which moves executables between graphs

@@ -92,17 +92,25 @@ __device__ uint4 pack_eight(const float (&values)[8]) {
 template <class Shape>
 struct QueryRows {
   LaneHead heads[Shape::kRowsOfLane];
+  int64_t offsets[Shape::kRowsOfLane];  // in the query; -1: there is no row
 
-  __device__ void load(const AttentionCall& call, const RowTile& tile, int kv_head) {
-    const int lane = static_cast<int>(threadIdx.x) % 32;
+  // They are ready here.
+  __device__ void find(const AttentionCall& call, const RowTile& tile, int kv_head) {
 #pragma unroll
     for (int i = 0; i < Shape::kRowsOfLane; ++i) {
-      const int row = lane / 4 + 8 * i;
-      heads[i].clear();
+      const int row = static_cast<int>(threadIdx.x) % 32 / 4 + 8 * i;
+      offsets[i] = -1;
       if (row < tile.num_rows)
-        heads[i].load(call.query + token_of(call, tile, row) * call.query_stride +
-                          static_cast<int64_t>(head_of(call, tile, row, kv_head)) * kMatrixDim,
-                      lane % 4);
+        offsets[i] = token_of(call, tile, row) * call.query_stride +
+                     static_cast<int64_t>(head_of(call, tile, row, kv_head)) * kMatrixDim;
+      asm volatile("" : "+l"(offsets[i]));
+    }
+  }
+  __device__ void load(const AttentionCall& call) {
+#pragma unroll
+    for (int i = 0; i < Shape::kRowsOfLane; ++i) {
+      heads[i].clear();
+      if (offsets[i] >= 0) heads[i].load(call.query + offsets[i], static_cast<int>(threadIdx.x) % 4);
     }
   }
   // Scaled, into the warp's registers; `rotation` null: they are rotated already.
@@ -256,16 +264,17 @@ __global__ void __launch_bounds__(Shape::kThreads, 2) attend_matrix(AttentionCal
   const int new_slot = kNew && has_work ? rows.slots[tile.first_token] : 0;
   int positions[Shape::kRowsOfLane];
   find_positions<Shape>(call, tile, positions);
+  QueryRows<Shape> query_rows;
+  query_rows.find(call, tile, kv_head);
   if (kNew) {
     if (gridDim.x <= kFewSequences) let_next_kernel_start();
     wait_for_previous_kernel();
   }
   if (!has_work) return;
 
-  QueryRows<Shape> query_rows;
   MatrixQuery<Shape> query;
   NewWords<typename Shape::Factor> new_words;
-  query_rows.load(call, tile, kv_head);
+  query_rows.load(call);
   if constexpr (kNew) {
     LaneRotation rotation;
     rotation.load(rows.cos_sin + tile.first_token * rows.cos_sin_stride, static_cast<int>(threadIdx.x) % 4,

@@ -75,14 +75,20 @@ __device__ inline bool find_tile(const AttentionCall& call, int index, RowTile* 
 }
 
 // The token of the step, the query head and the position of row `row`.
+// Tokens before that of a row, from the tile's first one on. Most rows of decode steps need no division.
+__device__ inline int tokens_before(const AttentionCall& call, const RowTile& tile, int row) {
+  const int at = tile.first_row + row;
+  return at < call.group_size ? 0 : at / call.group_size;
+}
 __device__ inline int64_t token_of(const AttentionCall& call, const RowTile& tile, int row) {
-  return tile.first_token + (tile.first_row + row) / call.group_size;
+  return tile.first_token + tokens_before(call, tile, row);
 }
 __device__ inline int head_of(const AttentionCall& call, const RowTile& tile, int row, int kv_head) {
-  return kv_head * call.group_size + (tile.first_row + row) % call.group_size;
+  const int before = tokens_before(call, tile, row);
+  return kv_head * call.group_size + tile.first_row + row - before * call.group_size;
 }
 __device__ inline int position_of(const AttentionCall& call, const RowTile& tile, int row) {
-  return tile.first_position + (tile.first_row + row) / call.group_size;
+  return tile.first_position + tokens_before(call, tile, row);
 }
 
 // kValues neighbouring values of a cache's row.

@@ -297,27 +297,30 @@ void launch_tall(const LinearTileCall& call, gpuStream_t stream) {
 }
 
 template <int kOctets>
-bool launch_rows(const LinearTileCall& call, gpuStream_t stream) {
-  using Short = TallShape<kOctets, 2, 9, 2>;  // rows of up to 576 values
-  using Long = TallShape<kOctets, 4, 16, 1>;  // of up to 2,048
+using ShortRows = TallShape<kOctets, 2, 9, 2>;  // of up to 576 values
+template <int kOctets>
+using LongRows = TallShape<kOctets, 4, 16, 1>;  // of up to 2,048
+
+template <class Shape>
+bool takes(const LinearTileCall& call) {
   const Segments segments = Segments::of(call.linear.x.width);
-  if (segments.length <= Short::kLength && segments.count <= Short::kWarps) {
-    launch_tall<Short>(call, stream);
-  } else if (segments.length <= Long::kLength) {
-    launch_tall<Long>(call, stream);
-  } else {
-    return false;
-  }
-  return true;
+  return call.linear.x.outer <= Shape::kRows && segments.length <= Shape::kLength &&
+         segments.count <= Shape::kWarps;
+}
+
+// By the first of the shapes that takes the call. False: none does.
+template <class... Shapes>
+bool launch_first(const LinearTileCall& call, gpuStream_t stream) {
+  return ((takes<Shapes>(call) && (launch_tall<Shapes>(call, stream), true)) || ...);
 }
 
 }  // namespace
 
 bool launch_linear_tall_sm90(const LinearTileCall& call, gpuStream_t stream) {
-  const bool is_taken = call.norm_weight != nullptr && call.rounds_x && !call.adds_to_y &&
-                        call.linear.x.outer <= 2 * kOctet && weight_rows_of(call) >= kTallWeight;
-  if (!is_taken) return false;
-  return call.linear.x.outer <= kOctet ? launch_rows<1>(call, stream) : launch_rows<2>(call, stream);
+  const bool is_tall =
+      call.norm_weight != nullptr && call.rounds_x && !call.adds_to_y && weight_rows_of(call) >= kTallWeight;
+  return is_tall &&
+         launch_first<ShortRows<1>, ShortRows<2>, ShortRows<4>, LongRows<1>, LongRows<2>>(call, stream);
 }
 
 }  // namespace musaic

@@ -53,18 +53,7 @@ std::vector<FakeOutput> rows_of_heads(const FakeCall& call, int64_t head_dim) {
 }
 
 std::vector<FakeOutput> fake_expanded(const FakeCall& call) {
-  expect_cache(call);
-  expect_metadata(call);
-  const int64_t head_dim = query_head_dim(call);
-  const int64_t kv_head_dim = expect_kv_b(call, kKvB, call.attributes.get_int("num_heads"));
-  const int64_t rope = constant_dim(call, kCache, 3) - constant_dim(call, kKvB, 1);
-  if (rope <= 0 || rope >= head_dim)
-    fail_argument(call, kCache,
-                  fmt::format("a last dimension of kv_b's {} and a rotated part below the query head's {}",
-                              constant_dim(call, kKvB, 1), head_dim));
-  const int64_t value_dim = kv_head_dim - (head_dim - rope);
-  if (value_dim <= 0) fail_argument(call, kKvB, fmt::format("more than {} rows a head", head_dim - rope));
-  return rows_of_heads(call, value_dim);
+  return rows_of_heads(call, expect_expanded_attention(call));
 }
 
 std::vector<FakeOutput> fake_absorbed(const FakeCall& call) {
@@ -94,19 +83,34 @@ void cost_cache(const CostQuery& query, const SeenPositions& seen, CallCost& cos
       sequences * std::ceil(seen.positions / sequences / static_cast<double>(query.dim(kCache, 2)));
 }
 
-// Every position seen is expanded once; then scores and sums.
-void cost_expanded(const CostQuery& query, CallCost& cost) {
-  const SeenPositions seen = seen_positions(query);
-  cost_cache(query, seen, cost);
-  const double widths = static_cast<double>(query.dim(kQuery, 1) + query.outputs[0].shape[1]);
-  cost.float_ops = 2.0 * seen.positions * query.elements(kKvB) + 2.0 * seen.pairs * widths;
-}
-
 void cost_absorbed(const CostQuery& query, CallCost& cost) {
   cost_absorbed_attention(query, query.attributes.get_int("rank"), cost);
 }
 
 }  // namespace
+
+int64_t expect_expanded_attention(const FakeCall& call) {
+  expect_cache(call);
+  expect_metadata(call);
+  const int64_t head_dim = query_head_dim(call);
+  const int64_t kv_head_dim = expect_kv_b(call, kKvB, call.attributes.get_int("num_heads"));
+  const int64_t rope = constant_dim(call, kCache, 3) - constant_dim(call, kKvB, 1);
+  if (rope <= 0 || rope >= head_dim)
+    fail_argument(call, kCache,
+                  fmt::format("a last dimension of kv_b's {} and a rotated part below the query head's {}",
+                              constant_dim(call, kKvB, 1), head_dim));
+  const int64_t value_dim = kv_head_dim - (head_dim - rope);
+  if (value_dim <= 0) fail_argument(call, kKvB, fmt::format("more than {} rows a head", head_dim - rope));
+  return value_dim;
+}
+
+// Every position seen is expanded once; then scores and sums.
+void cost_expanded_attention(const CostQuery& query, CallCost& cost) {
+  const SeenPositions seen = seen_positions(query);
+  cost_cache(query, seen, cost);
+  const double widths = static_cast<double>(query.dim(kQuery, 1) + query.outputs[0].shape[1]);
+  cost.float_ops = 2.0 * seen.positions * query.elements(kKvB) + 2.0 * seen.pairs * widths;
+}
 
 void expect_absorbed_attention(const FakeCall& call) {
   expect_cache(call);
@@ -151,7 +155,7 @@ void define_mla_attention(OpRegistry& registry) {
        .samples = mla_expanded_attention_samples,
        .is_break = true,
        .break_reason = kMlaBreakReason,
-       .cost = cost_expanded});
+       .cost = cost_expanded_attention});
   registry.define(
       "musaic::mla_absorbed_attention(Tensor query, Tensor cache, Tensor query_start, Tensor kv_lengths, "
       "Tensor "

@@ -45,7 +45,10 @@ Value mla_absorbed_attention(const MlaArguments& arguments, int rank);
 
 inline constexpr const char* kMlaBreakReason =
     "its work depends on how long each sequence is, which no recorded launch can know";
-// The checks and the cost of the absorbed form's arguments.
+// The checks and the cost of the expanded form's arguments; returns v.
+int64_t expect_expanded_attention(const FakeCall& call);
+void cost_expanded_attention(const CostQuery& query, CallCost& cost);
+// The same of the absorbed form's.
 void expect_absorbed_attention(const FakeCall& call);
 void cost_absorbed_attention(const CostQuery& query, int64_t rank, CallCost& cost);
 

@@ -1,50 +1,18 @@
-#include "ops/mla_attention/mla_attention_gpu.h"
-
 #include "backends/gpu/gpu_stream.h"
 #include "base/check.h"
 #include "ir/registry.h"
 #include "ops/mla_attention/mla_absorbed_values.h"
 #include "ops/mla_attention/mla_attention.h"
+#include "ops/mla_attention/mla_attention_call_gpu.h"
 #include "ops/per_token_group_quant/fp8_rows_call_gpu.h"
 
 namespace musaic {
 namespace {
 
-constexpr double kLog2E = 1.4426950408889634;
-constexpr int kMaxWidth = 1024;  // of a cached row
-constexpr int64_t kBlock = 128;  // of kv_b's scales
-
-enum Input { kQuery, kCache, kQueryStart, kKvLengths, kPageTable, kNumSequences, kKvB, kKvBScale };
-
-int64_t ceil_div(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
-int64_t min(int64_t a, int64_t b) {
-  return a < b ? a : b;
-}
-
-bool supports(const KernelQuery& query) {
-  return query.inputs[kQuery]->dtype == DType::kF32 && query.inputs[kCache]->dim(3).constant() <= kMaxWidth;
-}
-
-bool is_half(DType dtype) {
-  return dtype == DType::kF16 || dtype == DType::kBF16;
-}
+using namespace mla;
 
 bool has_absorbed_sizes(DType cache, int64_t width, int64_t rank, int64_t heads) {
   return is_half(cache) && width == kMlaMatrixWidth && rank == kMlaMatrixRank && heads % kMlaHeadsAtOnce == 0;
-}
-
-bool has_expanded_sizes(DType cache, int64_t width, DType kv_b, int64_t rank, int64_t kv_rows, int64_t heads,
-                        int64_t query_width) {
-  return is_half(cache) && width == kMlaMatrixWidth && rank == kMlaMatrixRank &&
-         (kv_b == DType::kF8E4M3 || kv_b == DType::kBF16) && kv_rows == heads * 2 * kBlock &&
-         query_width == heads * (kBlock + width - rank);
-}
-
-Dim positions_of(const KernelQuery& query) {  // that a sequence may have
-  return query.inputs[kPageTable]->dim(1) * query.inputs[kCache]->dim(2);
 }
 
 Dim absorbed_workspace(const KernelQuery& query) {
@@ -70,67 +38,11 @@ Number query_tiles(const Number& tokens, const Number& sequences) {
 
 Dim expanded_workspace(const KernelQuery& query) {
   const int64_t heads = query.attributes.get_int("num_heads");
-  const Meta& cache = *query.inputs[kCache];
-  const Meta& kv_b = *query.inputs[kKvB];
-  if (!has_expanded_sizes(cache.dtype, cache.dim(3).constant(), kv_b.dtype, kv_b.dim(1).constant(),
-                          kv_b.dim(0).constant(), heads, query.inputs[kQuery]->dim(1).constant()))
-    return 0;
+  if (!has_expanded_sizes(query)) return 0;
   const Dim& tokens = query.inputs[kQuery]->dim(0);
   const Dim& sequences = query.inputs[kKvLengths]->dim(0);
   const Dim tiles = tiles_ahead(tokens, sequences, positions_of(query)) + query_tiles(tokens, sequences);
   return tiles * (heads * kMlaTileBytes);
-}
-
-MlaAttentionCall call_of(const KernelCall& call) {
-  const auto in = call.inputs;
-  const Shape& cache = in[kCache].shape;
-  return {.query = in[kQuery].as<const float>(),
-          .query_stride = in[kQuery].strides[0],
-          .cache = {.data = in[kCache].as<const uint8_t>(),
-                    .dtype = in[kCache].dtype,
-                    .width = static_cast<int>(cache[3]),
-                    .page_size = static_cast<int>(cache[2]),
-                    .query_start = in[kQueryStart].as<const int32_t>(),
-                    .kv_lengths = in[kKvLengths].as<const int32_t>(),
-                    .page_table = in[kPageTable].as<const int32_t>(),
-                    .max_pages = in[kPageTable].shape[1],
-                    .num_sequences = in[kNumSequences].as<const int32_t>(),
-                    .sequences = in[kKvLengths].shape[0]},
-          .kv_b = {},
-          .tokens = in[kQuery].shape[0],
-          .heads = static_cast<int>(call.attributes.get_int("num_heads")),
-          .rank = 0,
-          .scale = static_cast<float>(call.attributes.get_float("scale") * kLog2E),
-          .workspace = call.workspace.as<uint8_t>()};
-}
-
-void set_out(MlaAttentionCall& work, const Tensor& out) {
-  work.out = out.as<float>();
-  work.out_stride = out.strides[0];
-}
-
-void set_kv_b(MlaAttentionCall& work, const KernelCall& call, int64_t value_dim) {
-  const Tensor &kv_b = call.inputs[kKvB], &scale = call.inputs[kKvBScale];
-  work.rank = static_cast<int>(kv_b.shape[1]);
-  work.kv_b = {.data = kv_b.as<const uint8_t>(),
-               .dtype = kv_b.dtype,
-               .rank = work.rank,
-               .nope = static_cast<int>(kv_b.shape[0] / work.heads - value_dim),
-               .value_dim = static_cast<int>(value_dim)};
-  if (!scale.defined()) return;
-  work.kv_b.scale = scale.as<const float>();
-  work.kv_b.scale_columns = scale.shape[1];
-}
-
-// Vectors of 16 bytes lie at multiples of them.
-bool is_aligned(const MlaAttentionCall& call) {
-  return reinterpret_cast<uintptr_t>(call.query) % 16 == 0 && call.query_stride % 4 == 0 &&
-         reinterpret_cast<uintptr_t>(call.cache.data) % 16 == 0 &&
-         reinterpret_cast<uintptr_t>(call.kv_b.data) % 16 == 0;
-}
-
-int64_t positions_of(const MlaAttentionCall& call) {
-  return call.cache.max_pages * call.cache.page_size;
 }
 
 int max_spans(const MlaAttentionCall& call) {

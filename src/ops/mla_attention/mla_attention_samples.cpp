@@ -90,6 +90,27 @@ std::vector<OpSample> latent_samples(int64_t in, int64_t out) {
   return samples;
 }
 
+// At DeepSeek-V2's sizes, which have kernels of their own on some devices.
+void add_deepseek_samples(std::vector<OpSample>& samples) {
+  constexpr int64_t kRank = 512, kRope = 64, kValues = 128, kHeads = 2;
+  const Shape kv_b{kHeads * 2 * kValues, kRank}, blocks{2 * kHeads, kRank / 128};
+  std::vector<float> scales;
+  for (int i = 1; i <= 2 * kHeads * kRank / 128; ++i) scales.push_back(2e-4f * static_cast<float>(i));
+  const auto add = [&](const char* what, DType cache, const std::vector<LatentRun>& runs, int64_t pad_rows) {
+    OpSample sample =
+        latent_sample(what, cache, runs, pad_rows,
+                      {.heads = kHeads, .width = kRank + kRope, .in = kValues + kRope, .out = kValues});
+    sample.name += ", DeepSeek's sizes, kv_b f8e4m3";
+    sample.inputs.push_back(sample_fixed(HostTensor::random(DType::kF8E4M3, kv_b, 3, 100)));
+    sample.inputs.push_back(sample_fixed(HostTensor::floats(scales, blocks)));
+    sample.attributes.set("scale", 0.05);
+    samples.push_back(std::move(sample));
+  };
+  add("no row", DType::kBF16, {}, 0);
+  add("one first token", DType::kF16, {{1, 1}}, 0);
+  add("chunks and decode rows", DType::kBF16, {{5, 150}, {1, 65}, {140, 159}}, 4);
+}
+
 }  // namespace
 
 std::vector<OpSample> mla_expanded_attention_samples() {
@@ -105,12 +126,24 @@ std::vector<OpSample> mla_expanded_attention_samples() {
       samples.push_back(std::move(sample));
     }
   }
+  add_deepseek_samples(samples);
   return samples;
 }
 
 std::vector<OpSample> mla_absorbed_attention_samples() {
   std::vector<OpSample> samples = latent_samples(kWidth, kRank);
   for (OpSample& sample : samples) sample.attributes.set("rank", kRank);
+  return samples;
+}
+
+// The expanded form at DeepSeek-V2's sizes, the only ones that its fused op has kernels for.
+std::vector<OpSample> mla_expanded_attention_fp8_samples() {
+  std::vector<OpSample> samples;
+  add_deepseek_samples(samples);
+  for (OpSample& sample : samples) {
+    const Shape rows = sample.outputs[0].shape;
+    sample.outputs = {{DType::kF8E4M3, rows}, {DType::kF32, {rows[0], rows[1] / 128}}};
+  }
   return samples;
 }
 

@@ -197,6 +197,31 @@ TEST(MlaDeepseek, AnExpandedRowDependsOnItsSequenceOnly) {
     EXPECT_EQ(part.outputs[0].row(row), all.outputs[0].row(kLength - kChunk + row)) << row;
 }
 
+// A device that makes keys and values ahead does so for the step's first 17,000 positions or so.
+TEST(MlaDeepseek, AnExpandedRowDoesNotDependOnLongNeighbours) {
+  constexpr int kHeads = 1, kRows = 90, kLength = 300, kPage = 1088;
+  const KvB kv_b(DType::kF8E4M3, kHeads);
+  const Sequences both = {{2, kRows}, {kMaxPages * kPage, kLength}, kPage};
+  const TestTensor cache = random_cache(both, DType::kBF16);
+  const TestTensor query = TestTensor::random(DType::kF32, {kRows + 2, kHeads * kHeadDim}, 1, 2);
+  std::vector<float> rows;
+  for (int row = 2; row < kRows + 2; ++row) {
+    const std::vector<float> values = query.row(row);
+    rows.insert(rows.end(), values.begin(), values.end());
+  }
+  OpCase one = expanded_case(both, TestTensor::floats(rows, {kRows, kHeads * kHeadDim}), cache, kv_b, kHeads);
+  std::vector<int32_t> table;
+  for (int i = 0; i < kMaxPages; ++i) table.push_back(both.page(1, i));
+  one.inputs[2] = TestTensor::ints({0, kRows});
+  one.inputs[3] = TestTensor::ints({kLength});
+  one.inputs[4] = TestTensor::ints(table, {1, kMaxPages});
+  one.inputs[5] = TestTensor::ints({1});
+  const OpRun alone = run_op(cpu_registry(), one);
+  const OpRun all = run_op(cpu_registry(), expanded_case(both, query, cache, kv_b, kHeads));
+  for (int row = 0; row < kRows; ++row)
+    EXPECT_EQ(all.outputs[0].row(row + 2), alone.outputs[0].row(row)) << row;
+}
+
 OpCase absorbed_case(const Sequences& sequences, const TestTensor& query, const TestTensor& cache,
                      int heads) {
   OpCase op_case{.op = "musaic::mla_absorbed_attention",

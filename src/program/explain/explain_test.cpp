@@ -109,6 +109,20 @@ TEST_F(ExplainTest, BytesAndOperationsAreThoseOfTheBucket) {
   EXPECT_EQ(e.weight_bytes, kLayers * (kWidth * 4 + kWidth * kWidth / 32 * 20));
 }
 
+TEST_F(ExplainTest, RecordedBreaksAreLaunchedTogetherWithThePiecesIfThereAreExecutablesEnough) {
+  capabilities_.features.insert(kRecordedBreaks);
+  Explanation e = explained();
+  EXPECT_TRUE(e.launches_together());
+  EXPECT_EQ(e.submissions(), 1);
+  EXPECT_EQ(e.executables(), static_cast<int>(e.buckets.size()));
+  EXPECT_THAT(explanation_text(e), HasSubstr("5 pieces together replayed"));
+  e.buckets = {1, 2, 4};
+  e.executable_budget = 2;
+  EXPECT_FALSE(e.launches_together());
+  EXPECT_EQ(e.submissions(), kLayers + 1);
+  EXPECT_EQ(e.executables(), 3 * (kLayers + 1));
+}
+
 TEST_F(ExplainTest, TheMemoryMapAgreesWithWhatIsAliveAtEachNode) {
   const MemoryMap memory = explained().memory;
   std::vector<size_t> live(memory.live_bytes.size(), 0);

@@ -51,6 +51,19 @@ int Explanation::launches_in_breaks() const {
   return launches;
 }
 
+bool Explanation::launches_together() const {
+  const bool has_room = executable_budget == 0 || static_cast<int>(buckets.size()) <= executable_budget;
+  return num_breaks() > 0 && launches_in_breaks() == 0 && has_room;
+}
+
+int Explanation::executables() const {
+  return (launches_together() ? 1 : num_pieces()) * static_cast<int>(buckets.size());
+}
+
+int Explanation::submissions() const {
+  return launches_together() ? 1 : num_pieces() + launches_in_breaks();
+}
+
 std::string break_sentence(const ExplainedSegment& segment) {
   if (segment.is_recorded)
     return "captured with the piece behind it, since the kernel here reads that on the device: " +

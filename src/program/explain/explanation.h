@@ -123,8 +123,9 @@ struct Explanation {
   int num_piece_structures() const;
   int num_launches() const;        // of an eager step
   int launches_in_breaks() const;  // that are not recorded
-  int executables() const { return num_pieces() * static_cast<int>(buckets.size()); }  // if all are captured
-  int submissions() const { return num_pieces() + launches_in_breaks(); }              // of a replayed step
+  bool launches_together() const;  // the pieces of a step, with its breaks
+  int executables() const;         // if all buckets are captured
+  int submissions() const;         // of a replayed step
 };
 
 // Whether a break is captured, and why it is one.

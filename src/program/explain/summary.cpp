@@ -30,8 +30,9 @@ std::string program_total(const Explanation& e) {
 std::string launch_total(const Explanation& e) {
   const int in_breaks = e.launches_in_breaks();
   const std::string breaks = in_breaks == 0 ? "" : fmt::format(" + {} in breaks", in_breaks);
-  return fmt::format("{} eagerly, {}{} replayed: {} fewer a step", e.num_launches(),
-                     plural(e.num_pieces(), "piece"), breaks, e.num_launches() - e.submissions());
+  const std::string together = e.launches_together() ? " together" : "";
+  return fmt::format("{} eagerly, {}{}{} replayed: {} fewer a step", e.num_launches(),
+                     plural(e.num_pieces(), "piece"), breaks, together, e.num_launches() - e.submissions());
 }
 
 std::string traffic_total(const Work& work) {
