@@ -67,15 +67,18 @@ Choice rounded_choice(const LinearTileCall& call, int64_t step_cycles) {
   return choice<Shape, kNorm>(call, std::max(step_cycles, clusters * kStepBytes / kBytesACycle));
 }
 
+constexpr Choice kNone = {INT64_MAX, nullptr};
+
 // For rows that are few enough for blocks to read their parts of the weight ahead of them.
 template <class Shape, bool kNorm>
 Choice whole_k_choice(const LinearTileCall& call, int64_t step_cycles) {
   constexpr int64_t kTileCycles = 300;
-  if (num_steps_of(call) > Shape::kSteps || call.linear.x.outer > kFewRows) return {INT64_MAX, nullptr};
   const dim3 grid = Shape::grid(call);
   const int64_t blocks = int64_t{grid.x} * grid.y, multiprocessors = num_multiprocessors();
-  const int64_t rounds = (blocks + multiprocessors - 1) / multiprocessors;
-  const int64_t crowded = 16 * blocks > 9 * Shape::kBlocks * multiprocessors ? kCrowdedCycles<2> : 0;
+  const int64_t at_once = Shape::kBlocks * multiprocessors;
+  if (num_steps_of(call) > Shape::kSteps || call.linear.x.outer > kFewRows || blocks > at_once) return kNone;
+  const int64_t rounds = (blocks + multiprocessors - 1) / multiprocessors;  // they share what one can read
+  const int64_t crowded = rounds > 1 || 16 * blocks > 9 * at_once ? kCrowdedCycles<2> : 0;
   return {rounds * (num_steps_of(call) * step_cycles + kTileCycles) + crowded, launch_whole_k<Shape, kNorm>};
 }
 
