@@ -3,6 +3,7 @@
 #include "ops/add/add.h"
 #include "ops/attention/attention.h"
 #include "ops/attention/rope_attention.h"
+#include "ops/attention_out/attention_out.h"
 #include "ops/cast/cast.h"
 #include "ops/embedding/embedding.h"
 #include "ops/empty/empty.h"
@@ -28,6 +29,7 @@
 #include "ops/moe_route/moe_route.h"
 #include "ops/norm_quant_fp8/norm_quant_fp8.h"
 #include "ops/norm_quantize/norm_quantize.h"
+#include "ops/norm_route_fp8/norm_route_fp8.h"
 #include "ops/per_token_group_quant/per_token_group_quant.h"
 #include "ops/quantize/quantize.h"
 #include "ops/random_values/random_values.h"
@@ -74,12 +76,14 @@ void define_ops(OpRegistry& registry) {
 }
 
 void define_gpu_ops(OpRegistry& registry) {
+  define_attention_out(registry);
   define_combine_norm_fp8(registry);
   define_experts_fp8(registry);
   define_fused_linear(registry);
   define_mla_absorbed_values(registry);
   define_mla_expanded_fp8(registry);
   define_norm_latent_write(registry);
+  define_norm_route_fp8(registry);
   define_rope_attention(registry);
 }
 

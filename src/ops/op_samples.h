@@ -9,6 +9,7 @@ namespace musaic {
 
 // The samples of the built-in ops, each in its op's folder (NAME_samples.cpp); OpDef::samples.
 std::vector<OpSample> add_samples();
+std::vector<OpSample> attention_out_samples();
 std::vector<OpSample> embedding_samples();
 std::vector<OpSample> empty_rows_samples();
 std::vector<OpSample> flatten_samples();

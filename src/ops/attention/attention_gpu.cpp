@@ -16,13 +16,7 @@ bool supports_matrix(const KernelQuery& query) {
 }
 
 bool supports_rope_attention(const KernelQuery& query) {
-  const Meta& cache = *query.inputs[5];
-  for (int i : {0, 1, 2, 3}) {
-    if (!is_multiple_of_4(query.inputs[static_cast<size_t>(i)]->strides[0])) return false;
-  }
-  return cache.dim(1).is_constant() && cache.dim(3).is_constant() &&
-         attends_by_matrix(cache.dtype, cache.dim(3).constant()) &&
-         query.attributes.get_int("num_heads") <= kMaxNewGroup * cache.dim(1).constant();
+  return attends_to_new_rows(query, kRopeInputs);
 }
 
 void run_paged_attention(const KernelCall& call) {
@@ -38,18 +32,8 @@ void run_matrix(const KernelCall& call) {
 }
 
 void run_rope_attention(const KernelCall& call) {
-  const Tensor* in = call.inputs.data();
   GpuStream& stream = gpu_stream(call.stream);
-  launch_attention_matrix(attention_call(call, kRopeInputs),
-                          {.key = in[1].as<const float>(),
-                           .value = in[2].as<const float>(),
-                           .key_stride = in[1].strides[0],
-                           .value_stride = in[2].strides[0],
-                           .cos_sin = in[3].as<const float>(),
-                           .cos_sin_stride = in[3].strides[0],
-                           .slots = in[4].as<const int32_t>(),
-                           .interleaved = call.attributes.get_bool("interleaved")},
-                          stream.handle());
+  launch_attention_matrix(attention_call(call, kRopeInputs), new_rows(call, kRopeInputs), stream.handle());
   stream.check_launch();
 }
 

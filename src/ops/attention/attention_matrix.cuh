@@ -243,21 +243,28 @@ class MatrixStripe {
   }
 
   __device__ void put(MatrixMemory<Shape>& memory, int stripe) const {
-    const int lane = static_cast<int>(threadIdx.x) % 32, g = lane / 4, t = lane % 4;
+    const int g = static_cast<int>(threadIdx.x) % 32 / 4;
 #pragma unroll
     for (int row = 0; row < Shape::kRowsOfLane; ++row) {
-      float weight = weight_[row];
-      weight += __shfl_xor_sync(kAllLanes, weight, 1);
-      weight += __shfl_xor_sync(kAllLanes, weight, 2);
-      if (t == 0) {
-        memory.maximum[stripe][g + 8 * row] = maximum_[row];
-        memory.weight[stripe][g + 8 * row] = weight;
-      }
-#pragma unroll
-      for (int column = 0; column < kMatrixColumns; ++column)
-        *reinterpret_cast<float2*>(&memory.sums[stripe][g + 8 * row][column * 8 + 2 * t]) =
-            make_float2(sums_[column][row][0], sums_[column][row][1]);
+      const int at = g + 8 * row;
+      put_row(row, true, memory.sums[stripe][at], &memory.maximum[stripe][at], &memory.weight[stripe][at]);
     }
+  }
+  // Row number `row` of the lane, whose lanes call it together; nothing is put where nobody wants it.
+  __device__ void put_row(int row, bool is_wanted, float* sums, float* maximum, float* weight) const {
+    const int t = static_cast<int>(threadIdx.x) % 4;
+    float of_all = weight_[row];
+    of_all += __shfl_xor_sync(kAllLanes, of_all, 1);
+    of_all += __shfl_xor_sync(kAllLanes, of_all, 2);
+    if (!is_wanted) return;
+    if (t == 0) {
+      *maximum = maximum_[row];
+      *weight = of_all;
+    }
+#pragma unroll
+    for (int column = 0; column < kMatrixColumns; ++column)
+      *reinterpret_cast<float2*>(&sums[column * 8 + 2 * t]) =
+          make_float2(sums_[column][row][0], sums_[column][row][1]);
   }
 
  private:

@@ -4,18 +4,10 @@
 #include <cstring>
 #include <limits>
 
-#include "ops/op_samples.h"
+#include "ops/attention/attention_samples.h"
 
 namespace musaic {
 namespace {
-
-struct AttentionLayout {
-  int64_t heads;
-  int64_t kv_heads;
-  int64_t head_dim;
-  int64_t page_size;
-  DType cache;
-};
 
 // Rows of a sequence in the step, and its tokens in the cache, the step's included.
 struct AttentionRun {
@@ -94,7 +86,8 @@ OpSample attention_sample(const char* what, const AttentionLayout& layout,
           .live_rows = live_rows};
 }
 
-// A decode step: each sequence's last position is the step's, wherever the cache has something else.
+}  // namespace
+
 OpSample rope_attention_sample(const AttentionLayout& layout, const std::vector<int64_t>& kv_lengths,
                                int64_t pads, bool interleaved) {
   std::vector<AttentionRun> runs;
@@ -134,8 +127,6 @@ OpSample rope_attention_sample(const AttentionLayout& layout, const std::vector<
           .outputs = {{DType::kF32, {tokens, width}}},
           .live_rows = live_rows};
 }
-
-}  // namespace
 
 std::vector<OpSample> paged_attention_samples() {
   std::vector<OpSample> samples;

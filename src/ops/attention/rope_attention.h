@@ -1,5 +1,6 @@
 #pragma once
 
+#include "ir/op.h"
 #include "ops/attention/attention.h"
 
 namespace musaic {
@@ -34,6 +35,13 @@ struct RopeAttentionResults {
 // and value stay as they were (the decomposition rotates them in place). Everything but query, key, value and
 // cos_sin was written before the step.
 RopeAttentionResults rope_attention(const RopeAttentionArguments& arguments);
+
+// For ops that begin with it, whose arguments of this op are those from number `first` on: the checks of its
+// fake, its cost, its decomposition.
+void expect_rope_attention(const FakeCall& call, int first);
+void cost_rope_attention(const CostQuery& query, size_t first, CallCost& cost);
+RopeAttentionArguments rope_attention_arguments(std::span<const Value> inputs, const Attributes& attributes);
+RopeAttentionResults rope_attention_parts(const RopeAttentionArguments& arguments);
 
 void define_rope_attention(OpRegistry& registry);
 void add_rope_attention_gpu(OpRegistry& registry);

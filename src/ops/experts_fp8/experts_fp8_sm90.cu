@@ -5,9 +5,10 @@
 namespace musaic {
 namespace {
 
-using Swiglu = Fp8TileShape<1, 2, 128, 4, true>;
-using Low = Fp8TileShape<1, 2, 64, 8>;
-using Tall = Fp8TileShape<2, 1, 128, 6>;
+using Swiglu = Fp8TileShape<1, 2, 128, 4, kSwigluTile>;
+using SwigluOnce = Fp8TileShape<1, 2, 128, 4, kSwigluTile | kReadsOnce>;
+using Low = Fp8TileShape<1, 2, 64, 8, kReadsOnce>;
+using Tall = Fp8TileShape<2, 1, 128, 6, kCopiesRows>;
 using Wide = Fp8TileShape<1, 2, 128, 5>;
 
 template <class Shape>
@@ -26,6 +27,15 @@ void set_swiglu(Fp8WeightedTiles& product, const SwigluRowsFp8& rows) {
 }
 
 template <class Shape>
+bool launch_gate_up(const GroupedLinearFp8Call& routed, const SwigluRowsFp8& routed_rows,
+                    const LinearFp8Call& shared, const SwigluRowsFp8& shared_rows, gpuStream_t stream) {
+  Fp8WeightedTiles products[] = {shared_tiles<Shape>(shared, 2), routed_tiles<Shape>(routed)};
+  set_swiglu(products[0], shared_rows);
+  set_swiglu(products[1], routed_rows);
+  return launch_fp8_products<Shape>(products, /*knows_rows=*/false, stream);
+}
+
+template <class Shape>
 bool launch_down(const GroupedLinearFp8Call& routed, const LinearFp8Call& shared, gpuStream_t stream) {
   const Fp8WeightedTiles products[] = {shared_tiles<Shape>(shared, 1), routed_tiles<Shape>(routed)};
   return launch_fp8_products<Shape>(products, /*knows_rows=*/true, stream);
@@ -33,13 +43,13 @@ bool launch_down(const GroupedLinearFp8Call& routed, const LinearFp8Call& shared
 
 }  // namespace
 
+// No expert has more rows than there are tokens.
 bool launch_experts_gate_up_fp8(const GroupedLinearFp8Call& routed, const SwigluRowsFp8& routed_rows,
                                 const LinearFp8Call& shared, const SwigluRowsFp8& shared_rows,
                                 gpuStream_t stream) {
-  Fp8WeightedTiles products[] = {shared_tiles<Swiglu>(shared, 2), routed_tiles<Swiglu>(routed)};
-  set_swiglu(products[0], shared_rows);
-  set_swiglu(products[1], routed_rows);
-  return launch_fp8_products<Swiglu>(products, /*knows_rows=*/false, stream);
+  if (shared.rows <= SwigluOnce::kRows)
+    return launch_gate_up<SwigluOnce>(routed, routed_rows, shared, shared_rows, stream);
+  return launch_gate_up<Swiglu>(routed, routed_rows, shared, shared_rows, stream);
 }
 
 // Of few rows, low and narrow tiles spread the weights more evenly over the device; later most experts' rows

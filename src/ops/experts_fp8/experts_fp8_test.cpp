@@ -95,7 +95,7 @@ void expect_near(const std::vector<float>& got, const std::vector<float>& expect
 
 // One rounding step of FP8 at most, and seldom: the sums differ by 10^-4 of their terms.
 TEST_F(ExpertsFp8, GateUpGivesTheSwigluOfItsParts) {
-  for (int rows : {8, 40, kMostRows}) {
+  for (int rows : {8, 40, 65, kMostRows}) {
     const OpCase op_case = gate_up(rows);
     const OpRun run = check_op(registry_, op_case), parts = run_decomposition(registry_, op_case);
     for (int row = 0; row < rows; ++row) {

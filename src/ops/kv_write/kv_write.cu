@@ -51,13 +51,13 @@ __device__ void rotate_query(const KvWriteCall& call, const TokenParts& parts, i
   store_pairs(pairs, head, first, half, call.interleaved);
 }
 
+// `row`: where the head's row of the cache begins.
 template <class T, class C, int N>
-__device__ void write_rotated_key(const KvWriteCall& call, const TokenParts& parts, int64_t token, int part) {
+__device__ void write_rotated_key(const KvWriteCall& call, const TokenParts& parts, int64_t token, int part,
+                                  int64_t row) {
   const int64_t half = call.cos_sin.width / 2;
   const int64_t first = part % parts.pairs_a_head * N;
-  const int head = part / parts.pairs_a_head;
-  const int slot = call.slots[token];
-  const T* key = row_of<const T>(call.key, token) + head * call.head_dim;
+  const T* key = row_of<const T>(call.key, token) + part / parts.pairs_a_head * call.head_dim;
   Pairs<N> pairs = load_pairs<T, N>(key, first, half, call.interleaved);
   rotate(pairs, row_of<const float>(call.cos_sin, token), first, half);
 #pragma unroll
@@ -65,40 +65,63 @@ __device__ void write_rotated_key(const KvWriteCall& call, const TokenParts& par
     pairs.a[i] = to_float(from_float<T>(pairs.a[i]));
     pairs.b[i] = to_float(from_float<T>(pairs.b[i]));
   }
-  store_pairs(pairs, static_cast<C*>(call.key_cache) + cache_offset(call, slot, head), first, half,
-              call.interleaved);
+  store_pairs(pairs, static_cast<C*>(call.key_cache) + row, first, half, call.interleaved);
 }
 
 // Values `column` .. of a head.
 template <class T, class C, int N>
 __device__ void copy_values(const KvWriteCall& call, const DeviceRows& rows, void* cache, int64_t token,
-                            int head, int64_t column) {
-  const int slot = call.slots[token];
+                            int head, int64_t column, int64_t row) {
   float values[N];
   load_pack<T, N>(row_of<const T>(rows, token) + head * call.head_dim + column, N, true, values);
-  store_pack<C, N>(values, static_cast<C*>(cache) + cache_offset(call, slot, head) + column, N, true);
+  store_pack<C, N>(values, static_cast<C*>(cache) + row + column, N, true);
 }
+
+// What a thread does for its token, by number of the part.
+enum class Part { kQuery, kKey, kKeyRest, kValue, kNone };
+struct TokenPart {
+  Part kind;
+  int index;  // among those of its kind
+  int head;
+
+  __device__ static TokenPart of(const TokenParts& parts, int index) {
+    if (index < parts.query_pairs) return {Part::kQuery, index, 0};
+    index -= parts.query_pairs;
+    if (index < parts.key_pairs) return {Part::kKey, index, index / parts.pairs_a_head};
+    index -= parts.key_pairs;
+    if (index < parts.key_copies) return {Part::kKeyRest, index, index / parts.key_copies_a_head};
+    index -= parts.key_copies;
+    if (index < parts.value_copies) return {Part::kValue, index, index / parts.value_copies_a_head};
+    return {Part::kNone, 0, 0};
+  }
+};
 
 template <class T, class C, int N>
 __global__ void write_tokens(KvWriteCall call, TokenParts parts, unsigned blocks_a_row) {
-  wait_for_previous_kernel();
   const PackPlace place = my_pack(blocks_a_row);
   const int64_t token = place.row;
-  if (token >= live_count(call.live_rows, call.key.outer)) return;
-  int part = static_cast<int>(place.pack);
-  if (part < parts.query_pairs) return rotate_query<T, N>(call, parts, token, part);
-  part -= parts.query_pairs;
-  if (part < parts.key_pairs) return write_rotated_key<T, C, N>(call, parts, token, part);
-  part -= parts.key_pairs;
-  if (part < parts.key_copies) {
-    const int64_t rotated = call.query.data != nullptr ? call.cos_sin.width : 0;
-    return copy_values<T, C, N>(call, call.key, call.key_cache, token, part / parts.key_copies_a_head,
-                                rotated + part % parts.key_copies_a_head * N);
+  const bool is_live = token < live_count(call.live_rows, call.key.outer);
+  const TokenPart part = TokenPart::of(parts, static_cast<int>(place.pack));
+  const bool is_cached = is_live && part.kind != Part::kQuery && part.kind != Part::kNone;
+  const int64_t row = is_cached ? cache_offset(call, call.slots[token], part.head) : 0;
+  wait_for_previous_kernel();
+  if (!is_live) return;
+  switch (part.kind) {
+    case Part::kQuery:
+      return rotate_query<T, N>(call, parts, token, part.index);
+    case Part::kKey:
+      return write_rotated_key<T, C, N>(call, parts, token, part.index, row);
+    case Part::kKeyRest: {
+      const int64_t rotated = call.query.data != nullptr ? call.cos_sin.width : 0;
+      return copy_values<T, C, N>(call, call.key, call.key_cache, token, part.head,
+                                  rotated + part.index % parts.key_copies_a_head * N, row);
+    }
+    case Part::kValue:
+      return copy_values<T, C, N>(call, call.value, call.value_cache, token, part.head,
+                                  part.index % parts.value_copies_a_head * N, row);
+    case Part::kNone:
+      return;
   }
-  part -= parts.key_copies;
-  if (part >= parts.value_copies) return;
-  copy_values<T, C, N>(call, call.value, call.value_cache, token, part / parts.value_copies_a_head,
-                       part % parts.value_copies_a_head * N);
 }
 
 template <class T, class C, int N>

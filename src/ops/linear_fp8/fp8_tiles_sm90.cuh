@@ -11,8 +11,8 @@
 //
 // A block is a warpgroup that copies, group after group of tile after tile, into a ring of stages, and two
 // that multiply. Blocks stay for all their tiles, of one product or of several that do not need each other.
-// Rows come by copies of 16 bytes, since they may lie anywhere, weights by copies of whole tiles. Rows of a
-// tile that are not there stay as they are: nothing but their own sums comes of them.
+// Rows come by copies of 16 bytes where they may lie anywhere, weights by copies of whole tiles. Rows of a
+// tile that are not there are whatever lies there: nothing but their own sums comes of them.
 namespace musaic {
 
 // One product. Rows [start, start + count) of expert e are e's; without `start` there is one expert of all
@@ -44,16 +44,30 @@ inline constexpr int kMaxTileExperts = 256;
 template <int kProducts>
 struct Fp8Work {
   TensorMap weight[kProducts];
+  TensorMap rows[kProducts];  // of q, where tiles of rows are copied
   Fp8Tiles product[kProducts];
   // The experts' rows were known before the kernel before this one began: weights are read ahead of its end.
   bool knows_rows;
+  // The first product's, whose rows are known: where weights are read once and the others' rows are not, it
+  // is on its way to the L2 cache before the kernel before this one has ended.
+  const uint8_t* first_weight;
+  int64_t first_weight_bytes;
 };
+
+// What else tells tiles apart: bits of Fp8TileShape's kKind.
+inline constexpr unsigned kSwigluTile = 1;  // of a SwiGLU
+// Row r of y is of row r of q: rows come by copies of whole tiles. That pays for tiles of 128 rows.
+inline constexpr unsigned kCopiesRows = 4;
+inline constexpr unsigned kReadsOnce = 2;  // no other block reads the weights, which give way in the L2 cache
 
 // A block's tile in tiles of 64 rows and kColumns columns: one of the two multiplying warpgroups has each.
 // With kSwiglu one of them has 128 columns of the first part of a weight, the other the same of the second.
-template <int kRowTiles_, int kColumnTiles_, int kColumns_, int kStages_, bool kSwiglu_ = false>
+template <int kRowTiles_, int kColumnTiles_, int kColumns_, int kStages_, unsigned kKind = 0>
 struct Fp8TileShape {
-  static constexpr bool kSwiglu = kSwiglu_;
+  static constexpr bool kSwiglu = (kKind & kSwigluTile) != 0;
+  static constexpr bool kOnce = (kKind & kReadsOnce) != 0;
+  static constexpr bool kRowTileCopies = (kKind & kCopiesRows) != 0;
+  static constexpr int kCopyingThreads = kRowTileCopies ? kWarpSize : kWarpgroupSize;
   static constexpr int kRowTiles = kRowTiles_;
   static constexpr int kColumnTiles = kColumnTiles_;
   static constexpr int kColumns = kColumns_;
@@ -214,11 +228,32 @@ __device__ void find_expert_rows(const Fp8Work<kProducts>& work, Fp8TileMemory<S
   if (thread == 0) memory.first_tile[0] = 0;
 }
 
+// Announces further bytes at a barrier whose phase an arrival of the thread is still to end.
+__device__ inline void expect_bytes(Barrier& barrier, uint32_t bytes) {
+  asm volatile("mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [%0], %1;" ::"r"(shared_address(&barrier)),
+               "r"(bytes)
+               : "memory");
+}
+
+// By the first warp of a block: its share of the first product's weight.
+template <int kProducts>
+__device__ void prefetch_first_weight(const Fp8Work<kProducts>& work) {
+  constexpr int64_t kPiece = 4 << 10;
+  const int64_t step = int64_t{gridDim.x} * kWarpSize * kPiece;
+  int64_t first = (int64_t{blockIdx.x} * kWarpSize + threadIdx.x) * kPiece;
+  for (; first < work.first_weight_bytes; first += step) {
+    const int64_t left = work.first_weight_bytes - first;
+    prefetch_bytes(work.first_weight + first, static_cast<uint32_t>(left < kPiece ? left : kPiece));
+  }
+}
+
 // The warpgroup that copies. Eight threads bring the 128 bytes of a row's group.
 template <class Shape, int kProducts>
 class Fp8Producer {
+  static constexpr int kThreads = Shape::kCopyingThreads;
+
  public:
-  static constexpr int kArrivals = kWarpgroupSize + 1;  // its threads, and the announced bytes
+  static constexpr int kArrivals = kThreads + 1;  // its threads, and the announced bytes
 
   __device__ Fp8Producer(const Fp8Work<kProducts>& work, Fp8TileMemory<Shape>& memory)
       : work_(work), memory_(memory), thread_(static_cast<int>(threadIdx.x) % kWarpgroupSize) {}
@@ -236,6 +271,7 @@ class Fp8Producer {
   }
 
   __device__ void run() {
+    if (thread_ >= kThreads) return;
     Fp8TileWalk<Shape, kProducts> walk(work_, memory_);
     for (Fp8Tile tile; walk.next(tile);) copy(tile);
     // Nobody may leave before what it has copied is there.
@@ -248,8 +284,8 @@ class Fp8Producer {
  private:
   static constexpr int kPieces = kSwizzledRow / 16;
   static constexpr int kRowStep = kWarpgroupSize / kPieces;
-  static constexpr int kMyRows = Shape::kRows / kRowStep;
-  static constexpr int kMyScales = (Shape::kRows + kWarpgroupSize - 1) / kWarpgroupSize;
+  static constexpr int kMyRows = Shape::kRowTileCopies ? 0 : Shape::kRows / kRowStep;
+  static constexpr int kMyScales = (Shape::kRows + kThreads - 1) / kThreads;
 
   struct Columns {
     Fp8Columns<Shape> tile[Shape::kColumnTiles];
@@ -268,7 +304,7 @@ class Fp8Producer {
   __device__ void copy(const Fp8Tile& tile) {
     const Fp8Tiles& call = work_.product[kProducts == 1 ? 0 : tile.product];
     const int first = thread_ / kPieces, piece = thread_ % kPieces, groups = call.groups;
-    const uint8_t* q[kMyRows];
+    const uint8_t* q[kMyRows + 1];
 #pragma unroll
     for (int i = 0; i < kMyRows; ++i) {
       const int row = first + i * kRowStep;
@@ -278,7 +314,7 @@ class Fp8Producer {
     const float* scale[kMyScales];
 #pragma unroll
     for (int i = 0; i < kMyScales; ++i) {
-      const int row = thread_ + i * kWarpgroupSize;
+      const int row = thread_ + i * kThreads;
       scale[i] =
           row < Shape::kRows && row < tile.rows ? call.scale + source_row(call, tile, row) * groups : nullptr;
     }
@@ -291,6 +327,7 @@ class Fp8Producer {
       } else if (thread_ == 0) {
         copy_weight(columns, tile, group, write_.stage);
       }
+      if (Shape::kRowTileCopies && thread_ == 0) copy_rows(tile, group, write_.stage);
       copy_scales(scale, block_scale, group);
       const uint32_t to = shared_address(&memory_.stages[write_.stage].q) + swizzled_offset(first, piece);
 #pragma unroll
@@ -312,10 +349,21 @@ class Fp8Producer {
     full.arrive_and_expect(num_tiles * Shape::kColumns * kSwizzledRow);
 #pragma unroll
     for (int c = 0; c < Shape::kColumnTiles; ++c) {
-      if (columns.tile[c].count > 0)
-        copy_tile(shared_address(&memory_.stages[stage].weight[c]), weight, group * kSwizzledRow,
-                  columns.tile[c].first, tile.expert, full);
+      if (columns.tile[c].count == 0) continue;
+      const uint32_t to = shared_address(&memory_.stages[stage].weight[c]);
+      if constexpr (Shape::kOnce) {
+        copy_tile_once(to, weight, group * kSwizzledRow, columns.tile[c].first, tile.expert, full);
+      } else {
+        copy_tile(to, weight, group * kSwizzledRow, columns.tile[c].first, tile.expert, full);
+      }
     }
+  }
+
+  __device__ void copy_rows(const Fp8Tile& tile, int group, int stage) {
+    Barrier& full = memory_.full[stage];
+    expect_bytes(full, Shape::kRows * kSwizzledRow);
+    copy_tile(shared_address(&memory_.stages[stage].q), work_.rows[kProducts == 1 ? 0 : tile.product],
+              group * kSwizzledRow, tile.first_row, 0, full);
   }
 
   // Of the weight tile that the thread brings the scales of, if any: its last threads, one a tile.
@@ -324,7 +372,7 @@ class Fp8Producer {
     const int scale_rows = call.parts * ((call.part_columns + 127) / 128);  // of one expert
 #pragma unroll
     for (int c = 0; c < Shape::kColumnTiles; ++c) {
-      if (thread_ != kWarpgroupSize - 1 - c || columns.tile[c].count == 0) continue;
+      if (thread_ != kThreads - 1 - c || columns.tile[c].count == 0) continue;
       const int64_t block = static_cast<int64_t>(tile.expert) * scale_rows + columns.tile[c].scale_row;
       return call.weight_scale + block * call.groups;
     }
@@ -337,11 +385,10 @@ class Fp8Producer {
 #pragma unroll
     for (int i = 0; i < kMyScales; ++i) {
       if (scale[i] != nullptr)
-        copy_4_bytes(shared_address(to + thread_ + i * kWarpgroupSize), scale[i] + group, true);
+        copy_4_bytes(shared_address(to + thread_ + i * kThreads), scale[i] + group, true);
     }
     if (block_scale != nullptr)
-      copy_4_bytes(shared_address(to + Shape::kRows + kWarpgroupSize - 1 - thread_), block_scale + group,
-                   true);
+      copy_4_bytes(shared_address(to + Shape::kRows + kThreads - 1 - thread_), block_scale + group, true);
   }
 
   const Fp8Work<kProducts>& work_;
@@ -522,7 +569,7 @@ class Fp8Consumer {
 
   __device__ void start(Group& group) {
     memory_.full[read_.stage].wait(read_.parity);
-    publish_to_matrix_units();
+    if constexpr (!Shape::kRowTileCopies) publish_to_matrix_units();
     const float* scales = memory_.scales[read_.stage];
     const float block = scales[Shape::kRows + column_tile_];
     group.upper = scales[row_] * block;
@@ -604,6 +651,9 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
     }
     publish_barriers();
   }
+  if constexpr (Shape::kOnce) {
+    if (!work.knows_rows && threadIdx.x < kWarpSize) prefetch_first_weight(work);
+  }
   if (!work.knows_rows) wait_for_previous_kernel();
   find_expert_rows<Shape>(work, memory);
   __syncthreads();
@@ -641,14 +691,20 @@ struct Fp8WeightedTiles {
 // All but the last product have one expert. False: the driver cannot map a weight, nothing was launched.
 template <class Shape, int kProducts>
 bool launch_fp8_products(const Fp8WeightedTiles (&products)[kProducts], bool knows_rows, gpuStream_t stream) {
+  const Fp8Tiles& first = products[0].tiles;
   Fp8Work<kProducts> work;
   work.knows_rows = knows_rows;
+  work.first_weight = products[0].weight;
+  work.first_weight_bytes = int64_t{first.parts} * first.part_columns * first.groups * kSwizzledRow;
   int64_t tiles = 0;
   for (int p = 0; p < kProducts; ++p) {
     const Fp8Tiles& call = work.product[p] = products[p].tiles;
     const int64_t n = static_cast<int64_t>(call.parts) * call.part_columns;
     if (!map_byte_rows(work.weight[p], products[p].weight, call.num_experts, n,
                        int64_t{call.groups} * kSwizzledRow, Shape::kColumns))
+      return false;
+    if (Shape::kRowTileCopies &&
+        !map_byte_rows(work.rows[p], call.q, 1, call.rows, int64_t{call.groups} * kSwizzledRow, Shape::kRows))
       return false;
     tiles += products[p].row_tiles * Fp8Columns<Shape>::block_tiles(call);
   }

@@ -5,7 +5,7 @@
 namespace musaic {
 namespace {
 
-using Large = Fp8TileShape<2, 1, 128, 6>;
+using Large = Fp8TileShape<2, 1, 128, 6, kCopiesRows>;
 using Middle = Fp8TileShape<1, 2, 64, 8>;
 using Small = Fp8TileShape<1, 2, 32, 8>;
 

@@ -8,6 +8,7 @@ namespace musaic {
 namespace {
 
 constexpr int N = kPackWidth<float>;
+constexpr int kBlocksAtOnce = 2;  // on a multiprocessor, where there are many tokens
 
 // A pack a thread, as far as there are threads: a pack waits for the rows of all its token's experts.
 dim3 block_of(int64_t width) {
@@ -18,7 +19,7 @@ dim3 block_of(int64_t width) {
 // A block a token. The choices were made before the experts began, and need no wait for those. The code is
 // short, as a block of a decode step waits for each line of it.
 template <class W, bool whole>
-__global__ void __launch_bounds__(kMaxNormThreads)
+__global__ void __launch_bounds__(kMaxNormThreads, kBlocksAtOnce)
     combine_norm_rows(MoeCombineCall combine, RmsNormCall norm, Fp8RowsOut out) {
   __shared__ float scratch[32];
   const int64_t token = blockIdx.x, live = live_count(norm.live_rows, norm.residual.outer);

@@ -113,18 +113,12 @@ __device__ float softmax_sum(const float (&logits)[N], unsigned all, float& larg
   return warp_sum(sum);
 }
 
-// Chooses for `token`, stores weights and experts, and returns the k-th choice in lane k. REQUIRES: whole
-// warps; experts <= 32 · N; top_k <= 32.
+// Chooses by the logits of `token`, stores weights and experts, and returns the k-th choice in lane k.
+// REQUIRES: whole warps; experts <= 32 · N; top_k <= 32.
 template <int N>
-__device__ int choose_experts(const MoeGateCall& call, int64_t token) {
+__device__ int choose_by_logits(const MoeGateCall& call, int64_t token, const float (&logits)[N]) {
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
-  const float* row = static_cast<const float*>(call.logits.data) + token * call.logits.outer_stride;
   const unsigned all = lane_bits<N>(static_cast<int>(call.logits.width));
-  float logits[N] = {};
-#pragma unroll
-  for (int j = 0; j < N; ++j) {
-    if (all >> j & 1) logits[j] = row[lane + kWarpSize * j];
-  }
   unsigned open = all;
   if (call.top_groups < call.num_groups) close_groups(call, logits, open);
   float largest;
@@ -148,6 +142,19 @@ __device__ int choose_experts(const MoeGateCall& call, int64_t token) {
   call.weights[token * call.top_k + lane] = score * factor;
   call.experts[token * call.top_k + lane] = mine.index;
   return mine.index;
+}
+
+// The same by the call's logits.
+template <int N>
+__device__ int choose_experts(const MoeGateCall& call, int64_t token) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
+  const float* row = static_cast<const float*>(call.logits.data) + token * call.logits.outer_stride;
+  float logits[N] = {};
+#pragma unroll
+  for (int j = 0; j < N; ++j) {
+    if (lane + kWarpSize * j < call.logits.width) logits[j] = row[lane + kWarpSize * j];
+  }
+  return choose_by_logits(call, token, logits);
 }
 
 // Calls use with an integral_constant of the values that a lane holds of `experts`.

@@ -12,16 +12,20 @@ bool has_choices_for_a_warp(const KernelQuery& query) {
   return query.attributes.get_int("top_k") <= kWarpSize;
 }
 
-MoeGateCall moe_gate_call(const KernelCall& call) {
+MoeGateCall moe_gate_call(const KernelCall& call, const DeviceRows& logits, const Tensor& weights) {
   const Attributes& attributes = call.attributes;
-  return {.logits = device_rows(call.inputs[0]),
-          .weights = call.outputs[0].as<float>(),
+  return {.logits = logits,
+          .weights = weights.as<float>(),
           .top_k = static_cast<int>(attributes.get_int("top_k")),
           .num_groups = static_cast<int>(attributes.get_int("num_groups")),
           .top_groups = static_cast<int>(attributes.get_int("top_groups")),
           .renormalize = attributes.get_bool("renormalize"),
           .scale = static_cast<float>(attributes.get_float("scale")),
           .live_rows = call.live_rows};
+}
+
+MoeGateCall moe_gate_call(const KernelCall& call) {
+  return moe_gate_call(call, device_rows(call.inputs[0]), call.outputs[0]);
 }
 
 namespace {

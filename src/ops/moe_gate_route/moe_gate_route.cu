@@ -1,37 +1,31 @@
 #include "gpu_launch.cuh"
 #include "ops/moe_gate/choose_gpu.cuh"
+#include "ops/moe_gate_route/few_choices_gpu.cuh"
 #include "ops/moe_gate_route/moe_gate_route_gpu.h"
-#include "ops/moe_route/route_gpu.cuh"
 
 namespace musaic {
 namespace {
 
 constexpr int kFewTokens = 16;  // a warp each, with registers for 1,024 experts
 
-// One block: the tokens that chose an expert are bits of a word.
 template <int N>
 __global__ void __launch_bounds__(kFewTokens* kWarpSize)
     choose_and_route(MoeGateCall gate, MoeRouteCall route) {
-  __shared__ unsigned chosen[kMaxRoutedExperts];
-  __shared__ int start[kMaxRoutedExperts];
+  __shared__ FewChoices choices;
   const int64_t live_tokens = live_count(route.live_rows, route.tokens);
   wait_for_previous_kernel();
-  const int thread = static_cast<int>(threadIdx.x), lane = thread % kWarpSize;
-#pragma unroll 1
-  for (int e = thread; e < route.num_experts; e += static_cast<int>(blockDim.x)) chosen[e] = 0;
+  const int thread = static_cast<int>(threadIdx.x), lane = thread % kWarpSize, token = thread / kWarpSize;
+  choices.clear(route.num_experts);
   __syncthreads();
-  const int token = thread / kWarpSize;
   const bool live = token < live_tokens;
   const bool chooses = live && lane < route.top_k;
   int expert = 0;
   if (live) expert = choose_experts<N>(gate, token);
-  if (chooses) atomicOr(&chosen[expert], 1u << token);
+  if (chooses) choices.note(token, expert);
   __syncthreads();
-  if (token == 0) place_experts(route, /*stores=*/true, start, [&](int e) { return __popc(chosen[e]); });
+  if (token == 0) choices.place(route);
   __syncthreads();
-  if (!chooses) return;
-  const int before = __popc(chosen[expert] & ((1u << token) - 1));
-  store_row(route, int64_t{token} * route.top_k + lane, token, start[expert] + before);
+  if (chooses) choices.store(route, token, lane, expert);
 }
 
 }  // namespace

@@ -77,6 +77,7 @@ std::vector<Pass> passes_for(bool quantize) {
   passes.push_back({"fuse_add_rms_norm", fuse_add_rms_norm});
   passes.push_back({"fuse_norm_quantize", fuse_norm_quantize});
   passes.push_back({"fuse_norm_quant_fp8", fuse_norm_quant_fp8});
+  passes.push_back({"fuse_norm_route", fuse_norm_route});
   passes.push_back({"fuse_combine_norm", fuse_combine_norm});
   passes.push_back({"fuse_swiglu_quantize", fuse_swiglu_quantize});
   passes.push_back({"fuse_experts", fuse_experts});
@@ -85,6 +86,7 @@ std::vector<Pass> passes_for(bool quantize) {
   passes.push_back({"fuse_norm_latent_write", fuse_norm_latent_write});
   passes.push_back({"fuse_rope_kv_write", fuse_rope_kv_write});
   passes.push_back({"fuse_rope_attention", fuse_rope_attention});
+  passes.push_back({"fuse_attention_out", fuse_attention_out});
   passes.push_back({"remove_dead_code", remove_dead_code});
   passes.push_back({"find_equal_pieces", find_equal_pieces});
   return passes;

@@ -62,6 +62,7 @@ Graph fuse_norm_linear(const Graph& graph, const Target& target, PassReport& rep
 Graph round_linear(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_norm_quantize(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_norm_quant_fp8(const Graph& graph, const Target& target, PassReport& report);
+Graph fuse_norm_route(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_combine_norm(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_swiglu_quantize(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_experts(const Graph& graph, const Target& target, PassReport& report);
@@ -70,6 +71,7 @@ Graph fuse_expanded_quantize(const Graph& graph, const Target& target, PassRepor
 Graph fuse_norm_latent_write(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_rope_kv_write(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_rope_attention(const Graph& graph, const Target& target, PassReport& report);
+Graph fuse_attention_out(const Graph& graph, const Target& target, PassReport& report);
 Graph remove_dead_code(const Graph& graph, const Target& target, PassReport& report);
 Graph find_equal_pieces(const Graph& graph, const Target& target, PassReport& report);
 

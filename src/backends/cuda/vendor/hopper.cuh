@@ -11,7 +11,7 @@ namespace musaic {
 
 inline constexpr int kWarpgroupSize = 128;
 
-// A launch in clusters of `blocks` neighbouring blocks.
+// A launch in clusters of `blocks` neighbouring blocks, of up to sixteen.
 struct ClusterLaunch {
   unsigned blocks;
   unsigned threads;  // of a block
@@ -29,12 +29,30 @@ struct ClusterLaunch {
         cudaOccupancyMaxActiveClusters(&count, kernel, &configuration.launch) == cudaSuccess && count > 0;
     return is_known ? count : 1;
   }
+  // Whether the device takes such a launch at all.
+  template <class... Parameters>
+  bool can_run(void (*kernel)(Parameters...)) const {
+    Configuration configuration(*this, 1);
+    configuration.allow(kernel);
+    configuration.launch.numAttrs = 1;
+    int count = 0;
+    const bool is_known =
+        cudaOccupancyMaxActiveClusters(&count, kernel, &configuration.launch) == cudaSuccess;
+    if (!is_known) cudaGetLastError();
+    return is_known && count > 0;
+  }
   // As launch_kernel_with_shared.
   template <class... Parameters, class... Arguments>
   void run(void (*kernel)(Parameters...), unsigned clusters, const Arguments&... arguments) const {
-    Configuration configuration(*this, clusters);
+    run(kernel, dim3(clusters * blocks), arguments...);
+  }
+  // REQUIRES: grid.x is a multiple of `blocks`.
+  template <class... Parameters, class... Arguments>
+  void run(void (*kernel)(Parameters...), dim3 grid, const Arguments&... arguments) const {
+    Configuration configuration(*this, 1);
+    configuration.launch.gridDim = grid;
     configuration.allow(kernel);
-    if (clusters == 0) return;
+    if (grid.x == 0 || grid.y == 0) return;
     cudaLaunchKernelEx(&configuration.launch, kernel, static_cast<Parameters>(arguments)...);
   }
 
@@ -60,6 +78,9 @@ struct ClusterLaunch {
     void allow(Kernel kernel) const {
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                            static_cast<int>(launch.dynamicSmemBytes));
+      constexpr unsigned kAlwaysAllowed = 8;  // blocks of a cluster
+      if (attributes[0].val.clusterDim.x > kAlwaysAllowed)
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeNonPortableClusterSizeAllowed, 1);
     }
   };
 };
@@ -120,9 +141,48 @@ __device__ inline uint32_t block_of_cluster() {
   asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(block));
   return block;
 }
+// The calling thread is here; it may go on until wait_for_cluster.
+__device__ inline void arrive_at_cluster() {
+  asm volatile("barrier.cluster.arrive.release;" ::: "memory");
+}
 // Until every thread of the cluster that has not ended is here.
+__device__ inline void wait_for_cluster() {
+  asm volatile("barrier.cluster.wait.acquire;" ::: "memory");
+}
 __device__ inline void meet_cluster() {
-  asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
+  arrive_at_cluster();
+  wait_for_cluster();
+}
+// Stores a value where `to` lies, in a block of the cluster. REQUIRES: it has begun and does not end before.
+__device__ inline void store_in_block(float* to, uint32_t block, float value) {
+  asm volatile(
+      "{.reg .b32 there;\n"
+      "mapa.shared::cluster.u32 there, %0, %1;\n"
+      "st.shared::cluster.f32 [there], %2;}" ::"r"(shared_address(to)),
+      "r"(block), "f"(value)
+      : "memory");
+}
+// The same in two parts, between which the thread goes on, and after which the others see of what it wrote
+// before no more than published barriers.
+__device__ inline void arrive_at_cluster() {
+  asm volatile("barrier.cluster.arrive.relaxed;" ::: "memory");
+}
+__device__ inline void wait_for_cluster() {
+  asm volatile("barrier.cluster.wait.acquire;" ::: "memory");
+}
+// Where what has this address in the calling block's shared memory lies in another block of the cluster.
+__device__ inline uint32_t address_in_block(uint32_t address, uint32_t block) {
+  uint32_t there;
+  asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(address), "r"(block));
+  return there;
+}
+// Stores 16 bytes there while the thread goes on; the barrier, at an address in the same block, counts them.
+__device__ inline void store_in_block(uint32_t to, const float4& value, uint32_t barrier) {
+  asm volatile(
+      "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [%0], {%1, %2, %3, %4}, [%5];" ::"r"(
+          to),
+      "f"(value.x), "f"(value.y), "f"(value.z), "f"(value.w), "r"(barrier)
+      : "memory");
 }
 // Until kThreads threads of the block are here; numbers are 1 to 15.
 template <int kThreads>
@@ -177,6 +237,21 @@ __device__ inline void copy_tile_to_blocks(uint32_t to, const TensorMap& map, in
       "[%1, {%2, %3, %4}], [%5], %6;" ::"r"(to),
       "l"(&map), "r"(x), "r"(y), "r"(z), "r"(shared_address(&barrier)), "h"(blocks)
       : "memory");
+}
+// copy_tile of what nobody will read again: it gives way in the L2 cache.
+__device__ inline void copy_tile_once(uint32_t to, const TensorMap& map, int32_t x, int32_t y, int32_t z,
+                                      Barrier& barrier) {
+  asm volatile(
+      "{.reg .b64 policy;\n"
+      "createpolicy.fractional.L2::evict_first.b64 policy, 1.0;\n"
+      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1, "
+      "{%2, %3, %4}], [%5], policy;}" ::"r"(to),
+      "l"(&map), "r"(x), "r"(y), "r"(z), "r"(shared_address(&barrier))
+      : "memory");
+}
+// Starts to bring bytes to the L2 cache. REQUIRES: multiples of 16.
+__device__ inline void prefetch_bytes(const uint8_t* from, uint32_t bytes) {
+  asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(from), "r"(bytes) : "memory");
 }
 __device__ inline void prefetch_map(const TensorMap& map) {
   asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");

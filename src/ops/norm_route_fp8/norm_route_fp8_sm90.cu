@@ -1,0 +1,252 @@
+#include "ops/norm_route_fp8/norm_route_fp8_sm90.h"
+
+#include "gpu_launch.cuh"
+#include "hopper.cuh"
+#include "ops/linear/linear_sm90.h"
+#include "ops/moe_gate/choose_gpu.cuh"
+#include "ops/moe_gate_route/few_choices_gpu.cuh"
+#include "ops/moe_gate_route/moe_gate_route_gpu.h"
+#include "ops/norm_quant_fp8/norm_quant_fp8_gpu.h"
+#include "ops/per_token_group_quant/group_of_128_gpu.cuh"
+#include "ops/rms_norm/norm_row_gpu.cuh"
+
+// A few tokens by one cluster. Each block has a slice of all rows: its part of their sums of squares, of
+// their logits before the norm's factor, and of their FP8 values. The first block adds up the logits and
+// chooses. A block's part of the router is read before the rows are there.
+namespace musaic {
+namespace {
+
+constexpr int kBlocks = 8;
+constexpr int kWarps = 16;
+constexpr int kThreads = kWarps * kWarpSize;
+constexpr int kMaxTokens = kWarps;  // a warp has a row's slice
+constexpr int kGroup = 128;
+constexpr int kGroups = kMaxNormRouteWidth / kBlocks / kGroup;  // of a slice, at most
+constexpr int kWarpExperts = kMaxNormRouteExperts / kWarps;
+constexpr int N = kGroup / kWarpSize;  // values of a group that a lane has
+
+struct NormRouteMemory {
+  float rows[kMaxTokens][kGroups * kGroup];  // the slice, times the norm's weight
+  float squares[kBlocks][kMaxTokens];
+  // In the first block: of what each block has of the logits.
+  float logits[kBlocks][kMaxTokens][kMaxNormRouteExperts];
+  FewChoices choices;
+};
+
+// The groups of 128 columns that a block has.
+struct Slice {
+  int first;  // column
+  int groups;
+
+  __device__ Slice(int64_t width, int block) {
+    const int all = static_cast<int>(width) / kGroup, each = (all + kBlocks - 1) / kBlocks;
+    const int left = all - block * each;
+    first = block * each * kGroup;
+    groups = left < each ? (left > 0 ? left : 0) : each;
+  }
+  // Of the lane in a group.
+  __device__ int column(int group, int lane) const { return first + group * kGroup + lane * N; }
+};
+
+// A warp's part of the router: four experts, in each lane's columns of the slice.
+struct RouterPart {
+  float values[kWarpExperts][kGroups][N];
+
+  __device__ void load(const LinearCall& router, const Slice& slice, int warp, int lane) {
+#pragma unroll
+    for (int e = 0; e < kWarpExperts; ++e) {
+      const int64_t expert = warp * kWarpExperts + e;
+      const auto* row = reinterpret_cast<const gpuBfloat16*>(router.weight) + expert * router.x.width;
+#pragma unroll
+      for (int g = 0; g < kGroups; ++g) {
+#pragma unroll
+        for (int i = 0; i < N; ++i) values[e][g][i] = 0.0f;
+        if (expert < router.y.width && g < slice.groups)
+          load_pack(row + slice.column(g, lane), N, true, values[e][g]);
+      }
+    }
+  }
+
+  // What the slice adds to the four experts' logits: lane 8e has expert e's.
+  __device__ float product(const float* row, int lane) const {
+    float sums[kWarpExperts] = {};
+#pragma unroll
+    for (int g = 0; g < kGroups; ++g) {
+      float x[N];
+      load_pack(row + g * kGroup + lane * N, N, true, x);
+#pragma unroll
+      for (int e = 0; e < kWarpExperts; ++e) {
+#pragma unroll
+        for (int i = 0; i < N; ++i) sums[e] = fmaf(x[i], values[e][g][i], sums[e]);
+      }
+    }
+    static_assert(kWarpExperts == 4, "two halvings");
+    const bool upper = lane & 16, odd = lane & 8;
+    float pair[2];
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const float given = upper ? sums[i] : sums[i + 2];
+      pair[i] = (upper ? sums[i + 2] : sums[i]) + __shfl_xor_sync(0xffffffffu, given, 16);
+    }
+    float sum = (odd ? pair[1] : pair[0]) + __shfl_xor_sync(0xffffffffu, odd ? pair[0] : pair[1], 8);
+    for (int distance = 4; distance > 0; distance /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, distance);
+    return sum;
+  }
+};
+
+// A row's slice in the lanes of a warp.
+struct RowSlice {
+  float values[kGroups][N];
+
+  // x + residual, kept as the new residual; gives the sum of squares, in every lane.
+  __device__ float load(const RmsNormCall& norm, const Slice& slice, int row, int lane) {
+    const float* x = row_of<const float>(norm.x, row);
+    float* residual = row_of<float>(norm.residual, row);
+    float squares = 0.0f;
+#pragma unroll
+    for (int g = 0; g < kGroups; ++g) {
+      if (g >= slice.groups) break;
+      load_pack(x + slice.column(g, lane), N, true, values[g]);
+      add_pack<float>(residual, slice.column(g, lane), static_cast<int>(norm.x.width), true, values[g]);
+    }
+#pragma unroll
+    for (int g = 0; g < kGroups; ++g) {
+      if (g >= slice.groups) break;
+      store_pack(values[g], residual + slice.column(g, lane), N, true);
+      squares = add_squares(values[g], squares);
+    }
+    return warp_sum(squares);
+  }
+};
+
+// The norm's factor of a row whose squares the blocks have told.
+__device__ float norm_factor(const NormRouteMemory& memory, const RmsNormCall& norm, int row) {
+  float squares = 0.0f;
+#pragma unroll
+  for (int b = 0; b < kBlocks; ++b) squares += memory.squares[b][row];
+  const float mean = __fdiv_rn(squares, static_cast<float>(norm.x.width));
+  return __fdiv_rn(1.0f, __fsqrt_rn(__fadd_rn(mean, norm.eps)));
+}
+
+// The first block: chooses for `live` tokens, by warps that have no rows where there are such.
+__device__ void choose_and_group(const NormRouteCall& call, NormRouteMemory& memory, int live, int warp,
+                                 int lane) {
+  constexpr int kLaneExperts = kMaxNormRouteExperts / kWarpSize;
+  const int token = live <= kWarps / 2 ? warp - kWarps / 2 : warp;
+  const bool chooses = token >= 0 && token < live;
+  int expert = 0;
+  if (chooses) {
+    const float factor = norm_factor(memory, call.norm, token);
+    float logits[kLaneExperts];
+#pragma unroll
+    for (int j = 0; j < kLaneExperts; ++j) {
+      float sum = 0.0f;
+#pragma unroll
+      for (int b = 0; b < kBlocks; ++b) sum += memory.logits[b][token][lane + j * kWarpSize];
+      logits[j] = sum * factor;
+    }
+    expert = choose_by_logits(call.gate, token, logits);
+    if (lane < call.route.top_k) memory.choices.note(token, expert);
+  }
+  __syncthreads();
+  if (warp == kWarps - 1) memory.choices.place(call.route);
+  __syncthreads();
+  if (chooses && lane < call.route.top_k) memory.choices.store(call.route, token, lane, expert);
+}
+
+template <class W, int kRowsAtOnce>
+__global__ void __launch_bounds__(kThreads, 1) norm_and_route(NormRouteCall call) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  extern __shared__ __align__(16) uint8_t shared_bytes[];
+  auto& memory = *reinterpret_cast<NormRouteMemory*>(shared_bytes);
+  arrive_at_cluster();
+  const int warp = static_cast<int>(threadIdx.x) / kWarpSize,
+            lane = static_cast<int>(threadIdx.x) % kWarpSize;
+  const auto block = static_cast<int>(block_of_cluster());
+  const Slice slice(call.norm.x.width, block);
+  RouterPart router;
+  router.load(call.router, slice, warp, lane);
+  float weights[kGroups][N] = {};
+#pragma unroll
+  for (int g = 0; g < kGroups; ++g) {
+    if (g < slice.groups)
+      load_pack(static_cast<const W*>(call.norm.weight) + slice.column(g, lane), N, true, weights[g]);
+  }
+  if (block == 0) memory.choices.clear(call.route.num_experts);
+  const int live = static_cast<int>(live_count(call.norm.live_rows, call.norm.x.outer));
+  wait_for_previous_kernel();
+
+  const bool has_row = warp < live;
+  RowSlice row = {};
+  float squares = 0.0f;
+  if (has_row) {
+    squares = row.load(call.norm, slice, warp, lane);
+#pragma unroll
+    for (int g = 0; g < kGroups; ++g) {
+      float weighted[N];
+#pragma unroll
+      for (int i = 0; i < N; ++i) weighted[i] = row.values[g][i] * weights[g][i];
+      store_pack(weighted, memory.rows[warp] + g * kGroup + lane * N, N, true);
+    }
+  }
+  wait_for_cluster();
+  if (has_row && lane < kBlocks)
+    store_in_block(&memory.squares[block][warp], static_cast<uint32_t>(lane), squares);
+  __syncthreads();
+#pragma unroll 1
+  for (int first = 0; first < live; first += kRowsAtOnce) {
+#pragma unroll
+    for (int r = 0; r < kRowsAtOnce; ++r) {
+      const float sum = router.product(memory.rows[first + r], lane);
+      if (lane % 8 == 0)
+        store_in_block(&memory.logits[block][first + r][warp * kWarpExperts + lane / 8], 0, sum);
+    }
+  }
+  meet_cluster();
+  if (has_row) {
+    const float factor = norm_factor(memory, call.norm, warp);
+    float* normed = row_of<float>(call.norm.x, warp);
+#pragma unroll
+    for (int g = 0; g < kGroups; ++g) {
+      if (g >= slice.groups) break;
+      scale_pack(factor, weights[g], row.values[g]);
+      store_pack(row.values[g], normed + slice.column(g, lane), N, true);
+      quantize_group_of_128(row.values[g], call.out, warp, slice.column(g, lane), true);
+    }
+  }
+  if (block == 0) choose_and_group(call, memory, live, warp, lane);
+#endif
+}
+
+bool moves_in_packs(const NormRouteCall& call) {
+  constexpr size_t kRouterBytes = sizeof(gpuBfloat16) * N, kWeightBytes = sizeof(float) * N;
+  return has_whole_packs<float, N>(call.norm.x) && has_whole_packs<float, N>(call.norm.residual) &&
+         is_aligned(call.norm.weight, kWeightBytes) && is_aligned(call.router.weight, kRouterBytes) &&
+         is_aligned(call.out.q, N);
+}
+
+void launch_parts(const NormRouteCall& call, gpuStream_t stream) {
+  constexpr int64_t kTileExperts = 16;
+  launch_norm_quant_fp8(call.norm, call.out, stream);
+  const LinearTileCall router = {.linear = call.router};
+  if (call.router.y.width % kTileExperts != 0) {
+    launch_linear(call.router, stream);
+  } else if (!launch_linear_sm90(router, stream)) {
+    launch_linear_tile(router, stream);
+  }
+  launch_moe_gate_route(call.gate, call.route, stream);
+}
+
+}  // namespace
+
+void launch_norm_route_fp8_sm90(const NormRouteCall& call, gpuStream_t stream) {
+  const int64_t tokens = call.norm.x.outer;
+  if (tokens > kMaxTokens || !moves_in_packs(call)) return launch_parts(call, stream);
+  const ClusterLaunch launch = {kBlocks, kThreads, sizeof(NormRouteMemory), stream};
+  with_float_type(call.norm.weight_dtype, [&](auto* weight) {
+    using W = std::remove_pointer_t<decltype(weight)>;
+    launch.run(tokens == 1 ? norm_and_route<W, 1> : norm_and_route<W, 4>, 1, call);
+  });
+}
+
+}  // namespace musaic

@@ -1,0 +1,86 @@
+#include "ops/norm_route_fp8/norm_route_fp8.h"
+
+#include <gtest/gtest.h>
+
+#include "ir/builder.h"
+#include "ops/op_list.h"
+#include "ops/testing/run_op.h"
+#include "ops/testing/test_device.h"
+
+namespace musaic::testing {
+namespace {
+
+constexpr const char* kOp = "musaic::add_norm_route_fp8";
+constexpr int kExperts = 64, kTopK = 6;
+
+Attributes attributes_of(const char* layout) {
+  return {{"eps", 1e-6},
+          {"top_k", int64_t{kTopK}},
+          {"num_groups", int64_t{4}},
+          {"top_groups", int64_t{2}},
+          {"renormalize", true},
+          {"scale", 1.5},
+          {"layout", layout}};
+}
+
+void expect_rows_near(const TestTensor& got, const TestTensor& expected, int row, double most) {
+  const std::vector<float> values = got.row(row), wanted = expected.row(row);
+  for (size_t i = 0; i < values.size(); ++i) ASSERT_NEAR(values[i], wanted[i], most) << row << ", " << i;
+}
+
+// Random logits lie far enough apart for the same choice. More tokens than a cluster takes, too.
+TEST(NormRouteFp8, GivesWhatItsPartsGiveAndLeavesPadRowsAlone) {
+  const OpRegistry registry = cpu_registry();
+  if (!has_kernel_here(registry, kOp)) GTEST_SKIP() << "the tests' device has no kernel for it";
+  for (const char* layout : {"compact", "contiguous", "masked"}) {
+    for (int width : {256, 2048}) {
+      for (int tokens : {1, 4, 16, 40}) {
+        const int live = tokens > 1 ? tokens - 1 : tokens;
+        const auto rows = [&](uint32_t seed) {
+          TestTensor tensor = TestTensor::random(DType::kF32, {tokens, width}, seed, 3);
+          tensor.poison_rows(live);
+          return tensor;
+        };
+        const OpCase op_case{.op = kOp,
+                             .inputs = {rows(1), rows(2), TestTensor::random(DType::kBF16, {width}, 3),
+                                        TestTensor::random(DType::kBF16, {kExperts, width}, 4)},
+                             .attributes = attributes_of(layout),
+                             .live_rows = live};
+        const OpRun run = run_op(registry, op_case), parts = run_decomposition(registry, op_case);
+        for (int row = 0; row < live; ++row) {
+          expect_rows_near(run.inputs[0], parts.inputs[0], row, 1e-5);    // normed
+          expect_rows_near(run.inputs[1], parts.inputs[1], row, 0);       // residual
+          expect_rows_near(run.outputs[0], parts.outputs[0], row, 32);    // a step of FP8
+          expect_rows_near(run.outputs[1], parts.outputs[1], row, 1e-6);  // scales
+          expect_rows_near(run.outputs[2], parts.outputs[2], row, 1e-4);  // weights
+          expect_rows_near(run.outputs[4], parts.outputs[4], row, 0);     // token_row
+        }
+        EXPECT_TRUE(run.outputs[5].same_bits(parts.outputs[5])) << layout << ", " << tokens;
+        EXPECT_TRUE(run.outputs[6].same_bits(parts.outputs[6])) << layout << ", " << tokens;
+        if (live == tokens) continue;
+        EXPECT_TRUE(run.inputs[0].row_is_poisoned(live) && run.inputs[1].row_is_poisoned(live));
+      }
+    }
+  }
+}
+
+TEST(NormRouteFp8, ItsFakeGivesWhatItsDecompositionGives) {
+  OpRegistry registry;
+  define_ops(registry);
+  define_gpu_ops(registry);
+  GraphBuilder builder(registry, "g", {"musa", 0});
+  const Dim tokens = Dim::symbol("tokens");
+  const std::vector<Value> inputs = {builder.input("x", DType::kF32, {tokens, 256}),
+                                     builder.input("residual", DType::kF32, {tokens, 256}),
+                                     builder.weight({"norm"}, DType::kBF16, {256}),
+                                     builder.weight({"router"}, DType::kBF16, {kExperts, 256})};
+  Attributes attributes = attributes_of("contiguous");
+  attributes.set("alignment", int64_t{128});
+  const auto parts = registry.get(kOp).decomposition(builder, inputs, attributes);
+  const auto results = builder.call(kOp, inputs, attributes);
+  ASSERT_EQ(results.size(), parts.size());
+  for (size_t i = 0; i < results.size(); ++i) EXPECT_EQ(results[i].meta(), parts[i].meta()) << i;
+}
+
+}  // namespace
+}  // namespace musaic::testing
