@@ -64,11 +64,10 @@ class Bf16Consumer {
     for (int first = 0; walk.is_there(); walk.advance(rows_), first += num_steps) {
       Sums sums;
       clear(sums);
+      const Place place = place_of(walk);
       Addends addends;
-      if (kEarlyAddends && call_.adds_to_y) {
-#pragma unroll
-        for (int i = 0; i < 4; ++i) load_addends(walk, i / 2, i % 2, addends[i / 2][i % 2]);
-      }
+      if (kEarlyAddends && call_.adds_to_y) load_addends(place, addends);
+      const bool is_last = walk.is_last(rows_);
       for (int step = index_; step < num_steps; step += kConsumers) {
         Left left;
         prepare(first + step, left);
@@ -80,9 +79,11 @@ class Bf16Consumer {
 #pragma unroll
           for (int p = 0; p < Shape::kProducts; ++p) wait_for_products<0>(sums[c][p]);
         }
-        release(first + step);
+        // A block may end when its own steps are there: nobody tells it of stages that stay unused.
+        if (!is_last || step + Shape::kStages < num_steps) release(first + step);
       }
-      finish(walk, sums, addends);
+      finish(place, sums, addends);
+      if (!is_last) meet<kThreads>(kTogether);  // all have read the sums
     }
   }
 
@@ -91,15 +92,18 @@ class Bf16Consumer {
   static constexpr int kTogether = 1;  // numbers of meetings: of both, and two for turns
   static constexpr int kTurn = 2;
   static constexpr int kXOffsets = 4;
-  static constexpr int kQuarter = Shape::kColumns / 8;  // a lane's sums of a quarter of the tile's columns
+  static constexpr int kHalfSums = Shape::kColumns / 4;  // a lane's, of half of the tile's columns
+  static constexpr int kPieces = Shape::kColumns / 4;    // of four columns, in a row of the tile
+  static constexpr int kOwnPieces = kWarpgroupRows * kPieces / kThreads;
   static constexpr bool kTakesTurns = Shape::kTakesTurns;
   static constexpr bool kEarlyAddends = Shape::kColumns <= 128;  // where they find registers
   using Left = Bf16Left<Shape::kParts>;
   using Sums = float[Shape::kChains][Shape::kProducts][Shape::kSums];
-  using Addends = float2[2][2][kQuarter / 4];  // of a row, a half of the columns, two of every 8
+  using Addends = float4[kEarlyAddends ? kOwnPieces : 1];
 
   __device__ void clear(Sums& sums) {
-    squares_[0] = squares_[1] = 0.0f;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) squares_[0][i] = squares_[1][i] = 0.0f;
 #pragma unroll
     for (int c = 0; c < Shape::kChains; ++c) {
 #pragma unroll
@@ -127,8 +131,9 @@ class Bf16Consumer {
           float2 value =
               *reinterpret_cast<const float2*>(part + r * (8 * kSwizzledRow) + x_offsets_[i % 2 * 2 + c]);
           if constexpr (kNorm) {
-            squares_[r] = fmaf(value.x, value.x, squares_[r]);
-            squares_[r] = fmaf(value.y, value.y, squares_[r]);
+            float& squares = squares_[r][i % 2 * 2 + c];
+            squares = fmaf(value.x, value.x, squares);
+            squares = fmaf(value.y, value.y, squares);
             value = make_float2(__fmul_rn(value.x, norm.x), __fmul_rn(value.y, norm.y));
           }
           left.put(i, 2 * c + r, value);
@@ -161,85 +166,98 @@ class Bf16Consumer {
     if (lane < Shape::kBlocks) memory_.empty[place % Shape::kStages].arrive_at(static_cast<uint32_t>(lane));
   }
 
-  // Each warpgroup finishes a quarter of the columns of both halves of the tile; of its lane this column is
-  // the first.
-  __device__ int first_column(const Bf16TileWalk<Shape>& walk) const {
-    return walk.column() + index_ * (Shape::kHalfColumns / 2) + column_;
-  }
-  __device__ float* y_row(int64_t row) const {
-    return static_cast<float*>(call_.linear.y.data) + row * call_.linear.y.outer_stride;
+  // Where a tile's results go.
+  struct Place {
+    float* y;
+    int rows;
+    int columns;
+    int weight_row;
+  };
+  __device__ Place place_of(const Bf16TileWalk<Shape>& walk) const {
+    const int row = walk.row(), column = walk.column();
+    return {static_cast<float*>(call_.linear.y.data) + row * call_.linear.y.outer_stride + column,
+            rows_ - row, static_cast<int>(call_.linear.y.width) - column, column};
   }
 
-  // Of the lane's row `r` and the tile's half `half`.
-  __device__ void load_addends(const Bf16TileWalk<Shape>& walk, int r, int half,
-                               float2 (&addends)[kQuarter / 4]) const {
-    const int row = walk.row() + row_of_lane() + 8 * r;
-    const int first = first_column(walk) + half * Shape::kHalfColumns;
-#pragma unroll
-    for (int i = 0; i < kQuarter / 4; ++i) {
-      if (row < rows_ && first + 8 * i < call_.linear.y.width)
-        addends[i] = *reinterpret_cast<const float2*>(y_row(row) + first + 8 * i);
+  // Calls `use` for each of the thread's pieces of y, of a tile with kInRow of them in a row: with number,
+  // row and first column in the tile, place in memory, and whether it is there. Neighbouring threads have
+  // neighbouring pieces.
+  template <int kInRow, class Use>
+  __device__ void for_pieces(const Place& place, Use use) const {
+    constexpr int kCount = kWarpgroupRows * kInRow / kThreads;
+    const int thread = static_cast<int>(threadIdx.x) - kWarpgroupSize;
+#pragma unroll(kEarlyAddends ? kCount : 2)
+    for (int i = 0; i < kCount; ++i) {
+      const int at = thread + i * kThreads, row = at / kInRow, column = at % kInRow * 4;
+      float* y = place.y + row * call_.linear.y.outer_stride + column;
+      use(i, row, column, reinterpret_cast<float4*>(y), row < place.rows && column < place.columns);
     }
   }
 
-  __device__ void finish(const Bf16TileWalk<Shape>& walk, const Sums& sums, Addends& addends) {
-    float mine[2][kQuarter];
-    exchange(sums, mine);
-    const int column = first_column(walk);
-#pragma unroll
-    for (int r = 0; r < 2; ++r) {
-      const int row = row_of_lane() + 8 * r;
-      const float factor = kNorm ? factor_of(row) : 1.0f;
-      if (walk.row() + row >= rows_) continue;
-      float* y = y_row(walk.row() + row);
-      if (call_.swiglu) {
-        write_swiglu(y, column, r, factor, mine);
-        continue;
-      }
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        if (!kEarlyAddends && call_.adds_to_y) load_addends(walk, r, half, addends[r][half]);
-        write(y, column + half * Shape::kHalfColumns, r, factor, mine[half], addends[r][half]);
-      }
-    }
-    meet<kThreads>(kTogether);  // the other one has read what was left to it
+  __device__ void load_addends(const Place& place, Addends& addends) const {
+    for_pieces<kPieces>(place, [&](int i, int, int, const float4* y, bool is_there) {
+      if (kEarlyAddends && is_there) addends[kEarlyAddends ? i : 0] = *y;
+    });
   }
 
-  // Sums of both warpgroups' steps, the even ones' first.
-  __device__ void exchange(const Sums& sums, float (&mine)[2][kQuarter]) {
-    const int thread = static_cast<int>(threadIdx.x) % kWarpgroupSize;
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-#pragma unroll
-      for (int i = 0; i < kQuarter; i += 4) {
-        float others[4];
-#pragma unroll
-        for (int j = 0; j < 4; ++j) {
-          const float low = sum_at(sums, 2 * half * kQuarter + i + j);
-          const float high = sum_at(sums, (2 * half + 1) * kQuarter + i + j);
-          mine[half][i + j] = index_ == 0 ? low : high;
-          others[j] = index_ == 0 ? high : low;
-        }
-        memory_.sums[index_][(half * kQuarter + i) / 4][thread] =
-            make_float4(others[0], others[1], others[2], others[3]);
-      }
+  __device__ void finish(const Place& place, const Sums& sums, const Addends& addends) {
+    if (index_ == 0)
+      add_up<0>(sums);
+    else
+      add_up<1>(sums);
+    if (call_.swiglu) {
+      for_pieces<kPieces / 2>(place, [&](int, int row, int column, float4* y, bool is_there) {
+        const int weight_row = is_there ? place.weight_row + column : 0;
+        const float4 gate = finished(weight_row, row, column);
+        const float4 up = finished(call_.linear.y.width + weight_row, row, Shape::kHalfColumns + column);
+        const float4 value = swiglu_of(gate, up);
+        if (is_there) *y = value;
+      });
+      return;
     }
+    for_pieces<kPieces>(place, [&](int i, int row, int column, float4* y, bool is_there) {
+      float4 value = finished(is_there ? place.weight_row + column : 0, row, column);
+      if (!is_there) return;
+      if (call_.adds_to_y) value = sum_of(kEarlyAddends ? addends[kEarlyAddends ? i : 0] : *y, value);
+      *y = value;
+    });
+  }
+
+  // Leaves the sums of both warpgroups' steps, the even ones' first, in memory: each adds its own of one half
+  // of the columns to the other one's. Leaves the rows' factors too.
+  template <int kIndex>
+  __device__ void add_up(const Sums& sums) {
+    for_sums<1 - kIndex>(sums, [](int, float2& at, const float2& mine) { at = mine; });
     if constexpr (kNorm) {
+      const int thread = static_cast<int>(threadIdx.x) % kWarpgroupSize;
 #pragma unroll
       for (int r = 0; r < 2; ++r) {
-        const float sum = sum_over_quad(squares_[r]);
-        if (thread % 4 == 0) memory_.squares[index_][row_of_lane() + 8 * r] = sum;
+        const float(&s)[4] = squares_[r];
+        const float sum = sum_over_quad((s[0] + s[1]) + (s[2] + s[3]));
+        if (thread % 4 == 0) memory_.squares[kIndex][row_of_lane() + 8 * r] = sum;
       }
     }
     meet<kThreads>(kTogether);
+    float2 both[kHalfSums / 2];
+    for_sums<kIndex>(sums, [&](int i, const float2& at, const float2& mine) {
+      both[i] = make_float2(at.x + mine.x, at.y + mine.y);
+    });
+    for_sums<kIndex>(sums, [&](int i, float2& at, const float2&) { at = both[i]; });
+    if (kNorm && kIndex == 0) {
+      const int row = static_cast<int>(threadIdx.x) - kWarpgroupSize;
+      if (row < kWarpgroupRows) memory_.squares[0][row] = factor_of(row);
+    }
+    meet<kThreads>(kTogether);
+  }
+  // Calls `use` with number and place of two neighbouring sums of one half of the columns, and with the
+  // lane's own.
+  template <int kHalf, class Use>
+  __device__ void for_sums(const Sums& sums, Use use) {
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-#pragma unroll
-      for (int i = 0; i < kQuarter; i += 4) {
-        const float4 other = memory_.sums[1 - index_][(half * kQuarter + i) / 4][thread];
-        mine[half][i] += other.x, mine[half][i + 1] += other.y;
-        mine[half][i + 2] += other.z, mine[half][i + 3] += other.w;
-      }
+    for (int i = 0; i < kHalfSums; i += 2) {
+      const int sum = kHalf * kHalfSums + i;
+      float* at = sums_at(memory_, row_of_lane() + i / 2 % 2 * 8, sum / 4 * 8 + column_);
+      use(i / 2, *reinterpret_cast<float2*>(at), make_float2(sum_at(sums, sum), sum_at(sums, sum + 1)));
     }
   }
   static __device__ float sum_at(const Sums& sums, int i) {
@@ -252,36 +270,10 @@ class Bf16Consumer {
                        1.0f / static_cast<float>(call_.linear.x.width), call_.eps);
   }
 
-  // Two neighbouring columns of every 8, of row `row` of the lane's two.
-  __device__ void write(float* y, int column, int row, float factor, const float (&sums)[kQuarter],
-                        const float2 (&addends)[kQuarter / 4]) const {
-#pragma unroll
-    for (int i = 0; i < kQuarter / 4; ++i) {
-      const int at = column + 8 * i;
-      if (at >= call_.linear.y.width) continue;
-      float2 value = make_float2(finish_sum(sums[4 * i + 2 * row], factor, bias_of(call_, at)),
-                                 finish_sum(sums[4 * i + 2 * row + 1], factor, bias_of(call_, at + 1)));
-      if (call_.adds_to_y)
-        value = make_float2(__fadd_rn(addends[i].x, value.x), __fadd_rn(addends[i].y, value.y));
-      *reinterpret_cast<float2*>(y + at) = value;
-    }
-  }
-  __device__ void write_swiglu(float* y, int column, int row, float factor,
-                               const float (&halves)[2][kQuarter]) const {
-#pragma unroll
-    for (int i = 0; i < kQuarter / 4; ++i) {
-      const int64_t at = column + 8 * i;
-      if (at >= call_.linear.y.width) continue;
-      float value[2];
-#pragma unroll
-      for (int j = 0; j < 2; ++j) {
-        const int from = 4 * i + 2 * row + j;
-        const float gate = finish_sum(halves[0][from], factor, bias_of(call_, at + j));
-        value[j] = swiglu_of(
-            gate, finish_sum(halves[1][from], factor, bias_of(call_, at + j + call_.linear.y.width)));
-      }
-      *reinterpret_cast<float2*>(y + at) = make_float2(value[0], value[1]);
-    }
+  // Of four columns of a row of the tile, whose weights' rows begin at `weight_row`.
+  __device__ float4 finished(int64_t weight_row, int row, int column) const {
+    const float4 sums = *reinterpret_cast<const float4*>(sums_at(memory_, row, column));
+    return finish_sums(call_, sums, kNorm ? memory_.squares[0][row] : 1.0f, weight_row);
   }
 
   const LinearTileCall& call_;
@@ -290,7 +282,7 @@ class Bf16Consumer {
   const int index_;
   const int column_;               // of the lane's first sum
   uint32_t x_offsets_[kXOffsets];  // of the lane's values in a row's 128 bytes
-  float squares_[2];               // of the lane's values of its rows
+  float squares_[2][4];            // of the lane's values of its rows, by their place in 32 neighbours
 };
 
 }  // namespace musaic

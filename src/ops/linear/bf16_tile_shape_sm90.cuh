@@ -36,6 +36,7 @@ struct Bf16TileShape {
   static_assert(kTakesTurns || kStages % kConsumers == 0,
                 "a warpgroup that ran ahead would take the other one's round of a stage for its own");
   static_assert(kRowBlocks <= 2, "a block brings both halves of the weight's tile or one");
+  static_assert(kColumns % 32 == 0, "eights of columns change places within 32");
   static_assert(kHalfColumns % 8 == 0 && kXRows % 16 == 0,
                 "swizzled tiles begin at whole groups of 8 rows; a lane's two rows of x are in one");
 
@@ -61,14 +62,28 @@ struct Bf16Stage {
 template <class Shape>
 struct Bf16TileMemory {
   Bf16Stage<Shape> stages[Shape::kStages];
-  float4 sums[kConsumers][Shape::kColumns / 16][kWarpgroupSize];  // what a warpgroup leaves to the other
+  float sums[kWarpgroupRows][Shape::kColumns];  // see sums_at
   float squares[kConsumers][kWarpgroupRows];
   float norm_weights[Shape::kStages][kStepValues];
   Barrier full[Shape::kStages];
   Barrier empty[Shape::kStages];
 };
 
+// The tile's sums at this row and, a multiple of 2, column. Eights of columns change places from row to row,
+// so that the rows that a warp writes at once lie in different banks.
+template <class Shape>
+__device__ float* sums_at(Bf16TileMemory<Shape>& memory, int row, int column) {
+  return &memory.sums[row][column ^ (row / 2 % 4 * 8)];
+}
+
 inline constexpr size_t kMostSharedBytes = 227 << 10;  // of a block
+
+// [planes, rows, bytes]: swiglu's halves are a plane each.
+inline ByteRows weight_bytes_of(const LinearTileCall& call) {
+  const int64_t planes = call.swiglu ? 2 : 1, rows = call.linear.y.width,
+                row_bytes = call.linear.weight_row_bytes;
+  return {call.linear.weight, planes, rows, row_bytes, rows * row_bytes, row_bytes};
+}
 
 inline __host__ __device__ int num_steps_of(const LinearTileCall& call) {
   return static_cast<int>((call.linear.x.width + kStepValues - 1) / kStepValues);
@@ -101,6 +116,12 @@ class Bf16TileWalk {
     const int step = static_cast<int>(gridDim.x) / Shape::kBlocks;
     do index_ += step;
     while (is_there() && cluster_row() >= rows);
+  }
+  // Whether no tile follows.
+  __device__ bool is_last(int rows) const {
+    Bf16TileWalk next = *this;
+    next.advance(rows);
+    return !next.is_there();
   }
   // Of x and y.
   __device__ int row() const { return cluster_row() + block_ / Shape::kColumnBlocks * kWarpgroupRows; }

@@ -120,15 +120,12 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
       bring_weight<Shape>(call, rows, maps.weight, memory);
     } else if (kNorm && warp == 2) {
       bring_norm_weights<Shape>(call, rows, memory);
-    } else {
-      return;
     }
   } else {
     grow_registers<kConsumerRegisters>();
     wait_for_previous_kernel();
     Bf16Consumer<Shape, kNorm>(call, rows, memory, warpgroup - 1).run();
   }
-  meet_cluster();  // no block ends while others bring it tiles or tell it of their stages
 #endif
 }
 
@@ -144,11 +141,6 @@ int active_bf16_clusters() {
   return count;
 }
 
-inline ByteRows weight_bytes_of(const LinearTileCall& call) {
-  const int64_t planes = call.swiglu ? 2 : 1, rows = call.linear.y.width,
-                row_bytes = call.linear.weight_row_bytes;
-  return {call.linear.weight, planes, rows, row_bytes, rows * row_bytes, row_bytes};
-}
 // 128 bytes of all rows are a plane.
 inline ByteRows x_bytes_of(const DeviceRows& x) {
   return {x.data, x.width / kXPlaneValues, x.outer, kSwizzledRow, kSwizzledRow, x.outer_stride * 4};

@@ -14,13 +14,14 @@ struct FusedSize {
   bool has_bias;
 };
 // Few rows of one and of two octets, many rows, sums of one segment, of some, and of more than a batch,
-// weights of many rows.
-constexpr FusedSize kSizes[] = {{0, 32, 64, 0, DType::kBF16, false},   {1, 96, 576, 0, DType::kBF16, true},
-                                {5, 64, 1536, 4, DType::kF32, false},  {9, 32, 32, 3, DType::kF16, true},
-                                {16, 160, 2080, 0, DType::kF32, true}, {70, 96, 96, 8, DType::kBF16, false},
-                                {40, 224, 160, 4, DType::kBF16, true}, {64, 32, 32, 0, DType::kF32, false},
-                                {133, 64, 608, 0, DType::kF32, true},  {3, 8224, 96, 4, DType::kBF16, true},
-                                {11, 8192, 608, 0, DType::kF16, false}};
+// weights of many rows; many rows of a sum whose weights fill a block's memory.
+constexpr FusedSize kSizes[] = {
+    {0, 32, 64, 0, DType::kBF16, false},    {1, 96, 576, 0, DType::kBF16, true},
+    {5, 64, 1536, 4, DType::kF32, false},   {9, 32, 32, 3, DType::kF16, true},
+    {16, 160, 2080, 0, DType::kF32, true},  {70, 96, 96, 8, DType::kBF16, false},
+    {40, 224, 160, 4, DType::kBF16, true},  {64, 32, 32, 0, DType::kF32, false},
+    {133, 64, 608, 0, DType::kF32, true},   {3, 8224, 96, 4, DType::kBF16, true},
+    {11, 8192, 608, 0, DType::kF16, false}, {60, 160, 1504, 4, DType::kF16, true}};
 
 HostTensor rows_of(const FusedSize& size, int64_t width, uint32_t seed) {
   return HostTensor::random(DType::kF32, {size.rows, width}, seed, 1, width + size.gap);

@@ -17,6 +17,7 @@ constexpr int kHidden = 576;
 constexpr int kColumns = 96;
 constexpr int kFewRows = 16;
 constexpr int kManyRows = 65;
+constexpr int kAllRows = 300;
 
 // An op, exact or with rows that are rounded to bf16.
 class FusedLinear : public ::testing::TestWithParam<std::tuple<const char*, bool>> {
@@ -29,10 +30,10 @@ class FusedLinear : public ::testing::TestWithParam<std::tuple<const char*, bool
   bool rounds_x() const { return std::get<1>(GetParam()); }
   bool adds() const { return op() == "musaic::linear_add_"; }
 
-  // The first `rows` rows of the same 80.
+  // The first `rows` of the same rows.
   OpCase make_case(int rows, int live) const {
-    const TestTensor all = TestTensor::random(DType::kF32, {80, kHidden}, 1);
-    const TestTensor all_sums = TestTensor::random(DType::kF32, {80, kColumns}, 2);
+    const TestTensor all = TestTensor::random(DType::kF32, {kAllRows, kHidden}, 1);
+    const TestTensor all_sums = TestTensor::random(DType::kF32, {kAllRows, kColumns}, 2);
     const auto first = [&](const TestTensor& tensor, int64_t width) {
       std::vector<float> values = tensor.to_floats();
       values.resize(static_cast<size_t>(rows) * static_cast<size_t>(width));
@@ -91,7 +92,7 @@ TEST_P(FusedLinear, ARowsBitsDependOnTheOthersOnlyByWhetherTheyAreMany) {
     }
   };
   expect_same({1, 8, 9, 13}, check_op(registry_, make_case(kFewRows, 14)));
-  expect_same({kManyRows, 66, 76}, check_op(registry_, make_case(80, 77)));
+  expect_same({kManyRows, 76, 128, 129, 200}, check_op(registry_, make_case(kAllRows, 290)));
 }
 
 INSTANTIATE_TEST_SUITE_P(Ops, FusedLinear,

@@ -4,6 +4,7 @@
 #include <initializer_list>
 
 #include "ops/linear/bf16_tiles_sm90.cuh"
+#include "ops/linear/whole_k_sm90.cuh"
 
 namespace musaic {
 namespace {
@@ -16,9 +17,17 @@ bool is_wide(const LinearTileCall& call) {
   return weight_rows_of(call) >= kWide;
 }
 
+// That blocks which hold all of k take; more read the weight too often.
+constexpr int64_t kFewRows = 64;
+constexpr int kMostWholeSteps = 24;
+
+bool suits_whole_k(const LinearTileCall& call) {
+  return call.rounds_x && num_steps_of(call) <= kMostWholeSteps;
+}
+
 // Fewer are done sooner by tiles of 16 rows.
 int64_t first_rows(const LinearTileCall& call) {
-  return is_wide(call) ? 17 : 49;
+  return is_wide(call) || suits_whole_k(call) ? 17 : 49;
 }
 
 bool has_aligned_rows(const DeviceRows& rows) {
@@ -31,17 +40,46 @@ struct Choice {
   bool (*launch)(const LinearTileCall& call, gpuStream_t stream);
 };
 
+// Of the next launch, which cannot be set up meanwhile: for a cluster, its blocks must all find room.
+template <int kBlocksOfCluster>
+constexpr int64_t kCrowdedCycles = 750 * kBlocksOfCluster;
+
 // `step_cycles`: what a step takes, be it for reading its tiles, for preparing or for multiplying them.
 template <class Shape, bool kNorm>
 Choice choice(const LinearTileCall& call, int64_t step_cycles) {
   constexpr int64_t kTileCycles = 600 + 10 * Shape::kColumns;  // the first step's wait, the results
-  constexpr int64_t kCrowdedCycles = 1500;  // of the next launch, which cannot be set up meanwhile
   const int64_t at_once = active_bf16_clusters<Shape, kNorm>();
   const int64_t clusters = Bf16TileWalk<Shape>::num_cluster_tiles(call);
   const int64_t rounds = (clusters + at_once - 1) / at_once;
-  const int64_t crowded = 2 * clusters > at_once ? kCrowdedCycles : 0;
+  const int64_t crowded = 2 * clusters > at_once ? kCrowdedCycles<Shape::kBlocks> : 0;
   return {rounds * (num_steps_of(call) * step_cycles + kTileCycles) + crowded,
           launch_bf16_tiles<Shape, kNorm>};
+}
+
+// The same where multiplying takes so little that many blocks wait for the L2 cache.
+template <class Shape, bool kNorm>
+Choice rounded_choice(const LinearTileCall& call, int64_t step_cycles) {
+  constexpr int64_t kBytesACycle = 2700;  // that the L2 cache gives
+  constexpr int64_t kStepBytes = Shape::kRowBlocks * sizeof(Bf16Stage<Shape>::x) +
+                                 Shape::kColumnBlocks * sizeof(Bf16Stage<Shape>::weight);  // of a cluster
+  const int64_t clusters =
+      std::min<int64_t>(Bf16TileWalk<Shape>::num_cluster_tiles(call), active_bf16_clusters<Shape, kNorm>());
+  return choice<Shape, kNorm>(call, std::max(step_cycles, clusters * kStepBytes / kBytesACycle));
+}
+
+constexpr Choice kNone = {INT64_MAX, nullptr};
+
+// For rows that are few enough for blocks to read their parts of the weight ahead of them.
+template <class Shape, bool kNorm>
+Choice whole_k_choice(const LinearTileCall& call, int64_t step_cycles) {
+  constexpr int64_t kTileCycles = 300;
+  const dim3 grid = Shape::grid(call);
+  const int64_t blocks = int64_t{grid.x} * grid.y, multiprocessors = num_multiprocessors();
+  const int64_t at_once = Shape::kBlocks * multiprocessors;
+  if (num_steps_of(call) > Shape::kSteps || call.linear.x.outer > kFewRows || blocks > at_once) return kNone;
+  const int64_t rounds = (blocks + multiprocessors - 1) / multiprocessors;  // they share what one can read
+  const int64_t crowded = rounds > 1 || 16 * blocks > 9 * at_once ? kCrowdedCycles<2> : 0;
+  return {rounds * (num_steps_of(call) * step_cycles + kTileCycles) + crowded, launch_whole_k<Shape, kNorm>};
 }
 
 template <int kParts, int kChains>
@@ -69,11 +107,25 @@ Choice choose_exact(const LinearTileCall& call) {
                   choice<Tile128<2, 2>, kNorm>(call, 600)});
 }
 
+using Tile96 = Bf16TileShape<96, 1, 1, 1, 2, 6>;
+using Square96 = Bf16TileShape<96, 1, 1, 2, 2, 6>;  // clusters of four
+
+// As many steps as rows of 576 and of 1,536 values have.
+using Rows16 = WholeKShape<16, 1, 9, 2, 3, 2>;
+using Rows32 = WholeKShape<32, 2, 9, 1, 3, 2>;
+using Long8 = WholeKShape<8, 1, kMostWholeSteps, 1, 3, 4>;
+using Long16 = WholeKShape<16, 1, kMostWholeSteps, 1, 3, 2>;
+
 template <bool kNorm>
 Choice choose_rounded(const LinearTileCall& call) {
-  return fastest({choice<Tile32<1, 1>, kNorm>(call, 300), choice<Tile64<1, 1>, kNorm>(call, 340),
-                  choice<Tile128<1, 1>, kNorm>(call, 480), choice<Tile192<1, 1>, kNorm>(call, 700),
-                  choice<Tile256<1, 1>, kNorm>(call, 880)});
+  Choice best = fastest(
+      {rounded_choice<Tile32<1, 1>, kNorm>(call, 280), rounded_choice<Tile64<1, 1>, kNorm>(call, 330),
+       rounded_choice<Tile96, kNorm>(call, 450), rounded_choice<Square96, kNorm>(call, 440),
+       rounded_choice<Tile128<1, 1>, kNorm>(call, 480), rounded_choice<Tile192<1, 1>, kNorm>(call, 700),
+       rounded_choice<Tile256<1, 1>, kNorm>(call, 880), whole_k_choice<Rows16, kNorm>(call, 110),
+       whole_k_choice<Rows32, kNorm>(call, 400), whole_k_choice<Long16, kNorm>(call, 145)});
+  if constexpr (!kNorm) best = fastest({best, whole_k_choice<Long8, kNorm>(call, 140)});
+  return best;
 }
 
 template <bool kNorm>

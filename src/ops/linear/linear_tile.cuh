@@ -210,4 +210,22 @@ __device__ inline float swiglu_of(float gate, float up) {
   return __fmul_rn(__fdividef(gate, __fadd_rn(1.0f, __expf(-gate))), up);
 }
 
+// The same of four neighbouring rows of the weight.
+__device__ inline float4 finish_sums(const LinearTileCall& call, const float4& sums, float factor,
+                                     int64_t row) {
+  float4 bias = make_float4(0, 0, 0, 0);
+  if (call.linear.bias != nullptr)
+    bias = make_float4(bias_of(call, row), bias_of(call, row + 1), bias_of(call, row + 2),
+                       bias_of(call, row + 3));
+  return make_float4(finish_sum(sums.x, factor, bias.x), finish_sum(sums.y, factor, bias.y),
+                     finish_sum(sums.z, factor, bias.z), finish_sum(sums.w, factor, bias.w));
+}
+__device__ inline float4 swiglu_of(const float4& gate, const float4& up) {
+  return make_float4(swiglu_of(gate.x, up.x), swiglu_of(gate.y, up.y), swiglu_of(gate.z, up.z),
+                     swiglu_of(gate.w, up.w));
+}
+__device__ inline float4 sum_of(const float4& a, const float4& b) {
+  return make_float4(__fadd_rn(a.x, b.x), __fadd_rn(a.y, b.y), __fadd_rn(a.z, b.z), __fadd_rn(a.w, b.w));
+}
+
 }  // namespace musaic

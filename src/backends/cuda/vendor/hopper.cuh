@@ -303,10 +303,15 @@ __device__ inline void begin_products() {
 __device__ inline void end_products() {
   asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
 }
-// Until all batches but the last kUnderWay are done. `sum` is of one that is.
+// Until all batches but the last kUnderWay are done.
+template <int kUnderWay>
+__device__ void wait_for_batches() {
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kUnderWay) : "memory");
+}
+// The same. `sum` is of one that is.
 template <int kUnderWay, int N>
 __device__ void wait_for_products(float (&sum)[N]) {
-  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kUnderWay) : "memory");
+  wait_for_batches<kUnderWay>();
   keep_in_place(sum);
 }
 
@@ -454,6 +459,51 @@ struct Bf16RegisterProduct<128> {
           "+f"(s[50]), "+f"(s[51]), "+f"(s[52]), "+f"(s[53]), "+f"(s[54]), "+f"(s[55]), "+f"(s[56]),
           "+f"(s[57]), "+f"(s[58]), "+f"(s[59]), "+f"(s[60]), "+f"(s[61]), "+f"(s[62]), "+f"(s[63])
         : "r"(left[0]), "r"(left[1]), "r"(left[2]), "r"(left[3]), "l"(right));
+  }
+};
+
+// The same with both factors in shared memory, 32 bytes a row. Value 4j + i of lane l of warp w is of row
+// 16w + l / 4 + 8(i / 2), column 8j + 2(l % 4) + i % 2.
+template <int kColumns>
+struct Bf16SharedProduct;
+template <>
+struct Bf16SharedProduct<8> {
+  static __device__ void add(float (&s)[4], uint64_t left, uint64_t right) {
+    asm volatile(
+        "{.reg .pred keep;\n"
+        "setp.eq.u32 keep, 0, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {"
+        "%0, %1, %2, %3}, "
+        "%4, %5, keep, 1, 1, 0, 0;}"
+        : "+f"(s[0]), "+f"(s[1]), "+f"(s[2]), "+f"(s[3])
+        : "l"(left), "l"(right));
+  }
+};
+template <>
+struct Bf16SharedProduct<16> {
+  static __device__ void add(float (&s)[8], uint64_t left, uint64_t right) {
+    asm volatile(
+        "{.reg .pred keep;\n"
+        "setp.eq.u32 keep, 0, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n16k16.f32.bf16.bf16 {"
+        "%0, %1, %2, %3, %4, %5, %6, %7}, "
+        "%8, %9, keep, 1, 1, 0, 0;}"
+        : "+f"(s[0]), "+f"(s[1]), "+f"(s[2]), "+f"(s[3]), "+f"(s[4]), "+f"(s[5]), "+f"(s[6]), "+f"(s[7])
+        : "l"(left), "l"(right));
+  }
+};
+template <>
+struct Bf16SharedProduct<32> {
+  static __device__ void add(float (&s)[16], uint64_t left, uint64_t right) {
+    asm volatile(
+        "{.reg .pred keep;\n"
+        "setp.eq.u32 keep, 0, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n32k16.f32.bf16.bf16 {"
+        "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15}, "
+        "%16, %17, keep, 1, 1, 0, 0;}"
+        : "+f"(s[0]), "+f"(s[1]), "+f"(s[2]), "+f"(s[3]), "+f"(s[4]), "+f"(s[5]), "+f"(s[6]), "+f"(s[7]),
+          "+f"(s[8]), "+f"(s[9]), "+f"(s[10]), "+f"(s[11]), "+f"(s[12]), "+f"(s[13]), "+f"(s[14]), "+f"(s[15])
+        : "l"(left), "l"(right));
   }
 };
 
