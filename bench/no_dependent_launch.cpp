@@ -1,5 +1,5 @@
-// Turns dependent launches off in a process: no kernel is set up before the one ahead of it has ended, as on a
-// device without them. Other attributes of a launch, as the size of its clusters, stay. Replays of what was
+// Turns dependent launches off in a process: no kernel is set up before the one ahead of it has ended, as on
+// a device without them. Other attributes of a launch, as the size of its clusters, stay. Replays of what was
 // captured keep to it.
 //   g++ -O2 -shared -fPIC -I$CUDA_HOME/include no_dependent_launch.cpp -o libnopdl.so -L$CUDA_HOME/lib64
 //   -lcupti CUDA_INJECTION64_PATH=$PWD/libnopdl.so musaic bench decode --device cuda ...

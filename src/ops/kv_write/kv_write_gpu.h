@@ -5,8 +5,8 @@
 
 namespace musaic {
 
-// One call of musaic::kv_write (no query, nothing is rotated) or musaic::rope_kv_write. Slots and the number of
-// live rows are what the host brings for a step.
+// One call of musaic::kv_write (no query, nothing is rotated) or musaic::rope_kv_write. Slots and the number
+// of live rows are what the host brings for a step.
 struct KvWriteCall {
   DeviceRows query;
   DeviceRows key;
