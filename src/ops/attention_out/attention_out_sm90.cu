@@ -404,7 +404,7 @@ __global__ void __launch_bounds__(Size::kMaxThreads, 1) attend_and_multiply(Clus
     memory.has_shares.init(1);
     publish_barriers();
   }
-  arrive_at_cluster();
+  announce_to_cluster();
   const int stored = is_live ? length - 1 : 0;  // positions that the cache has
   past.load(call, place.kv_head, past.first, attends ? stored : 0);
   fetch_weight(call, place.block, memory);

@@ -162,13 +162,9 @@ __device__ inline void store_in_block(float* to, uint32_t block, float value) {
       "r"(block), "f"(value)
       : "memory");
 }
-// The same in two parts, between which the thread goes on, and after which the others see of what it wrote
-// before no more than published barriers.
-__device__ inline void arrive_at_cluster() {
+// As arrive_at_cluster, but others see of what the thread wrote before no more than published barriers.
+__device__ inline void announce_to_cluster() {
   asm volatile("barrier.cluster.arrive.relaxed;" ::: "memory");
-}
-__device__ inline void wait_for_cluster() {
-  asm volatile("barrier.cluster.wait.acquire;" ::: "memory");
 }
 // Where what has this address in the calling block's shared memory lies in another block of the cluster.
 __device__ inline uint32_t address_in_block(uint32_t address, uint32_t block) {
