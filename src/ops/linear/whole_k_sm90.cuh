@@ -139,7 +139,7 @@ class WholeKTile {
         store_group(step, g, x[g]);
         if (Shape::kReuses) load_group(step + kStride, x[g]);
         // Beyond this meeting all have read the next group's place.
-        if (Shape::kReuses) wait_for_batches<0>();
+        if (Shape::kReuses) wait_for_product_batches<0>();
         meet<kWarpgroupSize>(kAlone + warpgroup_);
         multiply_group(step, g);
       }

@@ -301,13 +301,13 @@ __device__ inline void end_products() {
 }
 // Until all batches but the last kUnderWay are done.
 template <int kUnderWay>
-__device__ void wait_for_batches() {
+__device__ void wait_for_product_batches() {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kUnderWay) : "memory");
 }
 // The same. `sum` is of one that is.
 template <int kUnderWay, int N>
 __device__ void wait_for_products(float (&sum)[N]) {
-  wait_for_batches<kUnderWay>();
+  wait_for_product_batches<kUnderWay>();
   keep_in_place(sum);
 }
 
