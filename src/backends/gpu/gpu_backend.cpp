@@ -220,37 +220,39 @@ void GpuBackend::upload(void* destination, const void* source, size_t bytes,
   enter();
   GpuStream& own = gpu_stream(stream);
   own.forbid_in_capture("an upload");
-  if constexpr (kKernelsReachHostMemory) {
-    if (upload_by_kernel(destination, source, bytes, parts)) return;
-  }
+  if (upload_by_kernel(destination, source, bytes, parts)) return;
   copy_to_device(destination, source, bytes, stream);
   for (const DeviceCopy& part : parts)
     own.check(gpuCopyOnDevice(part.destination, part.source, part.bytes, own.handle()),
               "a copy on the device");
 }
 
-// False: it is too large, is no whole words, or has too many parts.
+// False: kernels do not reach page-locked memory, or it is too large, is no whole words, or has too many
+// parts.
 bool GpuBackend::upload_by_kernel(void* destination, const void* source, size_t bytes,
                                   std::span<const DeviceCopy> parts) {
-  constexpr size_t kMostBytes = 256 << 10;
-  constexpr size_t kWord = sizeof(uint32_t);
-  if (bytes > kMostBytes || bytes % kWord != 0 || parts.size() > WordUpload::kMaxDeviceWords) return false;
-  std::byte* staged = ring_->take(bytes);
-  std::memcpy(staged, source, bytes);
-  WordUpload upload{.to = static_cast<uint32_t*>(destination),
-                    .from = reinterpret_cast<const uint32_t*>(staged),
-                    .words = static_cast<int>(bytes / kWord),
-                    .num_device_words = 0,
-                    .device_words = {}};
-  for (const DeviceCopy& part : parts) {
-    const auto first = static_cast<uint32_t*>(part.destination) - upload.to;
-    upload.device_words[upload.num_device_words++] = {static_cast<int>(first),
-                                                      static_cast<int>(part.bytes / kWord),
-                                                      static_cast<const uint32_t*>(part.source)};
+  if constexpr (kKernelsReachHostMemory) {
+    constexpr size_t kMostBytes = 256 << 10;
+    constexpr size_t kWord = sizeof(uint32_t);
+    if (bytes > kMostBytes || bytes % kWord != 0 || parts.size() > WordUpload::kMaxDeviceWords) return false;
+    std::byte* staged = ring_->take(bytes);
+    std::memcpy(staged, source, bytes);
+    WordUpload upload{.to = static_cast<uint32_t*>(destination),
+                      .from = reinterpret_cast<const uint32_t*>(staged),
+                      .words = static_cast<int>(bytes / kWord),
+                      .num_device_words = 0,
+                      .device_words = {}};
+    for (const DeviceCopy& part : parts) {
+      const auto first = static_cast<uint32_t*>(part.destination) - upload.to;
+      upload.device_words[upload.num_device_words++] = {static_cast<int>(first),
+                                                        static_cast<int>(part.bytes / kWord),
+                                                        static_cast<const uint32_t*>(part.source)};
+    }
+    launch_upload(upload, stream_->handle());
+    stream_->check(gpuGetLastError(), "an upload");
+    return true;
   }
-  launch_upload(upload, stream_->handle());
-  stream_->check(gpuGetLastError(), "an upload");
-  return true;
+  return false;
 }
 
 void GpuBackend::zero(void* destination, size_t bytes, Stream& stream) {
