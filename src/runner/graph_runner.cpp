@@ -25,6 +25,13 @@ GraphRunnerOptions settle(GraphRunnerOptions options, const Capabilities& capabi
   return options;
 }
 
+// About, of the device, of executables with so many nodes each.
+size_t bytes_of_executables(const LaunchAhead& ahead, const std::vector<int>& nodes) {
+  size_t bytes = 0;
+  for (int count : nodes) bytes += ahead.executable_bytes(count);
+  return bytes;
+}
+
 // Where pieces take turns in no more executables than the budget holds, no bucket is dropped.
 size_t budget_of_captures(Backend& backend, size_t asked) {
   const LaunchAhead* ahead = launch_ahead(backend);
@@ -130,9 +137,7 @@ bool GraphRunner::can_launch_whole_steps() const {
   const std::vector<int> steps = captures_.nodes();
   const int budget = backend_.graph_executables().budget;
   if (budget > 0 && static_cast<int>(steps.size()) > budget) return false;
-  size_t bytes = 0;
-  for (int nodes : steps) bytes += ahead == nullptr ? 0 : ahead->executable_bytes(nodes);
-  return bytes <= options_.graph_memory_budget;
+  return ahead == nullptr || bytes_of_executables(*ahead, steps) <= options_.graph_memory_budget;
 }
 
 void GraphRunner::set_num_pages(int num_pages) {
@@ -305,9 +310,7 @@ size_t GraphRunner::planned_graph_bytes() const {
   const std::vector<int> executables = captures_.executables();
   const auto budget = static_cast<size_t>(backend_.graph_executables().budget);
   if (budget > 0 && budget < executables.size()) return budget * ahead->executable_bytes();
-  size_t bytes = 0;
-  for (int nodes : executables) bytes += ahead->executable_bytes(nodes);
-  return bytes;
+  return bytes_of_executables(*ahead, executables);
 }
 
 GraphRunner::Memory GraphRunner::memory() const {

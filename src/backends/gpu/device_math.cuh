@@ -52,6 +52,13 @@ __device__ inline gpuBfloat16 from_float<gpuBfloat16>(float value) {
   return __float2bfloat16_rn(value);
 }
 
+// Two values as bf16, the first in the lower half.
+__device__ inline uint32_t bf16_pair(float low, float high) {
+  const gpuBfloat162 pair = __floats2bfloat162_rn(low, high);
+  return static_cast<uint32_t>(__bfloat16_as_ushort(pair.x)) |
+         static_cast<uint32_t>(__bfloat16_as_ushort(pair.y)) << 16;
+}
+
 // The sum over the warp, in every lane.
 __device__ inline float warp_sum(float value) {
   for (int distance = kWarpSize / 2; distance > 0; distance /= 2)

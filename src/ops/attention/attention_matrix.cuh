@@ -38,11 +38,7 @@ struct MatrixFactor<DType::kBF16> {
   using Product = Bf16Product;
   using Type = gpuBfloat16;
   static constexpr int kParts = 1;
-  static __device__ uint32_t pack(float a, float b) {
-    const gpuBfloat162 pair = __floats2bfloat162_rn(a, b);
-    return static_cast<uint32_t>(__bfloat16_as_ushort(pair.x)) |
-           static_cast<uint32_t>(__bfloat16_as_ushort(pair.y)) << 16;
-  }
+  static __device__ uint32_t pack(float a, float b) { return bf16_pair(a, b); }
   static __device__ float low(uint32_t word) { return __uint_as_float(word << 16); }
   static __device__ float high(uint32_t word) { return __uint_as_float(word & 0xFFFF0000u); }
 };

@@ -64,17 +64,6 @@ struct Sm90Memory {
   KvBarriers barriers[Shape::kChains][Shape::kStages];
 };
 
-__device__ inline uint32_t bf16_pair(float low, float high) {
-  const gpuBfloat162 pair = __floats2bfloat162_rn(low, high);
-  return static_cast<uint32_t>(__bfloat16_as_ushort(pair.x)) |
-         static_cast<uint32_t>(__bfloat16_as_ushort(pair.y)) << 16;
-}
-__device__ inline float exp2_of(float x) {
-  float y;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
-}
-
 // Brings a chain's keys or values of the positions before `end`, block by block; a warp, of which a lane has
 // a copy of a block.
 template <class Shape>
@@ -316,15 +305,15 @@ class Sm90Chain {
       largest = fmaxf(largest, __shfl_xor_sync(kAllLanes, largest, 1));
       largest = fmaxf(largest, __shfl_xor_sync(kAllLanes, largest, 2));
       const float base = largest == -CUDART_INF_F ? 0.0f : largest;
-      keep[r] = exp2_of(maximum_[r] - base);
+      keep[r] = exp2_near(maximum_[r] - base);
       maximum_[r] = largest;
       float even = 0.0f, odd = 0.0f;
 #pragma unroll
       for (int j = 0; j < kSums; j += 4) {
         float& a = scores_[j + 2 * r];
         float& b = scores_[j + 2 * r + 1];
-        a = exp2_of(a - base);
-        b = exp2_of(b - base);
+        a = exp2_near(a - base);
+        b = exp2_near(b - base);
         even += a;
         odd += b;
       }
@@ -413,7 +402,7 @@ class Sm90Chain {
       total = 0.0f;
 #pragma unroll
       for (int c = 0; c < Shape::kChains; ++c) {
-        take[c] = exp2_of(rows[c].x - largest);
+        take[c] = exp2_near(rows[c].x - largest);
         total = fmaf(rows[c].y, take[c], total);
       }
     }

@@ -5,27 +5,14 @@
 
 // A norm and few of its rows times a weight of many, as in a head: nothing counts but to read it. One thread
 // has sixteen whole rows of the weight at a time, one copy, brought into a ring of stages; for swiglu eight
-// of either half. A warp has a segment of k, as in linear_few_tile, and the bits are the same.
+// of either half. A warp has a segment of k, as in linear_few_tile, and the bits are the same. What was read
+// is the first to leave the L2 cache, in which a step's keys and values stay.
 namespace musaic {
 namespace {
 
 constexpr int64_t kTallWeight = 8192;  // rows
 constexpr int kMostStages = 8;
 constexpr int kHalfSquare = kSquare / 2;
-
-// Neighbouring bytes of a weight into shared memory; `barrier` counts them. They are the first to leave the
-// L2 cache, in which a step's keys and values stay. Called by one thread. REQUIRES: addresses and size are
-// multiples of 16.
-__device__ void copy_once(uint32_t to, const void* from, uint32_t bytes, Barrier& barrier) {
-  asm volatile(
-      "{.reg .b64 policy;\n"
-      "createpolicy.fractional.L2::evict_first.b64 policy, 1.0;\n"
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, "
-      "[%3], "
-      "policy;}" ::"r"(to),
-      "l"(from), "r"(bytes), "r"(shared_address(&barrier))
-      : "memory");
-}
 
 template <int kOctets_, int kLength_, int kWarps_, int kBlocksAtOnce_>
 struct TallShape {
@@ -92,9 +79,9 @@ __device__ void bring_tiles(const LinearTileCall& call, const TallTiles& tiles, 
     memory.empty[place.stage].wait(place.parity);
     full.arrive_and_expect(tiles.stage_bytes());
     for (int part = 0; part < parts; ++part)
-      copy_once(shared_address(stages + place.stage * tiles.stage_bytes() + part * part_bytes),
-                call.linear.weight + tile * static_cast<int64_t>(part_bytes) + part * half_bytes, part_bytes,
-                full);
+      copy_bytes_once(shared_address(stages + place.stage * tiles.stage_bytes() + part * part_bytes),
+                      call.linear.weight + tile * static_cast<int64_t>(part_bytes) + part * half_bytes,
+                      part_bytes, full);
     place.advance(tiles.num_stages);
   }
 }

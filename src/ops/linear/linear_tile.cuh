@@ -68,12 +68,6 @@ struct XChunk {
   }
 };
 
-__device__ inline uint32_t bf16_pair(float a, float b) {
-  const gpuBfloat162 pair = __floats2bfloat162_rn(a, b);
-  return static_cast<uint32_t>(__bfloat16_as_ushort(pair.x)) |
-         static_cast<uint32_t>(__bfloat16_as_ushort(pair.y)) << 16;
-}
-
 // Two neighbours as parts, the larger ones first.
 template <int kParts>
 __device__ void split_pair(float a, float b, uint32_t (&parts)[kParts]) {

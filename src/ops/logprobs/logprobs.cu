@@ -82,7 +82,7 @@ int64_t logprobs_max_top_n() {
 }
 
 void launch_logprobs(const LogprobsCall& call, gpuStream_t stream) {
-  const bool aligned = is_aligned(call.logits, 16) && (call.rows == 1 || call.logits_stride % 4 == 0);
+  const bool aligned = has_aligned_rows(call.logits, call.rows, call.logits_stride);
   launch_kernel(write_logprobs, dim3(static_cast<unsigned>(call.rows)), dim3(kRowThreads), stream, call,
                 aligned);
 }

@@ -211,12 +211,6 @@ class TileBringer {
   uint32_t weights_parity_ = 0;
 };
 
-__device__ inline float exp2_near(float x) {
-  float y;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
-}
-
 // A warpgroup that attends.
 template <int kRowTiles>
 class TileAttender {

@@ -13,22 +13,6 @@ namespace {
 
 constexpr const char* kName = "musaic::add_rms_norm_quant_fp8";
 
-std::vector<FakeOutput> fake_add_norm_quant(const FakeCall& call) {
-  enum { kX, kResidual, kWeight };
-  for (int input : {kX, kResidual}) {
-    expect_rank(call, input, 2);
-    expect_dtype(call, input, DType::kF32);
-    expect_dense_rows(call, input);
-  }
-  const Meta& x = call.input(kX);
-  expect_shape(call, kResidual, x.shape);
-  expect_float(call, kWeight);
-  expect_shape(call, kWeight, {x.dim(1)});
-  expect_contiguous(call, kWeight);
-  return {{Meta::contiguous(DType::kF8E4M3, x.shape, x.device)},
-          {Meta::contiguous(DType::kF32, {x.dim(0), fp8_blocks(x.dim(1))}, x.device)}};
-}
-
 std::vector<Value> decompose_add_norm_quant(GraphBuilder&, std::span<const Value> inputs,
                                             const Attributes& attributes) {
   const Value residual = add(inputs[0], inputs[1]);
@@ -62,6 +46,22 @@ std::vector<OpSample> add_norm_quant_samples() {
 
 }  // namespace
 
+std::vector<FakeOutput> fake_add_norm_quant_fp8(const FakeCall& call) {
+  enum { kX, kResidual, kWeight };
+  for (int input : {kX, kResidual}) {
+    expect_rank(call, input, 2);
+    expect_dtype(call, input, DType::kF32);
+    expect_dense_rows(call, input);
+  }
+  const Meta& x = call.input(kX);
+  expect_shape(call, kResidual, x.shape);
+  expect_float(call, kWeight);
+  expect_shape(call, kWeight, {x.dim(1)});
+  expect_contiguous(call, kWeight);
+  return {{Meta::contiguous(DType::kF8E4M3, x.shape, x.device)},
+          {Meta::contiguous(DType::kF32, {x.dim(0), fp8_blocks(x.dim(1))}, x.device)}};
+}
+
 AddNormFp8 add_rms_norm_quant_fp8(Value x, Value residual, Value weight, double eps) {
   const auto out = x.builder().call(kName, {x, residual, weight}, {{"eps", eps}});
   return {.rows = {.q = out[0], .scale = out[1]}, .normed = out[2], .residual = out[3]};
@@ -72,7 +72,7 @@ void define_norm_quant_fp8(OpRegistry& registry) {
       "musaic::add_rms_norm_quant_fp8(Tensor(a!) x, Tensor(b!) residual, Tensor weight, float eps) -> "
       "(Tensor q, Tensor scale)",
       {.schema = {},
-       .fake = fake_add_norm_quant,
+       .fake = fake_add_norm_quant_fp8,
        .decomposition = decompose_add_norm_quant,
        .samples = add_norm_quant_samples,
        .cost = cost_add_norm_quant});

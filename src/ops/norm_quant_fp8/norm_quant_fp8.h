@@ -18,6 +18,9 @@ struct AddNormFp8 {
 // Pad rows are neither read nor written.
 AddNormFp8 add_rms_norm_quant_fp8(Value x, Value residual, Value weight, double eps);
 
+// Its fake, of a call that begins with its arguments: the rows in FP8 and their scales.
+std::vector<FakeOutput> fake_add_norm_quant_fp8(const FakeCall& call);
+
 void define_norm_quant_fp8(OpRegistry& registry);
 void add_norm_quant_fp8_cpu(OpRegistry& registry);
 void add_norm_quant_fp8_gpu(OpRegistry& registry);

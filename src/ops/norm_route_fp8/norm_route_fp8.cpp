@@ -7,10 +7,10 @@
 #include "ops/add/add.h"
 #include "ops/fake_checks.h"
 #include "ops/linear/linear.h"
-#include "ops/linear_fp8/fp8_checks.h"
 #include "ops/linear_fp8/linear_fp8.h"
 #include "ops/moe_gate/moe_gate.h"
 #include "ops/moe_route/moe_route.h"
+#include "ops/norm_quant_fp8/norm_quant_fp8.h"
 #include "ops/op_samples.h"
 #include "ops/rms_norm/rms_norm.h"
 
@@ -22,16 +22,8 @@ constexpr const char* kName = "musaic::add_norm_route_fp8";
 enum Input { kX, kResidual, kNormWeight, kRouter };
 
 std::vector<FakeOutput> fake_add_norm_route(const FakeCall& call) {
-  for (int input : {kX, kResidual}) {
-    expect_rank(call, input, 2);
-    expect_dtype(call, input, DType::kF32);
-    expect_dense_rows(call, input);
-  }
+  std::vector<FakeOutput> outputs = fake_add_norm_quant_fp8(call);
   const Meta& x = call.input(kX);
-  expect_shape(call, kResidual, x.shape);
-  expect_float(call, kNormWeight);
-  expect_shape(call, kNormWeight, {x.dim(1)});
-  expect_contiguous(call, kNormWeight);
   expect_rank(call, kRouter, 2);
   expect_dtype(call, kRouter, DType::kBF16);
   expect_dim(call, kRouter, 1, x.dim(1));
@@ -40,10 +32,7 @@ std::vector<FakeOutput> fake_add_norm_route(const FakeCall& call) {
   const Meta logits = Meta::contiguous(DType::kF32, {x.dim(0), experts}, x.device);
   const Meta* const gate_inputs[] = {&logits};
   const DimShape choices = expect_moe_gate({call.schema, gate_inputs, call.attributes});
-  std::vector<FakeOutput> outputs = {
-      {Meta::contiguous(DType::kF8E4M3, x.shape, x.device)},
-      {Meta::contiguous(DType::kF32, {x.dim(0), fp8_blocks(x.dim(1))}, x.device)},
-      {Meta::contiguous(DType::kF32, choices, x.device)}};
+  outputs.push_back({Meta::contiguous(DType::kF32, choices, x.device)});
   for (FakeOutput& group : route_outputs(call, choices, experts)) outputs.push_back(std::move(group));
   return outputs;
 }

@@ -60,6 +60,11 @@ struct RowLogits {
   __device__ float clean(int64_t id) const { return clean_logit(values[id]); }
 };
 
+// Whether all rows of logits begin at multiples of 16 bytes.
+inline bool has_aligned_rows(const float* logits, int64_t rows, int64_t stride) {
+  return is_aligned(logits, 16) && (rows == 1 || stride % 4 == 0);
+}
+
 // Calls visit(clean logit, id) for every token of the row, each in one thread.
 template <class Visit>
 __device__ void for_each_token(const RowLogits& row, Visit visit) {

@@ -440,7 +440,7 @@ void launch_sample(const SampleCall& call, gpuStream_t stream) {
   constexpr int64_t kEnoughBlocks = 264;  // two a multiprocessor of a large device
   const bool are_many = call.rows * num_parts_of(call.vocab, kFewPacks) > kEnoughBlocks;
   // Edited rows are always aligned.
-  const bool aligned = is_aligned(call.logits, 16) && (call.rows == 1 || call.logits_stride % 4 == 0);
+  const bool aligned = has_aligned_rows(call.logits, call.rows, call.logits_stride);
   const SampleWorkspace work = workspace_of(call, are_many ? kManyPacks : kFewPacks);
   const dim3 grid(static_cast<unsigned>(call.rows * work.num_parts));
   const auto launch = [&](auto edit, auto draw) {

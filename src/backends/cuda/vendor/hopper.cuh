@@ -130,6 +130,13 @@ struct Barrier {
   }
 };
 
+// 2 to the power of x, within 2 units of the last place; 0 instead of what is not normal.
+__device__ inline float exp2_near(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 // After the barriers' init, before the block's threads meet.
 __device__ inline void publish_barriers() {
   asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
@@ -153,15 +160,6 @@ __device__ inline void meet_cluster() {
   arrive_at_cluster();
   wait_for_cluster();
 }
-// Stores a value where `to` lies, in a block of the cluster. REQUIRES: it has begun and does not end before.
-__device__ inline void store_in_block(float* to, uint32_t block, float value) {
-  asm volatile(
-      "{.reg .b32 there;\n"
-      "mapa.shared::cluster.u32 there, %0, %1;\n"
-      "st.shared::cluster.f32 [there], %2;}" ::"r"(shared_address(to)),
-      "r"(block), "f"(value)
-      : "memory");
-}
 // As arrive_at_cluster, but others see of what the thread wrote before no more than published barriers.
 __device__ inline void announce_to_cluster() {
   asm volatile("barrier.cluster.arrive.relaxed;" ::: "memory");
@@ -171,6 +169,12 @@ __device__ inline uint32_t address_in_block(uint32_t address, uint32_t block) {
   uint32_t there;
   asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(address), "r"(block));
   return there;
+}
+// Stores a value where `to` lies, in a block of the cluster. REQUIRES: it has begun and does not end before.
+__device__ inline void store_in_block(float* to, uint32_t block, float value) {
+  asm volatile("st.shared::cluster.f32 [%0], %1;" ::"r"(address_in_block(shared_address(to), block)),
+               "f"(value)
+               : "memory");
 }
 // Stores 16 bytes there while the thread goes on; the barrier, at an address in the same block, counts them.
 __device__ inline void store_in_block(uint32_t to, const float4& value, uint32_t barrier) {
@@ -243,6 +247,24 @@ __device__ inline void copy_tile_once(uint32_t to, const TensorMap& map, int32_t
       "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1, "
       "{%2, %3, %4}], [%5], policy;}" ::"r"(to),
       "l"(&map), "r"(x), "r"(y), "r"(z), "r"(shared_address(&barrier))
+      : "memory");
+}
+// `bytes` that follow one another into shared memory; `barrier` counts them. Called by one thread. REQUIRES:
+// addresses and `bytes` are multiples of 16.
+__device__ inline void copy_bytes(uint32_t to, const void* from, uint32_t bytes, Barrier& barrier) {
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to),
+      "l"(from), "r"(bytes), "r"(shared_address(&barrier))
+      : "memory");
+}
+// copy_bytes of what nobody will read again.
+__device__ inline void copy_bytes_once(uint32_t to, const void* from, uint32_t bytes, Barrier& barrier) {
+  asm volatile(
+      "{.reg .b64 policy;\n"
+      "createpolicy.fractional.L2::evict_first.b64 policy, 1.0;\n"
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint [%0], [%1], %2, "
+      "[%3], policy;}" ::"r"(to),
+      "l"(from), "r"(bytes), "r"(shared_address(&barrier))
       : "memory");
 }
 // Starts to bring bytes to the L2 cache. REQUIRES: multiples of 16.

@@ -2,17 +2,8 @@
 
 #include "backends/cuda/vendor/hopper.cuh"
 
-// Products of f16 factors by a warpgroup, and copies of bytes that lie in memory as products want them.
+// Products of f16 factors by a warpgroup.
 namespace musaic {
-
-// `bytes` that follow one another into shared memory; `barrier` counts them. Called by one thread. REQUIRES:
-// addresses and `bytes` are multiples of 16.
-__device__ inline void copy_bytes(uint32_t to, const void* from, uint32_t bytes, Barrier& barrier) {
-  asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(to),
-      "l"(from), "r"(bytes), "r"(shared_address(&barrier))
-      : "memory");
-}
 
 // How a product finds a factor of which swizzled rows of 64 values are columns: its columns 64 and up begin
 // `next` bytes behind the first ones. REQUIRES: multiples of 1024; `+ 128` moves 16 rows on.
