@@ -62,6 +62,9 @@ struct Sm90Memory {
   };
   float2 rows[Shape::kChains][kTileRows];  // maximum, weight
   KvBarriers barriers[Shape::kChains][Shape::kStages];
+  // Of a chain's threads, once. (compute-sanitizer's racecheck loses track of the block's meeting where one
+  // chain waits for it while the other meets by number.)
+  Barrier cleared[Shape::kChains];
 };
 
 // Brings a chain's keys or values of the positions before `end`, block by block; a warp, of which a lane has
@@ -185,7 +188,7 @@ class Sm90Chain {
   static constexpr int kWarps = kWarpgroupSize / kWarpSize;
   static constexpr int kKeysWarp = 0, kValuesWarp = 1;
   static constexpr int kSums = 32;                                 // a lane's of a product of 64 columns
-  static constexpr int kTogether = 1, kAlone = 2;                  // numbers of meetings
+  static constexpr int kTogether = 1;                              // the number of the block's meeting
   static constexpr int kShare = Shape::kColumns / Shape::kChains;  // of the columns, a chain's
   static constexpr uint64_t kNextPart = kPartBytes >> 4;
 
@@ -356,7 +359,8 @@ class Sm90Chain {
         values[at] = make_uint4(0, 0, 0, 0);
     }
     publish_to_matrix_units();
-    meet<kWarpgroupSize>(kAlone + chain_);
+    memory_.cleared[chain_].arrive();
+    memory_.cleared[chain_].wait(0);
   }
 
   // Each chain finishes a share of the columns.
@@ -481,6 +485,7 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kTilesAtOnce)
   Barrier* barriers = &memory.barriers[0][0].keys;
   if (threadIdx.x < kBarriers) {
     barriers[threadIdx.x].init(arrivals_of(static_cast<int>(threadIdx.x)));
+    if (threadIdx.x < Shape::kChains) memory.cleared[threadIdx.x].init(kWarpgroupSize);
     publish_barriers();
   }
   __syncthreads();

@@ -161,6 +161,7 @@ class Bf16Consumer {
   }
 
   __device__ void release(int place) {
+    if constexpr (kNorm) memory_.norm_read[place % Shape::kStages].arrive();
     __syncwarp();
     const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
     if (lane < Shape::kBlocks) memory_.empty[place % Shape::kStages].arrive_at(static_cast<uint32_t>(lane));

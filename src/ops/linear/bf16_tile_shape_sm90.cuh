@@ -67,6 +67,7 @@ struct Bf16TileMemory {
   float norm_weights[Shape::kStages][kStepValues];
   Barrier full[Shape::kStages];
   Barrier empty[Shape::kStages];
+  Barrier norm_read[Shape::kStages];  // by every thread that did: whoever arrives vouches for itself alone
 };
 
 // The tile's sums at this row and, a multiple of 2, column. Eights of columns change places from row to row,

@@ -81,10 +81,9 @@ __device__ void bring_norm_weights(const LinearTileCall& call, int rows, Bf16Til
       for (int i = 0; i < kAtOnce; ++i) {
         const int place = first + begin + i, stage = place % Shape::kStages;
         if (begin + i >= num_steps) break;
-        memory.empty[stage].wait(Shape::parity(place) ^ 1);
+        memory.norm_read[stage].wait(Shape::parity(place) ^ 1);
         *reinterpret_cast<float2*>(&memory.norm_weights[stage][2 * lane]) = weights[i];
-        __syncwarp();
-        if (lane == 0) memory.full[stage].arrive();
+        memory.full[stage].arrive();
       }
     }
   }
@@ -103,8 +102,9 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
     prefetch_map(maps.weight);
     prefetch_map(maps.x);
     for (int s = 0; s < Shape::kStages; ++s) {
-      memory.full[s].init(kNorm ? 3 : 2);  // of those that bring x, the weight, the norm's weights
+      memory.full[s].init(kNorm ? 2 + kWarpSize : 2);  // of who brings x, the weight, the norm's weights
       memory.empty[s].init(Bf16Consumer<Shape, kNorm>::kArrivals);
+      if (kNorm) memory.norm_read[s].init(kWarpgroupSize);
     }
     publish_barriers();
   }
