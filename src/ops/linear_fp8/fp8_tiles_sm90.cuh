@@ -252,14 +252,6 @@ __device__ void prefetch_first_weight(const Fp8Work<kProducts>& work) {
   }
 }
 
-// The scales of a tile of columns, of every group.
-template <class Shape>
-__device__ const float* block_scales_of(const Fp8Tiles& call, const Fp8Tile& tile,
-                                        const Fp8Columns<Shape>& columns) {
-  const int scale_rows = call.parts * ((call.part_columns + 127) / 128);  // of one expert
-  return call.weight_scale + (int64_t{tile.expert} * scale_rows + columns.scale_row) * call.groups;
-}
-
 // The warpgroup that copies. Eight threads bring the 128 bytes of a row's group.
 template <class Shape, int kProducts>
 class Fp8Producer {
@@ -386,10 +378,12 @@ class Fp8Producer {
   // Of the weight tile that the thread brings the scales of, if any: its last threads, one a tile.
   __device__ const float* block_scales(const Fp8Tiles& call, const Columns& columns,
                                        const Fp8Tile& tile) const {
+    const int scale_rows = call.parts * ((call.part_columns + 127) / 128);  // of one expert
 #pragma unroll
     for (int c = 0; c < Shape::kColumnTiles; ++c) {
       if (thread_ != kThreads - 1 - c || columns.tile[c].count == 0) continue;
-      return block_scales_of(call, tile, columns.tile[c]);
+      const int64_t block = static_cast<int64_t>(tile.expert) * scale_rows + columns.tile[c].scale_row;
+      return call.weight_scale + block * call.groups;
     }
     return nullptr;
   }
@@ -577,7 +571,8 @@ class Fp8Consumer {
     const int upper = row_ < last ? row_ : last, lower = row_ + 8 < last ? row_ + 8 : last;
     row_scales_ = call.scale + (int64_t{tile.first_row} + upper) * call.groups;
     lower_scales_ = (lower - upper) * call.groups;
-    block_scales_ = block_scales_of(call, tile, columns);
+    const int scale_rows = call.parts * ((call.part_columns + 127) / 128);  // of one expert
+    block_scales_ = call.weight_scale + (int64_t{tile.expert} * scale_rows + columns.scale_row) * call.groups;
   }
   __device__ void load_scales(Group& group) {
     group.upper = *row_scales_;

@@ -237,20 +237,18 @@ void launch_gate(const NormRouteCall& call, gpuStream_t stream) {
   launch_moe_gate(call.gate, stream);
 }
 
-// The router is read once a tile, and few tiles leave multiprocessors idle.
+// Each tile reads the router, and few tiles leave multiprocessors idle; of many, more blocks shall find room
+// at once.
 void launch_choose_tokens(const NormRouteCall& call, gpuStream_t stream) {
-  constexpr int64_t kLowTokens = 512, kMiddleTokens = 1024;
-  static_assert(RouteTileShape<16>::kMaxWidth == kMaxNormRouteWidth &&
-                    RouteTileShape<16>::kMaxExperts == kMaxNormRouteExperts,
+  using Low = RouteTileShape<16, 2>;
+  static_assert(Low::kMaxWidth == kMaxNormRouteWidth && Low::kMaxExperts == kMaxNormRouteExperts,
                 "a call that comes here fits into tiles");
   const int64_t tokens = call.norm.x.outer;
-  if (tokens <= kLowTokens) {
-    launch_choose_in_tiles<RouteTileShape<16>>(call.router, call.gate, stream);
-  } else if (tokens <= kMiddleTokens) {
-    launch_choose_in_tiles<RouteTileShape<32>>(call.router, call.gate, stream);
-  } else {
-    launch_choose_in_tiles<RouteTileShape<64>>(call.router, call.gate, stream);
-  }
+  const auto launch = tokens <= 256    ? launch_choose_in_tiles<Low>
+                      : tokens <= 512  ? launch_choose_in_tiles<RouteTileShape<32, 2>>
+                      : tokens <= 1024 ? launch_choose_in_tiles<RouteTileShape<32, 3>>
+                                       : launch_choose_in_tiles<RouteTileShape<64, 3>>;
+  launch(call.router, call.gate, stream);
 }
 
 void launch_parts(const NormRouteCall& call, bool in_packs, gpuStream_t stream) {

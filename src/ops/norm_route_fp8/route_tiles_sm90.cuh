@@ -13,11 +13,11 @@ namespace musaic {
 
 // A slice's logits are added up in four segments: in a segment the products, then the segments in order.
 // Every shape does so, so that all give the same bits.
-template <int kTokens_>
+template <int kTokens_, int kBlocksAtOnce_>
 struct RouteTileShape {
   static constexpr int kTokens = kTokens_;  // of a cluster
   static constexpr int kBlocks = 8;
-  static constexpr int kBlocksAtOnce = 2;  // of a multiprocessor, at least
+  static constexpr int kBlocksAtOnce = kBlocksAtOnce_;  // of a multiprocessor, at least
   static constexpr int kWarps = 8;
   static constexpr int kThreads = kWarps * kWarpSize;
   static constexpr int kOctets = kTokens / kOctet;  // a warp has one of tokens
