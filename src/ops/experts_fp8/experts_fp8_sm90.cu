@@ -9,7 +9,6 @@ using Swiglu = Fp8TileShape<1, 2, 128, 4, kSwigluTile>;
 using SwigluOnce = Fp8TileShape<1, 2, 128, 4, kSwigluTile | kReadsOnce>;
 using Low = Fp8TileShape<1, 2, 64, 8, kReadsOnce>;
 using Tall = Fp8TileShape<2, 1, 128, 6, kCopiesRows>;
-using Wide = Fp8TileShape<1, 2, 128, 5>;
 
 template <class Shape>
 Fp8WeightedTiles routed_tiles(const GroupedLinearFp8Call& call) {
@@ -52,14 +51,12 @@ bool launch_experts_gate_up_fp8(const GroupedLinearFp8Call& routed, const Swiglu
   return launch_gate_up<Swiglu>(routed, routed_rows, shared, shared_rows, stream);
 }
 
-// Of few rows, low and narrow tiles spread the weights more evenly over the device; later most experts' rows
-// shall fit into one tile, and where they do not, low tiles leave fewer rows empty.
+// Of few rows, low and narrow tiles spread the weights more evenly over the device.
 bool launch_experts_down_fp8(const GroupedLinearFp8Call& routed, const LinearFp8Call& shared,
                              gpuStream_t stream) {
-  constexpr int64_t kFewRows = 4, kRowsInOneTile = 112;  // of an expert, on average
+  constexpr int64_t kFewRows = 4;  // of an expert, on average
   if (routed.rows <= kFewRows * routed.num_experts) return launch_down<Low>(routed, shared, stream);
-  if (routed.rows <= kRowsInOneTile * routed.num_experts) return launch_down<Tall>(routed, shared, stream);
-  return launch_down<Wide>(routed, shared, stream);
+  return launch_down<Tall>(routed, shared, stream);
 }
 
 }  // namespace musaic

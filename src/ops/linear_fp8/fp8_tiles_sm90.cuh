@@ -59,6 +59,8 @@ inline constexpr unsigned kSwigluTile = 1;  // of a SwiGLU
 // Row r of y is of row r of q: rows come by copies of whole tiles. That pays for tiles of 128 rows.
 inline constexpr unsigned kCopiesRows = 4;
 inline constexpr unsigned kReadsOnce = 2;  // no other block reads the weights, which give way in the L2 cache
+// Those that multiply read scales from memory themselves: with kCopiesRows one thread copies all there is.
+inline constexpr unsigned kReadsScales = 8;
 
 // A block's tile in tiles of 64 rows and kColumns columns: one of the two multiplying warpgroups has each.
 // With kSwiglu one of them has 128 columns of the first part of a weight, the other the same of the second.
@@ -67,7 +69,8 @@ struct Fp8TileShape {
   static constexpr bool kSwiglu = (kKind & kSwigluTile) != 0;
   static constexpr bool kOnce = (kKind & kReadsOnce) != 0;
   static constexpr bool kRowTileCopies = (kKind & kCopiesRows) != 0;
-  static constexpr int kCopyingThreads = kRowTileCopies ? kWarpSize : kWarpgroupSize;
+  static constexpr bool kScalesFromMemory = (kKind & kReadsScales) != 0;
+  static constexpr int kCopyingThreads = kScalesFromMemory ? 1 : kRowTileCopies ? kWarpSize : kWarpgroupSize;
   static constexpr int kRowTiles = kRowTiles_;
   static constexpr int kColumnTiles = kColumnTiles_;
   static constexpr int kColumns = kColumns_;
@@ -83,6 +86,7 @@ struct Fp8TileShape {
                 "a tile lies in one block of the weight");
   static_assert(!kSwiglu || (kRowTiles == 1 && kColumnTiles == 2 && kColumns == 128),
                 "a tile has whole groups of both parts");
+  static_assert(kRowTileCopies || !kScalesFromMemory, "rows that lie anywhere have all threads copy");
 };
 
 template <class Shape>
@@ -107,7 +111,8 @@ template <class Shape>
 struct Fp8TileMemory {
   Fp8Stage<Shape> stages[Shape::kStages];
   std::conditional_t<Shape::kSwiglu, SwigluExchange, NoExchange> exchange;
-  float scales[Shape::kStages][Shape::kRows + Shape::kColumnTiles];  // of the rows, of the column tiles
+  // Of the rows, of the column tiles.
+  float scales[Shape::kScalesFromMemory ? 1 : Shape::kStages][Shape::kRows + Shape::kColumnTiles];
   Barrier full[Shape::kStages];
   Barrier empty[Shape::kStages];
   // Of the experts of all products.
@@ -253,7 +258,7 @@ class Fp8Producer {
   static constexpr int kThreads = Shape::kCopyingThreads;
 
  public:
-  static constexpr int kArrivals = kThreads + 1;  // its threads, and the announced bytes
+  static constexpr int kArrivals = kThreads + 1;  // its threads, and those that announce a weight's bytes
 
   __device__ Fp8Producer(const Fp8Work<kProducts>& work, Fp8TileMemory<Shape>& memory)
       : work_(work), memory_(memory), thread_(static_cast<int>(threadIdx.x) % kWarpgroupSize) {}
@@ -285,7 +290,7 @@ class Fp8Producer {
   static constexpr int kPieces = kSwizzledRow / 16;
   static constexpr int kRowStep = kWarpgroupSize / kPieces;
   static constexpr int kMyRows = Shape::kRowTileCopies ? 0 : Shape::kRows / kRowStep;
-  static constexpr int kMyScales = (Shape::kRows + kThreads - 1) / kThreads;
+  static constexpr int kMyScales = Shape::kScalesFromMemory ? 0 : (Shape::kRows + kThreads - 1) / kThreads;
 
   struct Columns {
     Fp8Columns<Shape> tile[Shape::kColumnTiles];
@@ -311,7 +316,7 @@ class Fp8Producer {
       q[i] = row < tile.rows ? call.q + source_row(call, tile, row) * groups * kSwizzledRow + piece * 16
                              : nullptr;
     }
-    const float* scale[kMyScales];
+    const float* scale[kMyScales + 1];
 #pragma unroll
     for (int i = 0; i < kMyScales; ++i) {
       const int row = thread_ + i * kThreads;
@@ -328,14 +333,18 @@ class Fp8Producer {
         copy_weight(columns, tile, group, write_.stage);
       }
       if (Shape::kRowTileCopies && thread_ == 0) copy_rows(tile, group, write_.stage);
-      copy_scales(scale, block_scale, group);
+      if constexpr (!Shape::kScalesFromMemory) copy_scales(scale, block_scale, group);
       const uint32_t to = shared_address(&memory_.stages[write_.stage].q) + swizzled_offset(first, piece);
 #pragma unroll
       for (int i = 0; i < kMyRows; ++i) {
         if (q[i] != nullptr)
           copy_16_bytes(to + i * kRowStep * kSwizzledRow, q[i] + group * kSwizzledRow, true);
       }
-      arrive_after_copies(memory_.full[write_.stage]);
+      if constexpr (Shape::kScalesFromMemory) {
+        memory_.full[write_.stage].arrive();
+      } else {
+        arrive_after_copies(memory_.full[write_.stage]);
+      }
       write_.advance();
     }
   }
@@ -380,7 +389,8 @@ class Fp8Producer {
   }
 
   // `scale` is of the rows that the thread brings, if any.
-  __device__ void copy_scales(const float* const (&scale)[kMyScales], const float* block_scale, int group) {
+  __device__ void copy_scales(const float* const (&scale)[kMyScales + 1], const float* block_scale,
+                              int group) {
     float* to = memory_.scales[write_.stage];
 #pragma unroll
     for (int i = 0; i < kMyScales; ++i) {
@@ -532,6 +542,7 @@ class Fp8Consumer {
         for (int group = 0; group < call.groups; ++group) skip_group();
         continue;
       }
+      if constexpr (Shape::kScalesFromMemory) find_scales(call, tile, columns);
       float sum[kSums] = {};
       add_groups(call.groups, sum);
       if constexpr (Shape::kSwiglu) {
@@ -551,7 +562,24 @@ class Fp8Consumer {
     float product[kSums];
     float upper;
     float lower;
+    float block;  // of the columns, with which those from memory are multiplied when the product is there
   };
+
+  // Of rows that are not there those of the last one.
+  __device__ void find_scales(const Fp8Tiles& call, const Fp8Tile& tile, const Fp8Columns<Shape>& columns) {
+    const int last = tile.rows - 1;
+    const int upper = row_ < last ? row_ : last, lower = row_ + 8 < last ? row_ + 8 : last;
+    row_scales_ = call.scale + (int64_t{tile.first_row} + upper) * call.groups;
+    lower_scales_ = (lower - upper) * call.groups;
+    const int scale_rows = call.parts * ((call.part_columns + 127) / 128);  // of one expert
+    block_scales_ = call.weight_scale + (int64_t{tile.expert} * scale_rows + columns.scale_row) * call.groups;
+  }
+  __device__ void load_scales(Group& group) {
+    group.upper = *row_scales_;
+    group.lower = row_scales_[lower_scales_];
+    group.block = *block_scales_++;
+    ++row_scales_;
+  }
 
   // While one group is scaled and added, the next one is multiplied.
   __device__ void add_groups(int groups, float (&sum)[kSums]) {
@@ -568,12 +596,15 @@ class Fp8Consumer {
   }
 
   __device__ void start(Group& group) {
+    if constexpr (Shape::kScalesFromMemory) load_scales(group);
     memory_.full[read_.stage].wait(read_.parity);
     if constexpr (!Shape::kRowTileCopies) publish_to_matrix_units();
-    const float* scales = memory_.scales[read_.stage];
-    const float block = scales[Shape::kRows + column_tile_];
-    group.upper = scales[row_] * block;
-    group.lower = scales[row_ + 8] * block;
+    if constexpr (!Shape::kScalesFromMemory) {
+      const float* scales = memory_.scales[read_.stage];
+      const float block = scales[Shape::kRows + column_tile_];
+      group.upper = scales[row_] * block;
+      group.lower = scales[row_ + 8] * block;
+    }
     const Fp8Stage<Shape>& stage = memory_.stages[read_.stage];
     const uint64_t left = swizzled_rows(shared_address(&stage.q[row_tile_ * kWarpgroupRows]));
     const uint64_t right = swizzled_rows(shared_address(&stage.weight[column_tile_]));
@@ -590,6 +621,10 @@ class Fp8Consumer {
   __device__ void finish(Group& group, float (&sum)[kSums]) {
     wait_for_products<kUnderWay>(group.product);
     release();
+    if constexpr (Shape::kScalesFromMemory) {
+      group.upper *= group.block;
+      group.lower *= group.block;
+    }
 #pragma unroll
     for (int i = 0; i < kSums; i += 4) {
       sum[i] = fmaf(group.product[i], group.upper, sum[i]);
@@ -633,6 +668,10 @@ class Fp8Consumer {
   const int row_;  // in the block's tile: of a thread's upper values
   RingPlace<Shape::kStages> read_;
   RingPlace<Shape::kStages> done_;  // at most one stage behind
+  // From memory, of the next group.
+  const float* row_scales_ = nullptr;
+  const float* block_scales_ = nullptr;
+  int lower_scales_ = 0;  // from the upper row's to the lower one's
 };
 
 template <class Shape, int kProducts>
@@ -717,7 +756,7 @@ bool launch_fp8_products(const Fp8WeightedTiles (&products)[kProducts], bool kno
 template <class Shape>
 bool launch_fp8_tiles(const Fp8Tiles& call, const uint8_t* weight, int64_t row_tiles, gpuStream_t stream) {
   const Fp8WeightedTiles products[] = {{call, weight, row_tiles}};
-  return launch_fp8_products<Shape>(products, /*knows_rows=*/false, stream);
+  return launch_fp8_products<Shape>(products, /*knows_rows=*/call.start == nullptr, stream);
 }
 
 }  // namespace musaic

@@ -1,27 +1,47 @@
 #include "ops/linear_fp8/linear_fp8_sm90.h"
 
+#include <algorithm>
+#include <initializer_list>
+
 #include "ops/linear_fp8/fp8_tile_calls_sm90.cuh"
 
 namespace musaic {
 namespace {
 
-using Large = Fp8TileShape<2, 1, 128, 6, kCopiesRows>;
-using Middle = Fp8TileShape<1, 2, 64, 8>;
-using Small = Fp8TileShape<1, 2, 32, 8>;
+template <int kRowTiles, int kColumnTiles, int kColumns, int kStages>
+using Shape = Fp8TileShape<kRowTiles, kColumnTiles, kColumns, kStages, kCopiesRows | kReadsScales>;
+using Large = Shape<2, 1, 128, 6>;
+using High = Shape<2, 1, 64, 8>;
+using Wide = Shape<1, 2, 64, 8>;
+using Small = Shape<1, 2, 32, 8>;
+
+// A shape of tile. Of those that take as long the one with fewer tiles leaves fewer rows and columns empty.
+struct Choice {
+  int64_t cost;
+  int64_t tiles;
+  bool (*launch)(const Fp8Tiles& tiles, const uint8_t* weight, int64_t row_tiles, gpuStream_t stream);
+  int64_t row_tiles;
+};
+
+// `tile_cost`: in proportion to what a tile was measured to take where every multiprocessor has one.
+template <class Tile>
+Choice choice(const LinearFp8Call& call, int64_t tile_cost) {
+  const Fp8Tiles tiles = tiles_of(call);
+  const int64_t count = row_tiles<Tile>(call);
+  return {tile_cost * tiles_a_block<Tile>(tiles, count), count * Fp8Columns<Tile>::block_tiles(tiles),
+          launch_fp8_tiles<Tile>, count};
+}
 
 }  // namespace
 
 bool launch_linear_fp8_sm90(const LinearFp8Call& call, gpuStream_t stream) {
   if (call.rows == 0) return true;
-  const Fp8Tiles tiles = tiles_of(call);
-  // In proportion to what the tiles of one multiprocessor were measured to take.
-  const int64_t small = 13 * tiles_a_block<Small>(tiles, row_tiles<Small>(call));
-  const int64_t middle = 15 * tiles_a_block<Middle>(tiles, row_tiles<Middle>(call));
-  const int64_t large = 20 * tiles_a_block<Large>(tiles, row_tiles<Large>(call));
-  if (large <= std::min(small, middle))
-    return launch_fp8_tiles<Large>(tiles, call.weight, row_tiles<Large>(call), stream);
-  if (middle <= small) return launch_fp8_tiles<Middle>(tiles, call.weight, row_tiles<Middle>(call), stream);
-  return launch_fp8_tiles<Small>(tiles, call.weight, row_tiles<Small>(call), stream);
+  const std::initializer_list<Choice> choices = {choice<Small>(call, 51), choice<High>(call, 61),
+                                                 choice<Wide>(call, 61), choice<Large>(call, 90)};
+  const Choice best = *std::min_element(choices.begin(), choices.end(), [](const Choice& a, const Choice& b) {
+    return a.cost != b.cost ? a.cost < b.cost : a.tiles < b.tiles;
+  });
+  return best.launch(tiles_of(call), call.weight, best.row_tiles, stream);
 }
 
 }  // namespace musaic

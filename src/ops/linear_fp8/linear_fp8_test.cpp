@@ -72,29 +72,38 @@ TEST_P(LinearFp8, ARowDoesNotDependOnTheOthers) {
   }
 }
 
+// As many as a device takes to tiles of several shapes.
 TEST_P(LinearFp8, AmongManyRowsTheBitsOfOneAreTheSame) {
-  constexpr int kMany = 150, kFewer = 40, kOut = 200, kIn = 256;
-  const TestTensor q = TestTensor::random(DType::kF8E4M3, {kMany, kIn}, 1, 400);
-  const TestTensor scale = TestTensor::random(DType::kF32, {kMany, 2}, 2);
-  const TestTensor weight = TestTensor::random(DType::kF8E4M3, {kOut, kIn}, 3, 400);
-  const TestTensor blocks = TestTensor::random(DType::kF32, {2, 2}, 4);
-  const auto run = [&](int rows) {
-    std::vector<float> first_q, first_scale;
-    for (int row = 0; row < rows; ++row) {
-      for (float value : q.row(row)) first_q.push_back(value);
-      for (float value : scale.row(row)) first_scale.push_back(value);
-    }
-    return check_op(registry_, {.op = "musaic::linear_fp8",
-                                .inputs = {TestTensor::floats(first_q, {rows, kIn}, DType::kF8E4M3),
-                                           TestTensor::floats(first_scale, {rows, 2}),
-                                           weight,
-                                           blocks,
-                                           {}},
-                                .attributes = {},
-                                .isa = GetParam()});
+  struct Size {
+    int many, out, in;
   };
-  const OpRun many = run(kMany), fewer = run(kFewer);
-  for (int row = 0; row < kFewer; ++row) EXPECT_EQ(fewer.outputs[0].row(row), many.outputs[0].row(row));
+  constexpr int kFewer = 40;
+  for (const auto& [many, out, in] :
+       {Size{150, 200, 256}, {300, 2052, 128}, {330, 2052, 128}, {600, 2052, 128}}) {
+    const int groups = in / 128;
+    const TestTensor q = TestTensor::random(DType::kF8E4M3, {many, in}, 1, 400);
+    const TestTensor scale = TestTensor::random(DType::kF32, {many, groups}, 2);
+    const TestTensor weight = TestTensor::random(DType::kF8E4M3, {out, in}, 3, 400);
+    const TestTensor blocks = TestTensor::random(DType::kF32, {(out + 127) / 128, groups}, 4);
+    const auto run = [&](int rows) {
+      std::vector<float> first_q, first_scale;
+      for (int row = 0; row < rows; ++row) {
+        for (float value : q.row(row)) first_q.push_back(value);
+        for (float value : scale.row(row)) first_scale.push_back(value);
+      }
+      return check_op(registry_, {.op = "musaic::linear_fp8",
+                                  .inputs = {TestTensor::floats(first_q, {rows, in}, DType::kF8E4M3),
+                                             TestTensor::floats(first_scale, {rows, groups}),
+                                             weight,
+                                             blocks,
+                                             {}},
+                                  .attributes = {},
+                                  .isa = GetParam()});
+    };
+    const OpRun among_many = run(many), fewer = run(kFewer);
+    for (int row = 0; row < kFewer; ++row)
+      ASSERT_EQ(fewer.outputs[0].row(row), among_many.outputs[0].row(row)) << many << ", row " << row;
+  }
 }
 
 TEST(LinearFp8Fake, AWrongArgumentIsNamed) {

@@ -5,14 +5,15 @@
 #include "ops/linear/linear_sm90.h"
 #include "ops/moe_gate/choose_gpu.cuh"
 #include "ops/moe_gate_route/few_choices_gpu.cuh"
-#include "ops/moe_gate_route/moe_gate_route_gpu.h"
 #include "ops/norm_quant_fp8/norm_quant_fp8_gpu.h"
+#include "ops/norm_route_fp8/route_tiles_sm90.cuh"
 #include "ops/per_token_group_quant/group_of_128_gpu.cuh"
 #include "ops/rms_norm/norm_row_gpu.cuh"
 
 // A few tokens by one cluster. Each block has a slice of all rows: its part of their sums of squares, of
 // their logits before the norm's factor, and of their FP8 values. The first block adds up the logits and
-// chooses. A block's part of the router is read before the rows are there.
+// chooses. A block's part of the router is read before the rows are there. More tokens have a launch for
+// their norm, one for their choice (route_tiles_sm90.cuh) and one that groups them.
 namespace musaic {
 namespace {
 
@@ -219,29 +220,53 @@ __global__ void __launch_bounds__(kThreads, 1) norm_and_route(NormRouteCall call
 }
 
 bool moves_in_packs(const NormRouteCall& call) {
-  constexpr size_t kRouterBytes = sizeof(gpuBfloat16) * N, kWeightBytes = sizeof(float) * N;
+  constexpr size_t kRouterBytes = 16, kWeightBytes = sizeof(float) * N;
   return has_whole_packs<float, N>(call.norm.x) && has_whole_packs<float, N>(call.norm.residual) &&
          is_aligned(call.norm.weight, kWeightBytes) && is_aligned(call.router.weight, kRouterBytes) &&
          is_aligned(call.out.q, N);
 }
 
-void launch_parts(const NormRouteCall& call, gpuStream_t stream) {
+void launch_gate(const NormRouteCall& call, gpuStream_t stream) {
   constexpr int64_t kTileExperts = 16;
-  launch_norm_quant_fp8(call.norm, call.out, stream);
   const LinearTileCall router = {.linear = call.router};
   if (call.router.y.width % kTileExperts != 0) {
     launch_linear(call.router, stream);
   } else if (!launch_linear_sm90(router, stream)) {
     launch_linear_tile(router, stream);
   }
-  launch_moe_gate_route(call.gate, call.route, stream);
+  launch_moe_gate(call.gate, stream);
+}
+
+// Each tile reads the router, and few tiles leave multiprocessors idle; of many, more blocks shall find room
+// at once.
+void launch_choose_tokens(const NormRouteCall& call, gpuStream_t stream) {
+  using Low = RouteTileShape<16, 2>;
+  static_assert(Low::kMaxWidth == kMaxNormRouteWidth && Low::kMaxExperts == kMaxNormRouteExperts,
+                "a call that comes here fits into tiles");
+  const int64_t tokens = call.norm.x.outer;
+  const auto launch = tokens <= 256    ? launch_choose_in_tiles<Low>
+                      : tokens <= 512  ? launch_choose_in_tiles<RouteTileShape<32, 2>>
+                      : tokens <= 1024 ? launch_choose_in_tiles<RouteTileShape<32, 3>>
+                                       : launch_choose_in_tiles<RouteTileShape<64, 3>>;
+  launch(call.router, call.gate, stream);
+}
+
+void launch_parts(const NormRouteCall& call, bool in_packs, gpuStream_t stream) {
+  launch_norm_quant_fp8(call.norm, call.out, stream);
+  if (in_packs) {
+    launch_choose_tokens(call, stream);
+  } else {
+    launch_gate(call, stream);
+  }
+  launch_moe_route(call.route, stream);
 }
 
 }  // namespace
 
 void launch_norm_route_fp8_sm90(const NormRouteCall& call, gpuStream_t stream) {
   const int64_t tokens = call.norm.x.outer;
-  if (tokens > kMaxTokens || !moves_in_packs(call)) return launch_parts(call, stream);
+  const bool in_packs = moves_in_packs(call);
+  if (tokens > kMaxTokens || !in_packs) return launch_parts(call, in_packs, stream);
   const ClusterLaunch launch = {kBlocks, kThreads, sizeof(NormRouteMemory), stream};
   with_float_type(call.norm.weight_dtype, [&](auto* weight) {
     using W = std::remove_pointer_t<decltype(weight)>;

@@ -28,13 +28,14 @@ void expect_rows_near(const TestTensor& got, const TestTensor& expected, int row
   for (size_t i = 0; i < values.size(); ++i) ASSERT_NEAR(values[i], wanted[i], most) << row << ", " << i;
 }
 
-// Random logits lie far enough apart for the same choice. More tokens than a cluster takes, too.
+// Random logits lie far enough apart for the same choice. More tokens than a cluster takes, too, by tiles of
+// 16, 32 and 64.
 TEST(NormRouteFp8, GivesWhatItsPartsGiveAndLeavesPadRowsAlone) {
   const OpRegistry registry = cpu_registry();
   if (!has_kernel_here(registry, kOp)) GTEST_SKIP() << "the tests' device has no kernel for it";
   for (const char* layout : {"compact", "contiguous", "masked"}) {
     for (int width : {256, 2048}) {
-      for (int tokens : {1, 4, 16, 40}) {
+      for (int tokens : {1, 4, 16, 40, 300, 530, 1050}) {
         const int live = tokens > 1 ? tokens - 1 : tokens;
         const auto rows = [&](uint32_t seed) {
           TestTensor tensor = TestTensor::random(DType::kF32, {tokens, width}, seed, 3);
