@@ -143,13 +143,13 @@ TEST_F(ExpertsFp8, OneLaunchGivesTheBitsOfTwo) {
   }
 }
 
-// What the rows between round to another way moves the sums.
+// A value between that rounds the other way moves a whole row by up to an eighth of it: one of many terms.
 TEST_F(ExpertsFp8, BothGiveWhatTheirPartsGive) {
   for (int rows : {8, 40}) {
     const OpCase op_case = both(rows);
     const OpRun run = check_op(registry_, op_case), parts = run_decomposition(registry_, op_case);
     for (int row = 0; row < rows; ++row) {
-      for (size_t i : {0, 1}) expect_near(run.outputs[i].row(row), parts.outputs[i].row(row), 0.02, 0.002);
+      for (size_t i : {0, 1}) expect_near(run.outputs[i].row(row), parts.outputs[i].row(row), 0.075, 0.02);
     }
   }
 }
