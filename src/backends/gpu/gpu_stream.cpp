@@ -8,9 +8,15 @@ namespace musaic {
 
 GpuStream::GpuStream(std::string device) : device_(std::move(device)) {
   check(gpuStreamCreate(&handle_), "making a stream");
+  constexpr size_t kBytes = kNumCounters * sizeof(uint32_t);
+  void* counters = nullptr;
+  check(gpuMalloc(&counters, kBytes), "an allocation");
+  counters_ = static_cast<uint32_t*>(counters);
+  check(gpuMemsetAsync(counters_, 0, kBytes, handle_), "zeroing memory");
 }
 
 GpuStream::~GpuStream() {
+  gpuFree(counters_);
   gpuStreamDestroy(handle_);
 }
 

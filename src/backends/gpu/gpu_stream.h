@@ -50,6 +50,10 @@ class GpuStream : public Stream {
   void count_read(uint64_t launch) { ++(launch == launches_ ? waits_ : reads_); }
   uint64_t num_waits() const { return waits_; }  // any thread, like num_reads
   uint64_t num_reads() const { return reads_; }
+  // Numbers on the device by which the blocks of one launch follow one another, each 0 before and after it.
+  // REQUIRES: the launch touches them only when the one before it has ended.
+  static constexpr int kNumCounters = 128;
+  uint32_t* counters() const { return counters_; }
   void begin_capture();
   // Throws LoadError with the first error inside the capture if the driver gave it up.
   GpuRecording end_capture();
@@ -60,6 +64,7 @@ class GpuStream : public Stream {
 
   const std::string device_;
   gpuStream_t handle_ = nullptr;
+  uint32_t* counters_ = nullptr;
   std::string op_;
   bool is_capturing_ = false;
   uint64_t launches_ = 0;

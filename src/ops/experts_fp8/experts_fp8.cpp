@@ -15,6 +15,7 @@ namespace {
 
 constexpr const char* kGateUp = "musaic::experts_gate_up_fp8";
 constexpr const char* kDown = "musaic::experts_down_fp8";
+constexpr const char* kBoth = "musaic::experts_fp8";
 
 namespace gate_up {
 enum Input { kQ, kScale, kRowToken, kStart, kCount, kWeight, kWeightScale, kShared, kSharedScale };
@@ -32,6 +33,10 @@ enum Input {
   kShared,
   kSharedScale
 };
+}
+// Those of gate and up, then:
+namespace both {
+enum Input { kDownWeight = gate_up::kSharedScale + 1, kDownScale, kSharedDown, kSharedDownScale };
 }
 
 // FP8 weights of `rank` dimensions, the last but one of `parts` equal parts with blocks of their own.
@@ -88,6 +93,19 @@ std::vector<FakeOutput> fake_down(const FakeCall& call) {
           {Meta::contiguous(DType::kF32, {call.input(kSharedQ).dim(0), call.input(kShared).dim(0)}, device)}};
 }
 
+std::vector<FakeOutput> fake_both(const FakeCall& call) {
+  using namespace both;
+  fake_gate_up(call);
+  expect_fp8_weight(call, kDownWeight, 3, half_of(call, gate_up::kWeight), 1);
+  expect_dim(call, kDownWeight, 0, call.input(gate_up::kCount).dim(0));
+  expect_fp8_weight(call, kSharedDown, 2, half_of(call, gate_up::kShared), 1);
+  const Dim& n = call.input(kDownWeight).dim(1);
+  expect_dim(call, kSharedDown, 0, n);
+  const Meta& q = call.input(gate_up::kQ);
+  return {{Meta::contiguous(DType::kF32, {call.input(gate_up::kRowToken).dim(0), n}, q.device)},
+          {Meta::contiguous(DType::kF32, {q.dim(0), n}, q.device)}};
+}
+
 std::vector<Value> decompose_gate_up(GraphBuilder&, std::span<const Value> inputs, const Attributes&) {
   using namespace gate_up;
   const Fp8Rows x = {inputs[kQ], inputs[kScale]};
@@ -113,25 +131,45 @@ std::vector<Value> decompose_down(GraphBuilder&, std::span<const Value> inputs, 
           linear_fp8({inputs[kSharedQ], inputs[kSharedRowScale]}, inputs[kShared], inputs[kSharedScale])};
 }
 
+std::vector<Value> decompose_both(GraphBuilder& builder, std::span<const Value> inputs,
+                                  const Attributes& attributes) {
+  using namespace both;
+  const std::vector<Value> rows = decompose_gate_up(builder, inputs, attributes);
+  return decompose_down(
+      builder,
+      std::vector{rows[0], rows[1], inputs[gate_up::kStart], inputs[gate_up::kCount], inputs[kDownWeight],
+                  inputs[kDownScale], rows[2], rows[3], inputs[kSharedDown], inputs[kSharedDownScale]},
+      attributes);
+}
+
 // Every expert that a row may have chosen is read once.
 void cost_experts(const CostQuery& query, int weight, int shared, double rows, double tokens,
                   CallCost& cost) {
   const double share = std::min(1.0, rows / static_cast<double>(query.dim(weight, 0)));
   cost.read[weight] = query.elements(weight) * share;
   cost.read[weight + 1] = query.elements(weight + 1) * share;
-  cost.float_ops = 2.0 * (rows * query.elements(weight) / static_cast<double>(query.dim(weight, 0)) +
-                          tokens * query.elements(shared));
+  cost.float_ops += 2.0 * (rows * query.elements(weight) / static_cast<double>(query.dim(weight, 0)) +
+                           tokens * query.elements(shared));
 }
 
 void cost_gate_up(const CostQuery& query, CallCost& cost) {
+  cost.float_ops = 0.0;
   cost_experts(query, gate_up::kWeight, gate_up::kShared,
                static_cast<double>(query.dim(gate_up::kRowToken, 0)),
                static_cast<double>(query.dim(gate_up::kQ, 0)), cost);
 }
 
 void cost_down(const CostQuery& query, CallCost& cost) {
+  cost.float_ops = 0.0;
   cost_experts(query, down::kWeight, down::kShared, static_cast<double>(query.dim(down::kQ, 0)),
                static_cast<double>(query.dim(down::kSharedQ, 0)), cost);
+}
+
+void cost_both(const CostQuery& query, CallCost& cost) {
+  cost_gate_up(query, cost);
+  cost_experts(query, both::kDownWeight, both::kSharedDown,
+               static_cast<double>(query.dim(gate_up::kRowToken, 0)),
+               static_cast<double>(query.dim(gate_up::kQ, 0)), cost);
 }
 
 }  // namespace
@@ -148,6 +186,15 @@ ExpertResults experts_down_fp8(const ExpertRowsFp8& x, const ExpertRows& groups,
   const auto out = x.routed.q.builder().call(
       kDown, {x.routed.q, x.routed.scale, groups.start, groups.count, weights.routed, weights.routed_scale,
               x.shared.q, x.shared.scale, weights.shared, weights.shared_scale});
+  return {out[0], out[1]};
+}
+
+ExpertResults experts_fp8(const Fp8Rows& x, const ExpertRows& groups, const ExpertWeights& gate_up,
+                          const ExpertWeights& down) {
+  const auto out =
+      x.q.builder().call(kBoth, {x.q, x.scale, groups.row_token, groups.start, groups.count, gate_up.routed,
+                                 gate_up.routed_scale, gate_up.shared, gate_up.shared_scale, down.routed,
+                                 down.routed_scale, down.shared, down.shared_scale});
   return {out[0], out[1]};
 }
 
@@ -170,6 +217,16 @@ void define_experts_fp8(OpRegistry& registry) {
        .decomposition = decompose_down,
        .samples = experts_down_fp8_samples,
        .cost = cost_down});
+  registry.define(
+      "musaic::experts_fp8(Tensor q, Tensor scale, Tensor row_token, Tensor start, Tensor count, Tensor "
+      "gate_up, Tensor gate_up_scale, Tensor shared_gate_up, Tensor shared_gate_up_scale, Tensor down, "
+      "Tensor "
+      "down_scale, Tensor shared_down, Tensor shared_down_scale) -> (Tensor, Tensor)",
+      {.schema = {},
+       .fake = fake_both,
+       .decomposition = decompose_both,
+       .samples = experts_fp8_samples,
+       .cost = cost_both});
 }
 
 }  // namespace musaic

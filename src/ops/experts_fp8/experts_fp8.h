@@ -39,6 +39,10 @@ ExpertRowsFp8 experts_gate_up_fp8(const Fp8Rows& x, const ExpertRows& groups, co
 ExpertResults experts_down_fp8(const ExpertRowsFp8& x, const ExpertRows& groups,
                                const ExpertWeights& weights);
 
+// musaic::experts_fp8. experts_down_fp8 of experts_gate_up_fp8. REQUIRES: n = n' of `down`.
+ExpertResults experts_fp8(const Fp8Rows& x, const ExpertRows& groups, const ExpertWeights& gate_up,
+                          const ExpertWeights& down);
+
 void define_experts_fp8(OpRegistry& registry);
 
 }  // namespace musaic

@@ -9,8 +9,8 @@ namespace {
 
 constexpr int64_t kExperts = 3;
 constexpr int64_t kGroup = 128;
-// The last one fills more than one tile of rows.
-constexpr std::initializer_list<int64_t> kRows = {0, 1, 7, 150};
+// The last two fill more than one tile of rows.
+constexpr std::initializer_list<int64_t> kRows = {0, 1, 7, 40, 150};
 
 // Each row meets one expert: the first half expert 0, nobody expert 1.
 struct Groups {
@@ -72,6 +72,24 @@ std::vector<OpSample> experts_down_fp8_samples() {
                                   f8({kExperts, kOut, kIn}, 3), f32({kExperts, 2, kIn / kGroup}, 4),
                                   f8_rows(rows, kSharedIn, 5), scale_rows(rows, kSharedIn, 6),
                                   f8({kOut, kSharedIn}, 7), f32({2, kSharedIn / kGroup}, 8)},
+                       .outputs = {{DType::kF32, {rows, kOut}}, {DType::kF32, {rows, kOut}}},
+                       .live_rows = static_cast<int32_t>(rows)});
+  }
+  return samples;
+}
+
+std::vector<OpSample> experts_fp8_samples() {
+  constexpr int64_t kIn = 3 * kGroup, kWidth = 2 * kGroup, kShared = kGroup, kOut = 140;
+  std::vector<OpSample> samples;
+  for (int64_t rows : kRows) {
+    const Groups groups(rows);
+    samples.push_back({.name = fmt::format("{} rows of {}", rows, kIn),
+                       .inputs = {f8_rows(rows, kIn, 1), scale_rows(rows, kIn, 2), groups.row_token,
+                                  groups.start, groups.count, f8({kExperts, 2 * kWidth, kIn}, 3),
+                                  f32({kExperts, 2 * kWidth / kGroup, kIn / kGroup}, 4),
+                                  f8({2 * kShared, kIn}, 5), f32({2 * kShared / kGroup, kIn / kGroup}, 6),
+                                  f8({kExperts, kOut, kWidth}, 7), f32({kExperts, 2, kWidth / kGroup}, 8),
+                                  f8({kOut, kShared}, 9), f32({2, kShared / kGroup}, 10)},
                        .outputs = {{DType::kF32, {rows, kOut}}, {DType::kF32, {rows, kOut}}},
                        .live_rows = static_cast<int32_t>(rows)});
   }

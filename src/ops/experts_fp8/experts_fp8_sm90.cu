@@ -59,4 +59,71 @@ bool launch_experts_down_fp8(const GroupedLinearFp8Call& routed, const LinearFp8
   return launch_down<Tall>(routed, shared, stream);
 }
 
+namespace {
+
+GroupedLinearFp8Call routed_linear(const ExpertsFp8Call& call) {
+  GroupedLinearFp8Call linear;
+  linear.start = call.start;
+  linear.count = call.count;
+  linear.num_experts = call.num_experts;
+  linear.rows = call.rows;
+  return linear;
+}
+
+LinearFp8Call shared_linear(const ExpertsFp8Call& call) {
+  LinearFp8Call linear;
+  linear.rows = call.tokens;
+  linear.live_rows = call.live_rows;
+  return linear;
+}
+
+bool launch_gate_up_of(const ExpertsFp8Call& call, gpuStream_t stream) {
+  GroupedLinearFp8Call routed = routed_linear(call);
+  routed.q = call.q;
+  routed.scale = call.scale;
+  routed.row_token = call.row_token;
+  routed.weight = call.routed.gate_up;
+  routed.weight_scale = call.routed.gate_up_scale;
+  routed.parts = 2;
+  routed.tokens = call.tokens;
+  routed.n = 2 * call.routed.d;
+  routed.k = call.k;
+  LinearFp8Call shared = shared_linear(call);
+  shared.q = call.q;
+  shared.scale = call.scale;
+  shared.weight = call.shared.gate_up;
+  shared.weight_scale = call.shared.gate_up_scale;
+  shared.n = 2 * call.shared.d;
+  shared.k = call.k;
+  return launch_experts_gate_up_fp8(routed, call.routed.rows, shared, call.shared.rows, stream);
+}
+
+bool launch_down_of(const ExpertsFp8Call& call, gpuStream_t stream) {
+  GroupedLinearFp8Call routed = routed_linear(call);
+  routed.q = call.routed.rows.q;
+  routed.scale = call.routed.rows.scale;
+  routed.weight = call.routed.down;
+  routed.weight_scale = call.routed.down_scale;
+  routed.y = call.routed.y;
+  routed.tokens = call.rows;
+  routed.n = call.n;
+  routed.k = call.routed.d;
+  LinearFp8Call shared = shared_linear(call);
+  shared.q = call.shared.rows.q;
+  shared.scale = call.shared.rows.scale;
+  shared.weight = call.shared.down;
+  shared.weight_scale = call.shared.down_scale;
+  shared.y = call.shared.y;
+  shared.n = call.n;
+  shared.k = call.shared.d;
+  return launch_experts_down_fp8(routed, shared, stream);
+}
+
+}  // namespace
+
+bool launch_experts_fp8(const ExpertsFp8Call& call, gpuStream_t stream) {
+  if (takes_few_tokens(call)) return launch_experts_few_fp8(call, stream);
+  return launch_gate_up_of(call, stream) && launch_down_of(call, stream);
+}
+
 }  // namespace musaic

@@ -65,6 +65,56 @@ void run_down(const KernelCall& call) {
   check(launch_experts_down_fp8(routed, shared, stream.handle()), stream);
 }
 
+enum Both { kQ, kScale, kRowToken, kStart, kCount, kGateUp, kSharedGateUp = 7, kDown = 9, kSharedDown = 11 };
+
+// q and scale of the rows between the linears.
+Dim workspace_bytes(const KernelQuery& query) {
+  const auto bytes = [&](int output, int weight) {
+    const int64_t d = query.inputs[weight]->dim(-1).constant();
+    return query.outputs[output]->dim(0) * Dim(d + d / 128 * static_cast<int64_t>(sizeof(float)));
+  };
+  return bytes(0, kDown) + bytes(1, kSharedDown);
+}
+
+ExpertsLinears linears_of(const KernelCall& call, int gate_up, int down, int output) {
+  ExpertsLinears linears;
+  linears.gate_up = call.inputs[gate_up].as<const uint8_t>();
+  linears.gate_up_scale = call.inputs[gate_up + 1].as<const float>();
+  linears.down = call.inputs[down].as<const uint8_t>();
+  linears.down_scale = call.inputs[down + 1].as<const float>();
+  linears.y = call.outputs[output].as<float>();
+  linears.d = call.inputs[down].shape[-1];
+  return linears;
+}
+
+void run_both(const KernelCall& call) {
+  static_assert(kMaxFewRowTiles <= GpuStream::kNumCounters);
+  const auto in = call.inputs;
+  GpuStream& stream = gpu_stream(call.stream);
+  ExpertsFp8Call work;
+  work.q = in[kQ].as<const uint8_t>();
+  work.scale = in[kScale].as<const float>();
+  work.row_token = in[kRowToken].as<const int32_t>();
+  work.start = in[kStart].as<const int32_t>();
+  work.count = in[kCount].as<const int32_t>();
+  work.live_rows = call.live_rows;
+  work.num_experts = in[kGateUp].shape[0];
+  work.tokens = in[kQ].shape[0];
+  work.rows = in[kRowToken].shape[0];
+  work.k = in[kQ].shape[1];
+  work.n = in[kDown].shape[1];
+  work.routed = linears_of(call, kGateUp, kDown, 0);
+  work.shared = linears_of(call, kSharedGateUp, kSharedDown, 1);
+  if (work.tokens == 0) return;
+  auto* rows = call.workspace.as<uint8_t>();
+  work.routed.rows.q = rows;
+  work.shared.rows.q = rows + work.rows * work.routed.d;
+  work.routed.rows.scale = reinterpret_cast<float*>(work.shared.rows.q + work.tokens * work.shared.d);
+  work.shared.rows.scale = work.routed.rows.scale + work.rows * (work.routed.d / 128);
+  work.counters = stream.counters();
+  check(launch_experts_fp8(work, stream.handle()), stream);
+}
+
 bool is_multiple(const Dim& dim, int64_t of) {
   return dim.is_constant() && dim.constant() % of == 0;
 }
@@ -91,6 +141,15 @@ void add_experts_fp8_sm90(OpRegistry& registry) {
                        .device_type = kGpuDeviceType,
                        .supports = [](const KernelQuery& query) { return supports(query, 4, 8, 4); },
                        .run = run_down});
+  registry.add_kernel("musaic::experts_fp8", {.name = "experts_fp8_sm90",
+                                              .device_type = kGpuDeviceType,
+                                              .supports =
+                                                  [](const KernelQuery& query) {
+                                                    return supports(query, kGateUp, kSharedGateUp, 256) &&
+                                                           supports(query, kDown, kSharedDown, 4);
+                                                  },
+                                              .run = run_both,
+                                              .workspace_bytes = workspace_bytes});
 }
 
 }  // namespace musaic

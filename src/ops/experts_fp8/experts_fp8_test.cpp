@@ -64,6 +64,16 @@ class ExpertsFp8 : public ::testing::Test {
             .attributes = {}};
   }
 
+  // Both, with the width of down's rows.
+  static OpCase both(int rows) {
+    OpCase op_case = gate_up(rows);
+    op_case.op = "musaic::experts_fp8";
+    for (const TestTensor& weight : {f8({kExperts, kOut, kWidth}, 13), scales({kExperts, 2, 1}, 14),
+                                     f8({kOut, kShared}, 17), scales({2, 3}, 18)})
+      op_case.inputs.push_back(weight);
+    return op_case;
+  }
+
   const OpRegistry registry_ = cpu_registry();
 };
 
@@ -116,9 +126,45 @@ TEST_F(ExpertsFp8, DownGivesWhatItsPartsGive) {
   }
 }
 
+TEST_F(ExpertsFp8, OneLaunchGivesTheBitsOfTwo) {
+  for (int rows : {1, 8, 16, 40}) {
+    const OpCase op_case = both(rows);
+    const OpRun run = check_op(registry_, op_case);
+    const std::vector<TestTensor> x = run_op(registry_, gate_up(rows)).outputs;
+    const auto& in = op_case.inputs;
+    const OpRun parts =
+        run_op(registry_, {.op = "musaic::experts_down_fp8",
+                           .inputs = {x[0], x[1], in[3], in[4], in[9], in[10], x[2], x[3], in[11], in[12]},
+                           .attributes = {}});
+    for (int row = 0; row < rows; ++row) {
+      for (size_t i : {0, 1})
+        EXPECT_EQ(run.outputs[i].row(row), parts.outputs[i].row(row)) << "row " << row << " of " << rows;
+    }
+  }
+}
+
+// A value between that rounds the other way moves a whole row by up to an eighth of it: one of many terms.
+TEST_F(ExpertsFp8, BothGiveWhatTheirPartsGive) {
+  for (int rows : {8, 40}) {
+    const OpCase op_case = both(rows);
+    const OpRun run = check_op(registry_, op_case), parts = run_decomposition(registry_, op_case);
+    for (int row = 0; row < rows; ++row) {
+      for (size_t i : {0, 1}) expect_near(run.outputs[i].row(row), parts.outputs[i].row(row), 0.075, 0.02);
+    }
+  }
+}
+
 TEST_F(ExpertsFp8, PadRowsOfTheSharedExpertsAreLeftAlone) {
   constexpr int kRows = 24, kLive = 17;
   OpCase op_case = down(kRows);
+  op_case.live_rows = kLive;
+  const OpRun run = run_op(registry_, op_case);
+  for (int row = 0; row < kRows; ++row) EXPECT_EQ(run.outputs[1].row_is_poisoned(row), row >= kLive) << row;
+}
+
+TEST_F(ExpertsFp8, OneLaunchLeavesThemAloneToo) {
+  constexpr int kRows = 12, kLive = 9;
+  OpCase op_case = both(kRows);
   op_case.live_rows = kLive;
   const OpRun run = run_op(registry_, op_case);
   for (int row = 0; row < kRows; ++row) EXPECT_EQ(run.outputs[1].row_is_poisoned(row), row >= kLive) << row;
@@ -154,7 +200,10 @@ TEST(ExpertsFp8Fakes, GiveWhatTheirDecompositionsGive) {
         shared_scale}},
       {"musaic::experts_down_fp8",
        {routed.q, routed.scale, groups.start, groups.count, down, down_scale, other.q, other.scale,
-        shared_down, shared_down_scale}}};
+        shared_down, shared_down_scale}},
+      {"musaic::experts_fp8",
+       {x.q, x.scale, groups.row_token, groups.start, groups.count, gate_up, gate_up_scale, shared,
+        shared_scale, down, down_scale, shared_down, shared_down_scale}}};
   for (const auto& [op, inputs] : calls) {
     const auto results = builder.call(op, inputs);
     const auto parts = registry.get(op).decomposition(builder, inputs, {});
