@@ -36,11 +36,11 @@ OpSample mla_decode_sample(const std::vector<int64_t>& kv_lengths, int64_t pads,
       if (position + 1 < length)
         std::memcpy(cache.data() + at, random.data() + at, byte_size(DType::kBF16, kWidth));
     }
-    starts.push_back(static_cast<int32_t>(std::min(s, sequences)));
+    starts.push_back(s <= sequences ? static_cast<int32_t>(s) : kUnused);
     lengths.push_back(s < sequences ? static_cast<int32_t>(length) : kUnused);
     slots.push_back(static_cast<int32_t>(slot));
   }
-  starts.push_back(static_cast<int32_t>(sequences));
+  starts.push_back(pads > 0 ? kUnused : static_cast<int32_t>(sequences));
   const auto rows = [&](int64_t width, uint32_t seed) {
     return sample_rows_of(HostTensor::random(DType::kF32, {tokens, width}, seed, 1, width + 4 * pads));
   };
@@ -51,8 +51,8 @@ OpSample mla_decode_sample(const std::vector<int64_t>& kv_lengths, int64_t pads,
           .inputs = {rows(kHeads * (kNope + kRope), 1), rows(kRank, 2), rows(kRope, 3), rows(kRope, 4),
                      sample_rows_of(HostTensor::ints(slots)), sample_fixed(std::move(cache)),
                      sample_fixed(HostTensor::random(norm, {kRank}, 7)),
-                     sample_fixed(HostTensor::ints(starts)), sample_fixed(HostTensor::ints(lengths)),
-                     sample_fixed(HostTensor::ints(table, {tokens, max_pages})),
+                     sample_fixed(HostTensor::ints(starts)), sample_rows_of(HostTensor::ints(lengths)),
+                     sample_rows_of(HostTensor::ints(table, {tokens, max_pages})),
                      sample_fixed(HostTensor::ints({static_cast<int32_t>(sequences)})),
                      sample_fixed(
                          HostTensor::random(DType::kF8E4M3, {kHeads * (kNope + kValues), kRank}, 8, 100)),

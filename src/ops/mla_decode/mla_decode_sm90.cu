@@ -33,7 +33,6 @@ constexpr int kScoreSteps = kWidth / 16 / kWarps;
 constexpr int kGroup = 16;  // positions: a step of the products with weights
 constexpr int kTileGroups = 4;
 constexpr int kTile = kTileGroups * kGroup;
-constexpr int kClusterTiles = 2;  // from which on it is worth while to have another cluster
 constexpr int kUnits = kWidth / 8;
 constexpr int kUnitBytes = 16;
 constexpr int kPaddedRow = kWidth * 2 + kUnitBytes;      // neighbouring rows meet different banks
@@ -118,7 +117,7 @@ struct Sequences {
       lengths[i] = first + i < cache.sequences ? cache.kv_lengths[first + i] : 0;
       if (first + i >= live) lengths[i] = 0;
     }
-    constexpr int kPositions = kClusterTiles * kClusterGroups * kGroup;
+    constexpr int kPositions = kClusterGroups * kGroup;  // another cluster costs less than another tile
     if (Size::kSequences == 1)
       clusters = min(static_cast<int>(gridDim.z), (lengths[0] + kPositions - 1) / kPositions);
 #pragma unroll
@@ -1088,9 +1087,10 @@ void launch_clusters(const MlaDecodeCall& call, gpuStream_t stream) {
   cluster_launch<Size>(stream).run(attend_and_expand<Size>, dim3(kBlocks, clusters, each), call);
 }
 
+// So many clusters after one another, where the device has room for no more at once.
 template <class Size>
-bool runs_at_once(const MlaDecodeCall& call) {
-  return clusters_of<Size>(call) <= active_clusters<Size>();
+unsigned rounds_of(const MlaDecodeCall& call) {
+  return (clusters_of<Size>(call) + active_clusters<Size>() - 1) / active_clusters<Size>();
 }
 
 }  // namespace
@@ -1101,11 +1101,12 @@ bool can_run_mla_decode_sm90() {
   return active_clusters<ClusterShape<kMaxSequences>>() > 0;
 }
 
-// As few sequences a cluster as leave all clusters running at once.
+// As few sequences a cluster as need no more rounds than the most.
 void launch_mla_decode_sm90(const MlaDecodeCall& call, gpuStream_t stream) {
-  if (runs_at_once<ClusterShape<1>>(call)) return launch_clusters<ClusterShape<1>>(call, stream);
-  if (runs_at_once<ClusterShape<2>>(call)) return launch_clusters<ClusterShape<2>>(call, stream);
-  if (runs_at_once<ClusterShape<3>>(call)) return launch_clusters<ClusterShape<3>>(call, stream);
+  const unsigned rounds = rounds_of<ClusterShape<kMaxSequences>>(call);
+  if (rounds_of<ClusterShape<1>>(call) == rounds) return launch_clusters<ClusterShape<1>>(call, stream);
+  if (rounds_of<ClusterShape<2>>(call) == rounds) return launch_clusters<ClusterShape<2>>(call, stream);
+  if (rounds_of<ClusterShape<3>>(call) == rounds) return launch_clusters<ClusterShape<3>>(call, stream);
   launch_clusters<ClusterShape<kMaxSequences>>(call, stream);
 }
 
