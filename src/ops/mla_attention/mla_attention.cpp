@@ -28,12 +28,15 @@ void expect_metadata(const FakeCall& call, const MlaPages& pages) {
     expect_dtype(call, input, DType::kI32);
     expect_contiguous(call, input);
   }
+  expect_rank(call, pages.query_start, 1);
   expect_rank(call, pages.kv_lengths(), 1);
-  const Dim& sequences = call.input(pages.kv_lengths()).dim(0);
-  expect_shape(call, pages.query_start, {sequences + 1});
   expect_rank(call, pages.page_table(), 2);
-  expect_dim(call, pages.page_table(), 0, sequences);
+  expect_dim(call, pages.page_table(), 0, call.input(pages.kv_lengths()).dim(0));
   expect_shape(call, pages.num_sequences(), {1});
+}
+
+void expect_start_of_each(const FakeCall& call) {
+  expect_shape(call, kQueryStart, {call.input(kKvLengths).dim(0) + 1});
 }
 
 // Values of one query head.
@@ -98,6 +101,7 @@ void expect_pages(const FakeCall& call, const MlaPages& pages) {
 
 int64_t expect_expanded_attention(const FakeCall& call) {
   expect_pages(call, kPages);
+  expect_start_of_each(call);
   const int64_t head_dim = query_head_dim(call);
   const int64_t kv_head_dim = expect_kv_b(call, kKvB, call.attributes.get_int("num_heads"));
   const int64_t rope = constant_dim(call, kCache, 3) - constant_dim(call, kKvB, 1);
@@ -120,6 +124,7 @@ void cost_expanded_attention(const CostQuery& query, CallCost& cost) {
 
 void expect_absorbed_attention(const FakeCall& call) {
   expect_pages(call, kPages);
+  expect_start_of_each(call);
   const int64_t rank = call.attributes.get_int("rank");
   if (rank <= 0 || rank >= constant_dim(call, kCache, 3))
     fail_argument(call, kCache, fmt::format("a last dimension above the rank, {}", rank));

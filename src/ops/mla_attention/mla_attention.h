@@ -55,6 +55,7 @@ struct MlaPages {
   constexpr int page_table() const { return query_start + 2; }
   constexpr int num_sequences() const { return query_start + 3; }
 };
+// Whatever size query_start has.
 void expect_pages(const FakeCall& call, const MlaPages& pages);
 // What absorbed attention reads of them; returns its operations. The op's first argument has its rows.
 double cost_absorbed_pages(const CostQuery& query, const MlaPages& pages, int64_t rank, CallCost& cost);

@@ -246,12 +246,6 @@ class EntryCopies {
     const int position = share_.position(tile, row);
     if (position < share_.length - 1) from_ = 2 * cached_row(call_.cache, place_.sequence, position);
     if (position == share_.length - 1) from_ = kNewest;
-    if (call_.cache.page_size % kGroup == 0) prefetch_groups();
-  }
-  // Groups of positions lie side by side in a page; the first row's lane knows where.
-  __device__ void prefetch_groups() const {
-    const int row = warp() + lane() * kCopyWarps;
-    if (row % kGroup == 0 && from_ >= 0) prefetch_bytes(call_.cache.data + from_, kGroup * kWidth * 2);
   }
   __device__ void start_tile(int tile) const {
     uint8_t* stage = entries_.stage(tile);
@@ -967,12 +961,6 @@ __device__ void attend(const Share<Size>& share, const Entries<Size>& entries, c
   }
 }
 
-// kv_b's rows of the head on their way to the L2 cache, from where one block takes them faster.
-__device__ void prefetch_head(const KvBGpu& kv_b, int head) {
-  constexpr int kBytes = (kNope + kValues) * kRank;
-  prefetch_bytes(kv_b.data + static_cast<int64_t>(head) * kBytes, kBytes);
-}
-
 // What the warps that copy do.
 template <class Size>
 __device__ void copy_entries(EntryCopies<Size> copies) {
@@ -994,7 +982,6 @@ __global__ void __launch_bounds__(kThreads, 1) attend_and_expand(MlaDecodeCall c
   Memory<Size>& memory = *reinterpret_cast<Memory<Size>*>(shared_bytes);
   const MatrixLane lane;
   const Place<Size> place;
-  if (threadIdx.x == kComputeThreads) prefetch_head(call.kv_b, place.head);
   const Sequences<Size> sequences(call.cache);
   KeyRows keys;
   if (lane.warp < kProductWarps) keys.load(call.kv_b, place.head, lane);
