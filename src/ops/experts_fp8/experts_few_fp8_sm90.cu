@@ -6,6 +6,7 @@
 #include "hopper_narrow.cuh"
 #include "ops/experts_fp8/experts_fp8_sm90.h"
 #include "ops/linear/tiles_sm90.cuh"
+#include "ops/per_token_group_quant/f8_gpu.cuh"
 
 // Both linears of routed and shared experts for few tokens in one launch, whose blocks all run at once. A
 // block makes tiles of gate and up first, then tiles of down, each of which waits until its rows are there.
@@ -459,12 +460,7 @@ class Multiplier {
       const float scale = __fdiv_rn(fmaxf(most, kLeast), kLargest), inverse = __frcp_rn(scale);
       const int64_t to = int64_t{tile.first_row} + row;
       if (warp_ == 0 && lane_ < 4) experts.rows_scale[to * experts.groups + item.column] = scale;
-      // A product by the inverse, corrected by what it leaves, is the quotient.
-      const auto quotient = [&](float value) {
-        const float near = value * inverse;
-        return fmaf(fmaf(-near, scale, value), inverse, near);
-      };
-      const uint16_t pair = f8e4m3_pair(quotient(up[i]), quotient(up[i + 2]));
+      const uint16_t pair = f8e4m3_pair(quotient(up[i], scale, inverse), quotient(up[i + 2], scale, inverse));
       uint8_t* q = experts.rows_q + (to * experts.groups + item.column) * kTile;
       q[column_of(i)] = static_cast<uint8_t>(pair);
       q[column_of(i + 2)] = static_cast<uint8_t>(pair >> 8);

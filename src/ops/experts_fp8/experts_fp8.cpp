@@ -20,20 +20,7 @@ constexpr const char* kBoth = "musaic::experts_fp8";
 namespace gate_up {
 enum Input { kQ, kScale, kRowToken, kStart, kCount, kWeight, kWeightScale, kShared, kSharedScale };
 }
-namespace down {
-enum Input {
-  kQ,
-  kScale,
-  kStart,
-  kCount,
-  kWeight,
-  kWeightScale,
-  kSharedQ,
-  kSharedRowScale,
-  kShared,
-  kSharedScale
-};
-}
+namespace down = experts_down;
 // Those of gate and up, then:
 namespace both {
 enum Input { kDownWeight = gate_up::kSharedScale + 1, kDownScale, kSharedDown, kSharedDownScale };
@@ -220,8 +207,7 @@ void define_experts_fp8(OpRegistry& registry) {
   registry.define(
       "musaic::experts_fp8(Tensor q, Tensor scale, Tensor row_token, Tensor start, Tensor count, Tensor "
       "gate_up, Tensor gate_up_scale, Tensor shared_gate_up, Tensor shared_gate_up_scale, Tensor down, "
-      "Tensor "
-      "down_scale, Tensor shared_down, Tensor shared_down_scale) -> (Tensor, Tensor)",
+      "Tensor down_scale, Tensor shared_down, Tensor shared_down_scale) -> (Tensor, Tensor)",
       {.schema = {},
        .fake = fake_both,
        .decomposition = decompose_both,

@@ -38,6 +38,21 @@ ExpertRowsFp8 experts_gate_up_fp8(const Fp8Rows& x, const ExpertRows& groups, co
 // rows were computed of `groups`, so that these were there first.
 ExpertResults experts_down_fp8(const ExpertRowsFp8& x, const ExpertRows& groups,
                                const ExpertWeights& weights);
+// Its inputs.
+namespace experts_down {
+enum Input {
+  kQ,
+  kScale,
+  kStart,
+  kCount,
+  kWeight,
+  kWeightScale,
+  kSharedQ,
+  kSharedRowScale,
+  kShared,
+  kSharedScale
+};
+}  // namespace experts_down
 
 // musaic::experts_fp8. experts_down_fp8 of experts_gate_up_fp8. REQUIRES: n = n' of `down`.
 ExpertResults experts_fp8(const Fp8Rows& x, const ExpertRows& groups, const ExpertWeights& gate_up,

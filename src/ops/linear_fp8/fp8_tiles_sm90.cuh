@@ -4,6 +4,7 @@
 
 #include "gpu_launch.cuh"
 #include "ops/linear/tiles_sm90.cuh"
+#include "ops/per_token_group_quant/f8_gpu.cuh"
 
 // Products of FP8 rows and FP8 weights in blocks of 128 × 128, by Hopper's matrix units. A sum over k is made
 // group by group of 128: a product of the matrix unit, then `sum += product · scales` in float32. Every shape
@@ -485,15 +486,11 @@ class SwigluWriter {
     const float scale = __fdiv_rn(fmaxf(largest, kLeast), kLargest), inverse = __frcp_rn(scale);
     if (lane_ % 4 == 0)
       call.swiglu_scale[(int64_t{tile.first_row} + row) * (call.part_columns / 128) + column / 128] = scale;
-    // A product by the inverse, corrected by what it leaves, is the quotient.
-    const auto quotient = [&](float value) {
-      const float near = value * inverse;
-      return fmaf(fmaf(-near, scale, value), inverse, near);
-    };
     uint8_t* to = exchange_.rows[part_ * 4 + warp_][lane_ / 4] + 2 * (lane_ % 4);
 #pragma unroll
     for (int i = 0; i < kValues; i += 2)
-      *reinterpret_cast<uint16_t*>(to + i * 4) = f8e4m3_pair(quotient(product[i]), quotient(product[i + 1]));
+      *reinterpret_cast<uint16_t*>(to + i * 4) =
+          f8e4m3_pair(quotient(product[i], scale, inverse), quotient(product[i + 1], scale, inverse));
   }
 
   __device__ void store(const Fp8Tiles& call, const Fp8Tile& tile, int column) const {

@@ -36,12 +36,6 @@ __device__ inline uint4 packed_f16(const float (&values)[kPacket]) {
                     F16Factor::pack(values[4], values[5]), F16Factor::pack(values[6], values[7]));
 }
 
-// value / scale without a division: the last bit is put right by what the product leaves.
-__device__ inline float quotient(float value, float scale, float inverse) {
-  const float first = __fmul_rn(value, inverse);
-  return fmaf(fmaf(-first, scale, value), inverse, first);
-}
-
 // Through FP8 and back; sixteen neighbouring lanes have a group.
 __device__ inline void round_group(float (&values)[kPacket]) {
   float largest = 1e-10f;

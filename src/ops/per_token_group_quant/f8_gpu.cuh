@@ -20,4 +20,11 @@ __device__ inline uint32_t to_f8e4m3(float value) {
   return sign | (magnitude - (120u << 23) + 0x7FFFF + odd) >> 20;
 }
 
+// value / scale without a division, `inverse` being 1 / scale: the last bit is put right by what the product
+// leaves.
+__device__ inline float quotient(float value, float scale, float inverse) {
+  const float first = __fmul_rn(value, inverse);
+  return fmaf(fmaf(-first, scale, value), inverse, first);
+}
+
 }  // namespace musaic

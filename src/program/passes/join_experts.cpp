@@ -3,28 +3,18 @@
 #include <map>
 #include <set>
 
+#include "ops/experts_fp8/experts_fp8.h"
 #include "program/passes/pass.h"
 #include "program/rewriter.h"
 
 namespace musaic {
 namespace {
 
+using namespace experts_down;
+
 constexpr const char* kGateUp = "musaic::experts_gate_up_fp8";
 constexpr const char* kDown = "musaic::experts_down_fp8";
 constexpr const char* kBoth = "musaic::experts_fp8";
-
-enum Down {
-  kQ,
-  kScale,
-  kStart,
-  kCount,
-  kWeight,
-  kWeightScale,
-  kSharedQ,
-  kSharedRowScale,
-  kShared,
-  kSharedScale
-};
 
 // The gate and up of whose rows, all four, the down is made and nothing else; -1: there is none.
 int gate_up_of(const Graph& graph, const Uses& uses, int down) {
