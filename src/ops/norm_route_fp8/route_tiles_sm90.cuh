@@ -202,7 +202,6 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocksAtOnce)
   if (threadIdx.x == 0) {
     memory.full.init(1);
     publish_barriers();
-    memory.full.arrive_and_expect(RouteTileMemory<Shape>::kPartBytes);
   }
   arrive_at_cluster();
   RouteTile<Shape> tile(router, memory);
@@ -210,6 +209,7 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocksAtOnce)
   const int64_t live = live_count(router.live_rows, router.x.outer);
   const int64_t first_token = int64_t{blockIdx.x} / Shape::kBlocks * Shape::kTokens;
   __syncthreads();
+  if (threadIdx.x == 0) memory.full.arrive_and_expect(RouteTileMemory<Shape>::kPartBytes);
   wait_for_cluster();
   wait_for_previous_kernel();
   if (first_token >= live) return;  // whole clusters
