@@ -6,6 +6,7 @@
 #include "ops/linear/linear_sm90.h"
 #include "ops/linear_fp8/linear_fp8_sm90.h"
 #include "ops/mla_attention/mla_expanded_sm90.h"
+#include "ops/mla_decode/mla_decode.h"
 #include "ops/norm_route_fp8/norm_route_fp8_sm90.h"
 
 namespace musaic {
@@ -18,6 +19,7 @@ void add_sm90_kernels(OpRegistry& registry) {
   add_linear_fp8_sm90(registry);
   add_linear_sm90(registry);
   add_mla_attention_sm90(registry);
+  add_mla_decode_sm90(registry);
   add_norm_route_fp8_sm90(registry);
 }
 

@@ -21,6 +21,7 @@
 #include "ops/mla_attention/mla_absorbed_values.h"
 #include "ops/mla_attention/mla_attention.h"
 #include "ops/mla_attention/mla_expanded_fp8.h"
+#include "ops/mla_decode/mla_decode.h"
 #include "ops/mla_project/mla_project.h"
 #include "ops/moe_combine/combine_norm_fp8.h"
 #include "ops/moe_combine/moe_combine.h"
@@ -81,6 +82,7 @@ void define_gpu_ops(OpRegistry& registry) {
   define_experts_fp8(registry);
   define_fused_linear(registry);
   define_mla_absorbed_values(registry);
+  define_mla_decode(registry);
   define_mla_expanded_fp8(registry);
   define_norm_latent_write(registry);
   define_norm_route_fp8(registry);

@@ -29,6 +29,7 @@ std::vector<OpSample> logprobs_samples();
 std::vector<OpSample> mla_absorb_query_samples();
 std::vector<OpSample> mla_absorbed_attention_samples();
 std::vector<OpSample> mla_absorbed_values_fp8_samples();
+std::vector<OpSample> mla_decode_attention_fp8_samples();
 std::vector<OpSample> mla_expand_values_samples();
 std::vector<OpSample> mla_expanded_attention_fp8_samples();
 std::vector<OpSample> mla_expanded_attention_samples();

@@ -11,27 +11,32 @@ namespace {
 constexpr int64_t kGranule = 8;  // of page_size: the narrowest vector of any kernel
 enum Input { kQuery, kCache, kQueryStart, kKvLengths, kPageTable, kNumSequences, kKvB, kKvBScale };
 
-void expect_cache(const FakeCall& call) {
-  expect_rank(call, kCache, 4);
-  expect_float(call, kCache);
-  expect_contiguous(call, kCache);
-  expect_dim(call, kCache, 1, 1);
-  const int64_t page_size = constant_dim(call, kCache, 2);
+constexpr MlaPages kPages = {kCache, kQueryStart};
+
+void expect_cache(const FakeCall& call, int cache) {
+  expect_rank(call, cache, 4);
+  expect_float(call, cache);
+  expect_contiguous(call, cache);
+  expect_dim(call, cache, 1, 1);
+  const int64_t page_size = constant_dim(call, cache, 2);
   if (page_size <= 0 || page_size % kGranule != 0)
-    fail_argument(call, kCache, "a page size (dimension 2) that is a multiple of 8");
+    fail_argument(call, cache, "a page size (dimension 2) that is a multiple of 8");
 }
 
-void expect_metadata(const FakeCall& call) {
-  for (int input : {kQueryStart, kKvLengths, kPageTable, kNumSequences}) {
+void expect_metadata(const FakeCall& call, const MlaPages& pages) {
+  for (int input = pages.query_start; input <= pages.num_sequences(); ++input) {
     expect_dtype(call, input, DType::kI32);
     expect_contiguous(call, input);
   }
-  expect_rank(call, kKvLengths, 1);
-  const Dim& sequences = call.input(kKvLengths).dim(0);
-  expect_shape(call, kQueryStart, {sequences + 1});
-  expect_rank(call, kPageTable, 2);
-  expect_dim(call, kPageTable, 0, sequences);
-  expect_shape(call, kNumSequences, {1});
+  expect_rank(call, pages.query_start, 1);
+  expect_rank(call, pages.kv_lengths(), 1);
+  expect_rank(call, pages.page_table(), 2);
+  expect_dim(call, pages.page_table(), 0, call.input(pages.kv_lengths()).dim(0));
+  expect_shape(call, pages.num_sequences(), {1});
+}
+
+void expect_start_of_each(const FakeCall& call) {
+  expect_shape(call, kQueryStart, {call.input(kKvLengths).dim(0) + 1});
 }
 
 // Values of one query head.
@@ -74,13 +79,13 @@ SeenPositions seen_positions(const CostQuery& query) {
   return {sequences * (rows * past + rows * (rows + 1) / 2), sequences * (past + rows)};
 }
 
-void cost_cache(const CostQuery& query, const SeenPositions& seen, CallCost& cost) {
+void cost_cache(const CostQuery& query, const MlaPages& pages, const SeenPositions& seen, CallCost& cost) {
   const double sequences = static_cast<double>(query.extent.sequences);
-  cost.read[kCache] = seen.positions * static_cast<double>(query.dim(kCache, 3));
-  cost.read[kQueryStart] = sequences + 1;
-  cost.read[kKvLengths] = sequences;
-  cost.read[kPageTable] =
-      sequences * std::ceil(seen.positions / sequences / static_cast<double>(query.dim(kCache, 2)));
+  cost.read[pages.cache] = seen.positions * static_cast<double>(query.dim(pages.cache, 3));
+  cost.read[pages.query_start] = sequences + 1;
+  cost.read[pages.kv_lengths()] = sequences;
+  cost.read[pages.page_table()] =
+      sequences * std::ceil(seen.positions / sequences / static_cast<double>(query.dim(pages.cache, 2)));
 }
 
 void cost_absorbed(const CostQuery& query, CallCost& cost) {
@@ -89,9 +94,14 @@ void cost_absorbed(const CostQuery& query, CallCost& cost) {
 
 }  // namespace
 
+void expect_pages(const FakeCall& call, const MlaPages& pages) {
+  expect_cache(call, pages.cache);
+  expect_metadata(call, pages);
+}
+
 int64_t expect_expanded_attention(const FakeCall& call) {
-  expect_cache(call);
-  expect_metadata(call);
+  expect_pages(call, kPages);
+  expect_start_of_each(call);
   const int64_t head_dim = query_head_dim(call);
   const int64_t kv_head_dim = expect_kv_b(call, kKvB, call.attributes.get_int("num_heads"));
   const int64_t rope = constant_dim(call, kCache, 3) - constant_dim(call, kKvB, 1);
@@ -107,14 +117,14 @@ int64_t expect_expanded_attention(const FakeCall& call) {
 // Every position seen is expanded once; then scores and sums.
 void cost_expanded_attention(const CostQuery& query, CallCost& cost) {
   const SeenPositions seen = seen_positions(query);
-  cost_cache(query, seen, cost);
+  cost_cache(query, kPages, seen, cost);
   const double widths = static_cast<double>(query.dim(kQuery, 1) + query.outputs[0].shape[1]);
   cost.float_ops = 2.0 * seen.positions * query.elements(kKvB) + 2.0 * seen.pairs * widths;
 }
 
 void expect_absorbed_attention(const FakeCall& call) {
-  expect_cache(call);
-  expect_metadata(call);
+  expect_pages(call, kPages);
+  expect_start_of_each(call);
   const int64_t rank = call.attributes.get_int("rank");
   if (rank <= 0 || rank >= constant_dim(call, kCache, 3))
     fail_argument(call, kCache, fmt::format("a last dimension above the rank, {}", rank));
@@ -122,12 +132,15 @@ void expect_absorbed_attention(const FakeCall& call) {
     fail_argument(call, kQuery, "heads as wide as the cache's rows");
 }
 
-void cost_absorbed_attention(const CostQuery& query, int64_t rank, CallCost& cost) {
+double cost_absorbed_pages(const CostQuery& query, const MlaPages& pages, int64_t rank, CallCost& cost) {
   const SeenPositions seen = seen_positions(query);
-  cost_cache(query, seen, cost);
+  cost_cache(query, pages, seen, cost);
   const double heads = static_cast<double>(query.attributes.get_int("num_heads"));
-  const double widths = static_cast<double>(query.dim(kQuery, 1)) + heads * static_cast<double>(rank);
-  cost.float_ops = 2.0 * seen.pairs * widths;
+  return 2.0 * seen.pairs * heads * static_cast<double>(query.dim(pages.cache, 3) + rank);
+}
+
+void cost_absorbed_attention(const CostQuery& query, int64_t rank, CallCost& cost) {
+  cost.float_ops = cost_absorbed_pages(query, kPages, rank, cost);
 }
 
 Value mla_expanded_attention(const MlaArguments& a, Value kv_b, Value kv_b_scale) {

@@ -45,6 +45,21 @@ Value mla_absorbed_attention(const MlaArguments& arguments, int rank);
 
 inline constexpr const char* kMlaBreakReason =
     "its work depends on how long each sequence is, which no recorded launch can know";
+
+// Which arguments of an op are the paged cache, and where sequences lie in it: in the order of MlaArguments.
+struct MlaPages {
+  int cache;
+  int query_start;
+
+  constexpr int kv_lengths() const { return query_start + 1; }
+  constexpr int page_table() const { return query_start + 2; }
+  constexpr int num_sequences() const { return query_start + 3; }
+};
+// Whatever size query_start has.
+void expect_pages(const FakeCall& call, const MlaPages& pages);
+// What absorbed attention reads of them; returns its operations. The op's first argument has its rows.
+double cost_absorbed_pages(const CostQuery& query, const MlaPages& pages, int64_t rank, CallCost& cost);
+
 // The checks and the cost of the expanded form's arguments; returns v.
 int64_t expect_expanded_attention(const FakeCall& call);
 void cost_expanded_attention(const CostQuery& query, CallCost& cost);

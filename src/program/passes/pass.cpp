@@ -85,6 +85,7 @@ std::vector<Pass> passes_for(bool quantize) {
   passes.push_back({"fuse_absorbed_values", fuse_absorbed_values});
   passes.push_back({"fuse_expanded_quantize", fuse_expanded_quantize});
   passes.push_back({"fuse_norm_latent_write", fuse_norm_latent_write});
+  passes.push_back({"fuse_mla_decode", fuse_mla_decode});
   passes.push_back({"fuse_rope_kv_write", fuse_rope_kv_write});
   passes.push_back({"fuse_rope_attention", fuse_rope_attention});
   passes.push_back({"fuse_attention_out", fuse_attention_out});

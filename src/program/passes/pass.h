@@ -70,6 +70,7 @@ Graph join_experts(const Graph& graph, const Target& target, PassReport& report)
 Graph fuse_absorbed_values(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_expanded_quantize(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_norm_latent_write(const Graph& graph, const Target& target, PassReport& report);
+Graph fuse_mla_decode(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_rope_kv_write(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_rope_attention(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_attention_out(const Graph& graph, const Target& target, PassReport& report);
