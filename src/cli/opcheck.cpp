@@ -157,12 +157,13 @@ int compare(const Platform& platform, const OpCheckFlags& flags) {
 int run_opcheck(Platform& platform, int argc, char** argv) {
   OpCheckFlags flags;
   CLI::App app(
-      "Checks ops against their samples: fakes, reads, writes, pad rows, captures, threads. Exit code 1: an "
-      "op "
+      "Checks ops against their samples: fakes, reads, writes, pad rows, captures, threads. Exit code 1: one "
       "failed.",
       "opcheck");
   app.add_option("op", flags.ops, "names, with or without namespace; default: all");
-  app.add_option("--device", flags.devices, "default: all of this binary");
+  app.add_option("--device", flags.devices, "may be repeated; default: all of this binary")
+      ->allow_extra_args(false)
+      ->take_all();
   app.add_option("--cpu-isa", flags.cpu_isa, "one instruction set; default: each that this processor has");
   app.add_option("--against", flags.against,
                  "another device: compare results with its kernels' instead of checking rules");

@@ -37,7 +37,7 @@ refused() {
 "$musaic" graph "$model" --plugin "$example" --plugin "$fixtures/probe.so" >"$work/graph" 2>/dev/null ||
   fail "graph does not run with two plugins"
 grep -q "^graph extend on cpu {" "$work/graph" || fail "graph prints no graph"
-"$musaic" opcheck example::scaled_add example::clamp_ --plugin "$example" >"$work/out" 2>/dev/null ||
+"$musaic" opcheck --device cpu --device simulated example::scaled_add example::clamp_ --plugin "$example" >"$work/out" 2>/dev/null ||
   fail "opcheck of the example: $(cat "$work/out")"
 grep -q "^example::clamp_ .* simulated .* ok" "$work/out" || fail "opcheck leaves a device out: $(cat "$work/out")"
 

@@ -31,17 +31,16 @@ __device__ void init_barriers(const Sequences<Size>& sequences, bool attends, Me
   memory.has_shares.arrive_and_expect(shares * kShareBytes);
 }
 
-// What the warps that copy do.
+// What the warps that copy do. They come to the cluster's second meeting when all copies are under way:
+// arriving may block until the block's other warps do (under compute-sanitizer it does), which wait for
+// copies.
 template <class Size>
 __device__ void copy_entries(EntryCopies<Size> copies) {
   const int count = copies.count();
 #pragma unroll 1
-  for (int entry = 0; entry < count; ++entry) {
-    copies.start(entry);
-    if (entry > 0) continue;
-    wait_for_cluster();
-    announce_to_cluster();
-  }
+  for (int entry = 0; entry < count; ++entry) copies.start(entry);
+  wait_for_cluster();
+  announce_to_cluster();
   wait_for_batches<0>();
 }
 
