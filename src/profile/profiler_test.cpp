@@ -5,15 +5,15 @@
 #include <filesystem>
 #include <fstream>
 
+#include "formats/test_files.h"
+
 namespace musaic {
 namespace {
 
 using ::testing::HasSubstr;
 
-class ProfilerTest : public testing::Test {
+class ProfilerTest : public ::testing::Test {
  protected:
-  ProfilerTest() { std::filesystem::remove(path_); }
-
   Json trace() const {
     std::ifstream file(path_);
     return Json::parse(file);
@@ -33,7 +33,8 @@ class ProfilerTest : public testing::Test {
     profiler_.end_step();
   }
 
-  const std::string path_ = testing::TempDir() + "musaic_profiler_test.json";
+  const testing::TemporaryFolder folder_;
+  const std::string path_ = folder_.path() / "trace.json";
   Profiler profiler_;
 };
 
@@ -56,7 +57,7 @@ TEST_F(ProfilerTest, WritesWhatChromeOpens) {
   EXPECT_EQ(span["tid"], rows["pieces"]);
   EXPECT_NEAR(span["dur"].get<double>(), 2.5, 2e-3);
   EXPECT_EQ(span["args"]["launches"], 7);
-  EXPECT_THAT(span_names(), testing::ElementsAre("schedule", "piece \"1\""));
+  EXPECT_THAT(span_names(), ::testing::ElementsAre("schedule", "piece \"1\""));
 }
 
 TEST_F(ProfilerTest, RecordsNothingWhereItIsOff) {
@@ -71,7 +72,7 @@ TEST_F(ProfilerTest, RecordsAsManyStepsAsAskedForFromTheOneThatWasAskedFor) {
   ASSERT_TRUE(profiler_.start({.path = path_, .start_step = 2, .num_steps = 2}).ok());
   for (const char* name : {"1", "2", "3", "4"}) run_step(name);
   EXPECT_FALSE(profiler_.is_recording());
-  EXPECT_THAT(span_names(), testing::ElementsAre("2", "3")) << "complete before it is stopped";
+  EXPECT_THAT(span_names(), ::testing::ElementsAre("2", "3")) << "complete before it is stopped";
   EXPECT_THAT(profiler_.start({.path = path_}).message(), HasSubstr("stop it first"));
   EXPECT_TRUE(profiler_.stop().ok());
 }
@@ -88,12 +89,12 @@ TEST_F(ProfilerTest, StartsAgainAfterAStop) {
   run_step("a");
   ASSERT_TRUE(profiler_.stop().ok());
   run_step("b");
-  EXPECT_THAT(span_names(), testing::ElementsAre("a"));
+  EXPECT_THAT(span_names(), ::testing::ElementsAre("a"));
   std::filesystem::remove(path_);
   ASSERT_TRUE(profiler_.start({.path = path_}).ok());
   run_step("c");
   ASSERT_TRUE(profiler_.stop().ok());
-  EXPECT_THAT(span_names(), testing::ElementsAre("c"));
+  EXPECT_THAT(span_names(), ::testing::ElementsAre("c"));
 }
 
 }  // namespace

@@ -2,10 +2,9 @@
 #include <gmock/gmock.h>
 
 #include <chrono>
-#include <filesystem>
-#include <fstream>
 
 #include "device/launch_ahead.h"
+#include "formats/test_files.h"
 #include "ops/linked_gpu.h"
 #include "runner/model_for_test.h"
 
@@ -26,10 +25,8 @@ std::string deep_model() {
   nlohmann::json config = read_test_json("tiny/llama/config.json");
   config["num_hidden_layers"] = kLayers;
   config["intermediate_size"] = 256;
-  const std::filesystem::path folder = testing::TempDir() + "/musaic_30_layers";
-  std::filesystem::create_directories(folder);
-  std::ofstream(folder / "config.json") << config;
-  return folder;
+  static const testing::TemporaryFolder folder;
+  return folder.write("config.json", config.dump()).parent_path();
 }
 
 std::vector<TokenId> prompt_of(int count) {
@@ -69,7 +66,7 @@ std::vector<std::vector<TokenId>> answers(TestModel& model) {
   return tokens;
 }
 
-class ExecutableBudget : public testing::Test {
+class ExecutableBudget : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!has_gpu()) GTEST_SKIP() << "no GPU here";
