@@ -7,6 +7,7 @@ namespace {
 
 using Swiglu = Fp8TileShape<1, 2, 128, 4, kSwigluTile>;
 using SwigluOnce = Fp8TileShape<1, 2, 128, 4, kSwigluTile | kReadsOnce>;
+using SwigluWide = Fp8TileShape<2, 2, 128, 4, kSwigluTile | kWideTile>;
 using Low = Fp8TileShape<1, 2, 64, 8, kReadsOnce>;
 using Tall = Fp8TileShape<2, 1, 128, 6, kCopiesRows>;
 
@@ -42,12 +43,15 @@ bool launch_down(const GroupedLinearFp8Call& routed, const LinearFp8Call& shared
 
 }  // namespace
 
-// No expert has more rows than there are tokens.
+// No expert has more rows than there are tokens. Of more than kFewTokens, wide tiles read less.
 bool launch_experts_gate_up_fp8(const GroupedLinearFp8Call& routed, const SwigluRowsFp8& routed_rows,
                                 const LinearFp8Call& shared, const SwigluRowsFp8& shared_rows,
                                 gpuStream_t stream) {
   if (shared.rows <= SwigluOnce::kRows)
     return launch_gate_up<SwigluOnce>(routed, routed_rows, shared, shared_rows, stream);
+  constexpr int64_t kFewTokens = 512;
+  if (shared.rows > kFewTokens)
+    return launch_gate_up<SwigluWide>(routed, routed_rows, shared, shared_rows, stream);
   return launch_gate_up<Swiglu>(routed, routed_rows, shared, shared_rows, stream);
 }
 

@@ -15,6 +15,7 @@ namespace {
 constexpr int64_t kGroup = 128;
 constexpr int64_t kExperts = 5, kHidden = 2 * kGroup, kWidth = kGroup, kShared = 3 * kGroup, kOut = 136;
 constexpr int kMostRows = 330;
+constexpr int kWideRows = 600;  // gate and up have wide tiles
 
 // Grouped row i is token (i · 7) mod rows; expert 1 has nobody, expert 3 most rows.
 struct Groups {
@@ -105,7 +106,7 @@ void expect_near(const std::vector<float>& got, const std::vector<float>& expect
 
 // One rounding step of FP8 at most, and seldom: the sums differ by 10^-4 of their terms.
 TEST_F(ExpertsFp8, GateUpGivesTheSwigluOfItsParts) {
-  for (int rows : {8, 40, 65, kMostRows}) {
+  for (int rows : {8, 40, 65, kMostRows, kWideRows}) {
     const OpCase op_case = gate_up(rows);
     const OpRun run = check_op(registry_, op_case), parts = run_decomposition(registry_, op_case);
     for (int row = 0; row < rows; ++row) {
@@ -113,6 +114,16 @@ TEST_F(ExpertsFp8, GateUpGivesTheSwigluOfItsParts) {
         expect_near(values_of(run.outputs[i], run.outputs[i + 1], row),
                     values_of(parts.outputs[i], parts.outputs[i + 1], row), 0.075, 0.002);
     }
+  }
+}
+
+// Both have the same first tokens, and expert 0 the same first rows.
+TEST_F(ExpertsFp8, WideTilesGiveTheBitsOfOthers) {
+  const OpRun wide = run_op(registry_, gate_up(kWideRows)), other = run_op(registry_, gate_up(kMostRows));
+  for (size_t i : {0, 1, 2, 3}) {
+    const int rows = i < 2 ? kMostRows / 8 : kMostRows;
+    for (int row = 0; row < rows; ++row)
+      EXPECT_EQ(wide.outputs[i].row(row), other.outputs[i].row(row)) << "row " << row << " of output " << i;
   }
 }
 
