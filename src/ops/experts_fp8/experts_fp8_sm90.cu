@@ -7,8 +7,10 @@ namespace {
 
 using Swiglu = Fp8TileShape<1, 2, 128, 4, kSwigluTile>;
 using SwigluOnce = Fp8TileShape<1, 2, 128, 4, kSwigluTile | kReadsOnce>;
+using SwigluWide = Fp8TileShape<2, 2, 128, 4, kSwigluTile | kWideTile>;
 using Low = Fp8TileShape<1, 2, 64, 8, kReadsOnce>;
 using Tall = Fp8TileShape<2, 1, 128, 6, kCopiesRows>;
+using Wide = Fp8TileShape<2, 2, 128, 4, kCopiesRows | kWideTile>;
 
 template <class Shape>
 Fp8WeightedTiles routed_tiles(const GroupedLinearFp8Call& call) {
@@ -40,6 +42,11 @@ bool launch_down(const GroupedLinearFp8Call& routed, const LinearFp8Call& shared
   return launch_fp8_products<Shape>(products, /*knows_rows=*/true, stream);
 }
 
+// Of an expert, on average.
+bool has_more_rows(const GroupedLinearFp8Call& routed, int64_t than) {
+  return routed.rows > than * routed.num_experts;
+}
+
 }  // namespace
 
 // No expert has more rows than there are tokens.
@@ -48,14 +55,18 @@ bool launch_experts_gate_up_fp8(const GroupedLinearFp8Call& routed, const Swiglu
                                 gpuStream_t stream) {
   if (shared.rows <= SwigluOnce::kRows)
     return launch_gate_up<SwigluOnce>(routed, routed_rows, shared, shared_rows, stream);
+  if (has_more_rows(routed, Swiglu::kRows))
+    return launch_gate_up<SwigluWide>(routed, routed_rows, shared, shared_rows, stream);
   return launch_gate_up<Swiglu>(routed, routed_rows, shared, shared_rows, stream);
 }
 
-// Of few rows, low and narrow tiles spread the weights more evenly over the device.
+// Of few rows, low and narrow tiles spread the weights more evenly over the device; wide ones pay where most
+// of an expert's have rows for both warpgroups.
 bool launch_experts_down_fp8(const GroupedLinearFp8Call& routed, const LinearFp8Call& shared,
                              gpuStream_t stream) {
-  constexpr int64_t kFewRows = 4;  // of an expert, on average
-  if (routed.rows <= kFewRows * routed.num_experts) return launch_down<Low>(routed, shared, stream);
+  constexpr int64_t kFewRows = 4, kManyRows = 160;
+  if (!has_more_rows(routed, kFewRows)) return launch_down<Low>(routed, shared, stream);
+  if (has_more_rows(routed, kManyRows)) return launch_down<Wide>(routed, shared, stream);
   return launch_down<Tall>(routed, shared, stream);
 }
 

@@ -15,6 +15,7 @@ namespace {
 constexpr int64_t kGroup = 128;
 constexpr int64_t kExperts = 5, kHidden = 2 * kGroup, kWidth = kGroup, kShared = 3 * kGroup, kOut = 136;
 constexpr int kMostRows = 330;
+constexpr int kWideRows = 1000;  // of which both linears make wide tiles
 
 // Grouped row i is token (i · 7) mod rows; expert 1 has nobody, expert 3 most rows.
 struct Groups {
@@ -105,7 +106,7 @@ void expect_near(const std::vector<float>& got, const std::vector<float>& expect
 
 // One rounding step of FP8 at most, and seldom: the sums differ by 10^-4 of their terms.
 TEST_F(ExpertsFp8, GateUpGivesTheSwigluOfItsParts) {
-  for (int rows : {8, 40, 65, kMostRows}) {
+  for (int rows : {8, 40, 65, 200, kMostRows, kWideRows}) {
     const OpCase op_case = gate_up(rows);
     const OpRun run = check_op(registry_, op_case), parts = run_decomposition(registry_, op_case);
     for (int row = 0; row < rows; ++row) {
@@ -116,8 +117,23 @@ TEST_F(ExpertsFp8, GateUpGivesTheSwigluOfItsParts) {
   }
 }
 
+// Both steps have the same first tokens, and expert 0 the same first rows.
+TEST_F(ExpertsFp8, WideTilesGiveTheBitsOfOthers) {
+  constexpr int kRows = 200, kRoutedRows = kRows / 8;
+  const auto check = [&](const OpCase& wide_case, const OpCase& other_case) {
+    const OpRun wide = run_op(registry_, wide_case), other = run_op(registry_, other_case);
+    const size_t outputs = wide.outputs.size();
+    for (size_t i = 0; i < outputs; ++i) {
+      for (int row = 0; row < (i < outputs / 2 ? kRoutedRows : kRows); ++row)
+        EXPECT_EQ(wide.outputs[i].row(row), other.outputs[i].row(row)) << "row " << row << " of " << i;
+    }
+  };
+  check(gate_up(kWideRows), gate_up(kRows));
+  check(down(kWideRows), down(kRows));
+}
+
 TEST_F(ExpertsFp8, DownGivesWhatItsPartsGive) {
-  for (int rows : {8, 40, kMostRows}) {
+  for (int rows : {8, 40, kMostRows, kWideRows}) {
     const OpCase op_case = down(rows);
     const OpRun run = check_op(registry_, op_case), parts = run_decomposition(registry_, op_case);
     for (int row = 0; row < rows; ++row) {

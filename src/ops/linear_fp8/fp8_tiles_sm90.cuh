@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "gpu_launch.cuh"
-#include "ops/linear/tiles_sm90.cuh"
-#include "ops/per_token_group_quant/f8_gpu.cuh"
+#include "ops/linear_fp8/fp8_tile_walk_sm90.cuh"
+#include "ops/linear_fp8/fp8_wide_consumer_sm90.cuh"
 
 // Products of FP8 rows and FP8 weights in blocks of 128 × 128, by Hopper's matrix units. A sum over k is made
 // group by group of 128: a product of the matrix unit, then `sum += product · scales` in float32. Every shape
@@ -15,224 +15,6 @@
 // Rows come by copies of 16 bytes where they may lie anywhere, weights by copies of whole tiles. Rows of a
 // tile that are not there are whatever lies there: nothing but their own sums comes of them.
 namespace musaic {
-
-// One product. Rows [start, start + count) of expert e are e's; without `start` there is one expert of all
-// live rows.
-struct Fp8Tiles {
-  const uint8_t* q;           // [.., 128 · groups]
-  const float* scale;         // [.., groups]
-  const int32_t* row_token;   // the row of q of a row of y; null: the same
-  const int32_t* start;       // [num_experts]
-  const int32_t* count;       // [num_experts]
-  const int32_t* live_rows;   // where there is no `start`; null: all
-  const float* weight_scale;  // [num_experts, parts · part_blocks, groups]
-  const void* bias;           // [parts · part_columns]; null: none
-  float* y;                   // [rows, parts · part_columns]
-  uint8_t* swiglu_q;          // [rows, part_columns]: instead of y, silu(part 0) · part 1 in FP8
-  float* swiglu_scale;        // [rows, part_columns / 128]
-  int64_t rows;
-  DType bias_dtype;
-  int num_experts;
-  int parts;
-  int part_columns;  // a multiple of 4
-  int groups;
-};
-
-// The largest number of experts whose rows a block keeps in mind.
-inline constexpr int kMaxTileExperts = 256;
-
-// Products that one launch makes, those of one expert first, and the maps of their weights.
-template <int kProducts>
-struct Fp8Work {
-  TensorMap weight[kProducts];
-  TensorMap rows[kProducts];  // of q, where tiles of rows are copied
-  Fp8Tiles product[kProducts];
-  // The experts' rows were known before the kernel before this one began: weights are read ahead of its end.
-  bool knows_rows;
-  // The first product's, whose rows are known: where weights are read once and the others' rows are not, it
-  // is on its way to the L2 cache before the kernel before this one has ended.
-  const uint8_t* first_weight;
-  int64_t first_weight_bytes;
-};
-
-// What else tells tiles apart: bits of Fp8TileShape's kKind.
-inline constexpr unsigned kSwigluTile = 1;  // of a SwiGLU
-// Row r of y is of row r of q: rows come by copies of whole tiles. That pays for tiles of 128 rows.
-inline constexpr unsigned kCopiesRows = 4;
-inline constexpr unsigned kReadsOnce = 2;  // no other block reads the weights, which give way in the L2 cache
-// Those that multiply read scales from memory themselves: with kCopiesRows one thread copies all there is.
-inline constexpr unsigned kReadsScales = 8;
-
-// A block's tile in tiles of 64 rows and kColumns columns: one of the two multiplying warpgroups has each.
-// With kSwiglu one of them has 128 columns of the first part of a weight, the other the same of the second.
-template <int kRowTiles_, int kColumnTiles_, int kColumns_, int kStages_, unsigned kKind = 0>
-struct Fp8TileShape {
-  static constexpr bool kSwiglu = (kKind & kSwigluTile) != 0;
-  static constexpr bool kOnce = (kKind & kReadsOnce) != 0;
-  static constexpr bool kRowTileCopies = (kKind & kCopiesRows) != 0;
-  static constexpr bool kScalesFromMemory = (kKind & kReadsScales) != 0;
-  static constexpr int kCopyingThreads = kScalesFromMemory ? 1 : kRowTileCopies ? kWarpSize : kWarpgroupSize;
-  static constexpr int kRowTiles = kRowTiles_;
-  static constexpr int kColumnTiles = kColumnTiles_;
-  static constexpr int kColumns = kColumns_;
-  static constexpr int kStages = kStages_;
-  static constexpr int kRows = kWarpgroupRows * kRowTiles;
-  static constexpr int kConsumers = kRowTiles * kColumnTiles;
-  static constexpr int kThreads = kWarpgroupSize * (1 + kConsumers);
-  // A thread's, of the 65,536 of a multiprocessor.
-  static constexpr int kProducerRegisters = 40;
-  static constexpr int kConsumerRegisters = 232;
-
-  static_assert(kColumns == 128 || kColumns == 64 || kColumns == 32,
-                "a tile lies in one block of the weight");
-  static_assert(!kSwiglu || (kRowTiles == 1 && kColumnTiles == 2 && kColumns == 128),
-                "a tile has whole groups of both parts");
-  static_assert(kRowTileCopies || !kScalesFromMemory, "rows that lie anywhere have all threads copy");
-};
-
-template <class Shape>
-struct Fp8Stage {
-  uint8_t q[Shape::kRows][kSwizzledRow];
-  uint8_t weight[Shape::kColumnTiles][Shape::kColumns][kSwizzledRow];
-};
-
-// Where the warpgroups of a SwiGLU exchange half of their sums, and a warp's eight rows in FP8.
-struct SwigluExchange {
-  static constexpr int kValues = 32;          // of a thread
-  static constexpr int kRowBytes = 128 + 16;  // 16: rows begin in banks of their own
-  static constexpr int kWarpRows = 8;
-
-  float values[2][kValues][kWarpgroupSize];
-  uint8_t rows[2 * kWarpgroupSize / kWarpSize][kWarpRows][kRowBytes];
-};
-struct NoExchange {};
-
-// Dynamic shared memory, at a multiple of 1024.
-template <class Shape>
-struct Fp8TileMemory {
-  Fp8Stage<Shape> stages[Shape::kStages];
-  std::conditional_t<Shape::kSwiglu, SwigluExchange, NoExchange> exchange;
-  // Of the rows, of the column tiles.
-  float scales[Shape::kScalesFromMemory ? 1 : Shape::kStages][Shape::kRows + Shape::kColumnTiles];
-  Barrier full[Shape::kStages];
-  Barrier empty[Shape::kStages];
-  // Of the experts of all products.
-  int first_tile[kMaxTileExperts + 1];
-  int start[kMaxTileExperts];
-  int count[kMaxTileExperts];
-};
-
-struct Fp8Tile {
-  int product;
-  int expert;        // of the product
-  int first_row;     // in y
-  int rows;          // of the expert from there on
-  int first_column;  // in tiles of columns
-};
-
-// Where a tile of columns begins, and how many columns it has; none behind the last.
-template <class Shape>
-struct Fp8Columns {
-  int first;
-  int count;
-  int scale_row;  // in the expert's weight scales
-
-  static __host__ __device__ int tiles_a_part(const Fp8Tiles& call) {
-    return (call.part_columns + Shape::kColumns - 1) / Shape::kColumns;
-  }
-  // That a block has at once.
-  static __host__ __device__ int block_tiles(const Fp8Tiles& call) {
-    return (tiles_a_part(call) * call.parts + Shape::kColumnTiles - 1) / Shape::kColumnTiles;
-  }
-  static __device__ Fp8Columns of(const Fp8Tiles& call, int index) {
-    const int tiles = tiles_a_part(call), part = Shape::kSwiglu ? index % 2 : index / tiles;
-    if (part >= call.parts) return {0, 0, 0};
-    const int column = (Shape::kSwiglu ? index / 2 : index - part * tiles) * Shape::kColumns;
-    const int left = call.part_columns - column;
-    return {part * call.part_columns + column, left < Shape::kColumns ? left : Shape::kColumns,
-            part * ((call.part_columns + 127) / 128) + column / 128};
-  }
-};
-
-// The block's tiles: expert by expert, the tiles of rows that meet one tile of columns side by side, so that
-// the blocks at work share weights. Blocks change places from round to round: those with the expert's last
-// rows are done sooner, and would run ahead of the others that read the same weight.
-template <class Shape, int kProducts>
-class Fp8TileWalk {
- public:
-  __device__ Fp8TileWalk(const Fp8Work<kProducts>& work, const Fp8TileMemory<Shape>& memory)
-      : memory_(memory), num_experts_(kProducts - 1), place_(static_cast<int>(blockIdx.x)) {
-    num_experts_ += work.product[kProducts - 1].num_experts;
-#pragma unroll
-    for (int p = 0; p < kProducts; ++p) column_tiles_[p] = Fp8Columns<Shape>::block_tiles(work.product[p]);
-  }
-
-  __device__ bool next(Fp8Tile& tile) {
-    const int index = first_of_round_ + place_;
-    const int num_blocks = static_cast<int>(gridDim.x);
-    first_of_round_ += num_blocks;
-    if (++place_ == num_blocks) place_ = 0;
-    while (expert_ < num_experts_ && index >= memory_.first_tile[expert_ + 1]) ++expert_;
-    if (expert_ == num_experts_) return false;
-    const int first = memory_.first_tile[expert_];
-    const int product = expert_ < kProducts - 1 ? expert_ : kProducts - 1;
-    const int row_tiles = (memory_.first_tile[expert_ + 1] - first) / columns_of(product);
-    const int local = index - first, column = local / row_tiles;
-    const int row = (local - column * row_tiles) * Shape::kRows;
-    tile = {product, expert_ - product, memory_.start[expert_] + row, memory_.count[expert_] - row,
-            column * Shape::kColumnTiles};
-    return true;
-  }
-
- private:
-  __device__ int columns_of(int product) const {
-    return product == 0 ? column_tiles_[0] : column_tiles_[kProducts - 1];
-  }
-
-  static_assert(kProducts <= 2, "columns_of");
-  const Fp8TileMemory<Shape>& memory_;
-  int num_experts_;
-  int column_tiles_[kProducts];
-  int place_;
-  int first_of_round_ = 0;
-  int expert_ = 0;
-};
-
-// REQUIRES: every thread of the block takes part; they meet before they read what was found.
-template <class Shape, int kProducts>
-__device__ void find_expert_rows(const Fp8Work<kProducts>& work, Fp8TileMemory<Shape>& memory) {
-  const int thread = static_cast<int>(threadIdx.x);
-  int num_experts = 0;
-#pragma unroll
-  for (int p = 0; p < kProducts; ++p) {
-    const Fp8Tiles& call = work.product[p];
-#pragma unroll 1
-    for (int expert = thread; expert < call.num_experts; expert += Shape::kThreads) {
-      memory.start[num_experts + expert] = call.start == nullptr ? 0 : call.start[expert];
-      memory.count[num_experts + expert] = call.start == nullptr
-                                               ? static_cast<int>(live_count(call.live_rows, call.rows))
-                                               : call.count[expert];
-    }
-    num_experts += call.num_experts;
-  }
-  __syncthreads();
-  if (thread >= kWarpSize) return;
-  int before = 0;
-  for (int first = 0; first < num_experts; first += kWarpSize) {
-    const int expert = first + thread;
-    const bool is_there = expert < num_experts;
-    const Fp8Tiles& call = work.product[expert < kProducts - 1 ? 0 : kProducts - 1];
-    const int rows = is_there ? memory.count[expert] : 0;
-    int sum = (rows + Shape::kRows - 1) / Shape::kRows * Fp8Columns<Shape>::block_tiles(call);
-    for (int distance = 1; distance < kWarpSize; distance *= 2) {
-      const int other = __shfl_up_sync(0xffffffffu, sum, distance);
-      if (thread >= distance) sum += other;
-    }
-    if (is_there) memory.first_tile[expert + 1] = before + sum;
-    before += __shfl_sync(0xffffffffu, sum, kWarpSize - 1);
-  }
-  if (thread == 0) memory.first_tile[0] = 0;
-}
 
 // Announces further bytes at a barrier whose phase an arrival of the thread is still to end.
 __device__ inline void expect_bytes(Barrier& barrier, uint32_t bytes) {
@@ -409,113 +191,6 @@ class Fp8Producer {
   RingPlace<Shape::kStages> write_;
 };
 
-// A SwiGLU of two warpgroups' sums: each has the rows of a part, exchanges half of them for the same of the
-// other part, and quantizes the products of a group of 128 columns.
-//
-// Its code is short: the blocks of a decode step run it once, and wait for each line of it.
-class SwigluWriter {
- public:
-  __device__ SwigluWriter(SwigluExchange& exchange, int part)
-      : exchange_(exchange),
-        part_(part),
-        thread_(static_cast<int>(threadIdx.x) % kWarpgroupSize),
-        lane_(static_cast<int>(threadIdx.x) % kWarpSize),
-        warp_(thread_ / kWarpSize) {}
-
-  // The gate's warpgroup finishes the upper rows of its threads, the other one the lower ones.
-  __device__ void write(const Fp8Tiles& call, const Fp8Tile& tile, int column, const float (&sum)[64]) {
-    float gate[kValues], up[kValues];
-    meet(kReadBarrier);  // the other one has read what it got before
-    if (part_ == 0) {
-      take<0>(sum, gate);
-      send<2>(sum);
-    } else {
-      take<2>(sum, up);
-      send<0>(sum);
-    }
-    meet(kWrittenBarrier);
-    if (part_ == 0) {
-      receive(up);
-    } else {
-      receive(gate);
-    }
-    const int row = warp_ * 16 + part_ * 8 + lane_ / 4;
-    quantize(call, tile, column, row, gate, up);
-    store(call, tile, column);
-  }
-
- private:
-  static constexpr int kValues = SwigluExchange::kValues;
-  static constexpr int kReadBarrier = 1, kWrittenBarrier = 2;  // 0 is __syncthreads
-
-  static __device__ void meet(int barrier) {
-    asm volatile("bar.sync %0, %1;" ::"r"(barrier), "n"(2 * kWarpgroupSize) : "memory");
-  }
-  // kHalf: 0 of the upper rows, 2 of the lower ones.
-  template <int kHalf>
-  static __device__ void take(const float (&sum)[64], float (&values)[kValues]) {
-#pragma unroll
-    for (int i = 0; i < kValues; ++i) values[i] = sum[i / 2 * 4 + kHalf + i % 2];
-  }
-  template <int kHalf>
-  __device__ void send(const float (&sum)[64]) {
-#pragma unroll
-    for (int i = 0; i < kValues; ++i) exchange_.values[part_][i][thread_] = sum[i / 2 * 4 + kHalf + i % 2];
-  }
-  __device__ void receive(float (&values)[kValues]) const {
-#pragma unroll
-    for (int i = 0; i < kValues; ++i) values[i] = exchange_.values[1 - part_][i][thread_];
-  }
-
-  // The thread's 32 values of a row; four neighbouring lanes have the row.
-  __device__ void quantize(const Fp8Tiles& call, const Fp8Tile& tile, int column, int row,
-                           const float (&gate)[kValues], float (&product)[kValues]) {
-    constexpr float kLeast = 1e-10f, kLargest = 448.0f;
-    const bool is_there = row < tile.rows;
-    float largest = 0.0f;
-    if (is_there) {
-#pragma unroll
-      for (int i = 0; i < kValues; ++i) {
-        product[i] *= __fdividef(gate[i], 1.0f + __expf(-gate[i]));
-        largest = fmaxf(largest, fabsf(product[i]));
-      }
-    }
-    largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 1));
-    largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 2));
-    if (!is_there) return;
-    const float scale = __fdiv_rn(fmaxf(largest, kLeast), kLargest), inverse = __frcp_rn(scale);
-    if (lane_ % 4 == 0)
-      call.swiglu_scale[(int64_t{tile.first_row} + row) * (call.part_columns / 128) + column / 128] = scale;
-    uint8_t* to = exchange_.rows[part_ * 4 + warp_][lane_ / 4] + 2 * (lane_ % 4);
-#pragma unroll
-    for (int i = 0; i < kValues; i += 2)
-      *reinterpret_cast<uint16_t*>(to + i * 4) =
-          f8e4m3_pair(quotient(product[i], scale, inverse), quotient(product[i + 1], scale, inverse));
-  }
-
-  __device__ void store(const Fp8Tiles& call, const Fp8Tile& tile, int column) const {
-    constexpr int kPieces = 128 / 16, kRows = SwigluExchange::kWarpRows;
-    __syncwarp();
-#pragma unroll
-    for (int i = 0; i < kRows * kPieces / kWarpSize; ++i) {
-      const int index = lane_ + i * kWarpSize, piece = index % kPieces, row = index / kPieces;
-      const int tile_row = warp_ * 16 + part_ * 8 + row;
-      if (tile_row >= tile.rows) continue;
-      uint8_t* to =
-          call.swiglu_q + (int64_t{tile.first_row} + tile_row) * call.part_columns + column + piece * 16;
-      *reinterpret_cast<uint4*>(to) =
-          *reinterpret_cast<const uint4*>(exchange_.rows[part_ * 4 + warp_][row] + piece * 16);
-    }
-    __syncwarp();
-  }
-
-  SwigluExchange& exchange_;
-  const int part_;
-  const int thread_;
-  const int lane_;
-  const int warp_;
-};
-
 // A warpgroup that multiplies.
 template <class Shape, int kProducts>
 class Fp8Consumer {
@@ -646,16 +321,8 @@ class Fp8Consumer {
 
   __device__ void write(const Fp8Tiles& call, const Fp8Tile& tile, const Fp8Columns<Shape>& columns,
                         const float (&sum)[kSums]) const {
-    const int64_t width = static_cast<int64_t>(call.parts) * call.part_columns;
-    const int first_row = row_tile_ * kWarpgroupRows;
-    const TileOutput output = {call.y + (int64_t{tile.first_row} + first_row) * width + columns.first,
-                               width,
-                               tile.rows - first_row,
-                               columns.count,
-                               kProducts == 1 ? call.bias : nullptr,  // experts have none, and shorter code
-                               call.bias_dtype,
-                               columns.first};
-    output.write(sum);
+    // Experts have no bias, and shorter code.
+    write_sums<Shape, kProducts == 1>(call, tile, columns, row_tile_ * kWarpgroupRows, sum);
   }
 
   const Fp8Work<kProducts>& work_;
@@ -678,7 +345,8 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
   extern __shared__ __align__(1024) uint8_t shared_bytes[];
   auto& memory = *reinterpret_cast<Fp8TileMemory<Shape>*>(shared_bytes);
   using Producer = Fp8Producer<Shape, kProducts>;
-  using Consumer = Fp8Consumer<Shape, kProducts>;
+  using Consumer =
+      std::conditional_t<Shape::kWide, Fp8WideConsumer<Shape, kProducts>, Fp8Consumer<Shape, kProducts>>;
   if (threadIdx.x == 0) {
     for (int p = 0; p < kProducts; ++p) prefetch_map(work.weight[p]);
     for (int s = 0; s < Shape::kStages; ++s) {
