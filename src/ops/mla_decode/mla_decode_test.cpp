@@ -96,6 +96,8 @@ TEST_F(MlaDecode, GivesWhatItsPartsGive) {
     expect_parts({2000}, interleaved);
     expect_parts({16, 1, 300, 17, 1030}, interleaved);
     expect_parts(std::vector<int32_t>(12, 200), interleaved);
+    expect_parts(std::vector<int32_t>(19, 500), interleaved);
+    expect_parts(std::vector<int32_t>(27, 310), interleaved);
     expect_parts(std::vector<int32_t>(40, 70), interleaved);
   }
 }
