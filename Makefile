@@ -2,7 +2,7 @@
 PREFIX ?= /usr/local
 ARGS ?=
 
-.PHONY: all serve test test-clients test-gpu check bench cuda musa musa-shim install dist asan tsan clean help
+.PHONY: all serve test test-clients test-gpu sanitize-gpu check bench cuda musa musa-shim install dist asan tsan clean help
 
 all: ## configure and build
 	@scripts/install_packages.sh build test
@@ -31,6 +31,9 @@ musa-shim: ## build-musa-shim/musaic: the MUSA backend over a stand-in for the S
 
 test-gpu: ## tests of the CUDA backend and its kernels on this machine's GPU; names them where there is none
 	@scripts/test_gpu.sh
+
+sanitize-gpu: ## compute-sanitizer's memcheck and racecheck over every op's kernels on this machine's GPU
+	@scripts/sanitize_gpu.sh $(ARGS)
 
 check: ## formatting, folder rules, warnings as errors
 	@scripts/check.sh
