@@ -37,6 +37,29 @@ __device__ inline float4 four_columns(float a, float b, float c, float d, bool i
   return is_odd ? make_float4(x, y, c, d) : make_float4(a, b, x, y);
 }
 
+// Starts the product of 64 rows of FP8 with kColumns others over a group of 128 of k, by a warpgroup.
+template <int kColumns>
+__device__ inline void start_fp8_group(uint64_t left, uint64_t right, float (&product)[kColumns / 2]) {
+  begin_products();
+#pragma unroll
+  for (int i = 0; i < kSwizzledRow / 32; ++i)
+    Fp8Product<kColumns>::add(product, left + 2 * i, right + 2 * i, i > 0);
+  end_products();
+}
+
+// Adds such a product to the sum. `upper` and `lower`: the scales of the thread's two rows, times that of the
+// columns.
+template <int kSums>
+__device__ void add_scaled(const float (&product)[kSums], float upper, float lower, float (&sum)[kSums]) {
+#pragma unroll
+  for (int i = 0; i < kSums; i += 4) {
+    sum[i] = fmaf(product[i], upper, sum[i]);
+    sum[i + 1] = fmaf(product[i + 1], upper, sum[i + 1]);
+    sum[i + 2] = fmaf(product[i + 2], lower, sum[i + 2]);
+    sum[i + 3] = fmaf(product[i + 3], lower, sum[i + 3]);
+  }
+}
+
 // Where a warpgroup's sums go. Of the 64 rows those below `rows` are there, of the columns those below
 // `columns`.
 struct TileOutput {

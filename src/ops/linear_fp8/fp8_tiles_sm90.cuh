@@ -227,7 +227,6 @@ class Fp8Consumer {
 
  private:
   static constexpr int kSums = Shape::kColumns / 2;
-  static constexpr int kGroupSteps = kSwizzledRow / 32;
 
   // A group's product on its way, and the scales of the thread's rows.
   struct Group {
@@ -280,11 +279,7 @@ class Fp8Consumer {
     const Fp8Stage<Shape>& stage = memory_.stages[read_.stage];
     const uint64_t left = swizzled_rows(shared_address(&stage.q[row_tile_ * kWarpgroupRows]));
     const uint64_t right = swizzled_rows(shared_address(&stage.weight[column_tile_]));
-    begin_products();
-#pragma unroll
-    for (int i = 0; i < kGroupSteps; ++i)
-      Fp8Product<Shape::kColumns>::add(group.product, left + 2 * i, right + 2 * i, i > 0);
-    end_products();
+    start_fp8_group<Shape::kColumns>(left, right, group.product);
     read_.advance();
   }
 
@@ -297,13 +292,7 @@ class Fp8Consumer {
       group.upper *= group.block;
       group.lower *= group.block;
     }
-#pragma unroll
-    for (int i = 0; i < kSums; i += 4) {
-      sum[i] = fmaf(group.product[i], group.upper, sum[i]);
-      sum[i + 1] = fmaf(group.product[i + 1], group.upper, sum[i + 1]);
-      sum[i + 2] = fmaf(group.product[i + 2], group.lower, sum[i + 2]);
-      sum[i + 3] = fmaf(group.product[i + 3], group.lower, sum[i + 3]);
-    }
+    add_scaled(group.product, group.upper, group.lower, sum);
   }
 
   __device__ void skip_group() {

@@ -38,7 +38,6 @@ class Fp8WideConsumer {
 
  private:
   static constexpr int kSums = Shape::kColumns / 2;
-  static constexpr int kGroupSteps = kSwizzledRow / 32;
 
   __device__ void add_group(float (&first)[kSums], float (&second)[kSums]) {
     memory_.full[read_.stage].wait(read_.parity);
@@ -50,10 +49,10 @@ class Fp8WideConsumer {
                 second_block = blocks[1];
     float product[kSums];
     multiply(0, product);
-    add(product, upper * first_block, lower * first_block, first);
+    add_scaled(product, upper * first_block, lower * first_block, first);
     multiply(1, product);
     release();
-    add(product, upper * second_block, lower * second_block, second);
+    add_scaled(product, upper * second_block, lower * second_block, second);
   }
 
   __device__ void multiply(int column_tile, float (&product)[kSums]) {
@@ -61,22 +60,8 @@ class Fp8WideConsumer {
     const uint64_t left = swizzled_rows(shared_address(&stage.q[first_row_]));
     const uint64_t right = swizzled_rows(shared_address(&stage.weight[column_tile]));
     keep_in_place(product);
-    begin_products();
-#pragma unroll
-    for (int i = 0; i < kGroupSteps; ++i)
-      Fp8Product<Shape::kColumns>::add(product, left + 2 * i, right + 2 * i, i > 0);
-    end_products();
+    start_fp8_group<Shape::kColumns>(left, right, product);
     wait_for_products<0>(product);
-  }
-
-  static __device__ void add(const float (&product)[kSums], float upper, float lower, float (&sum)[kSums]) {
-#pragma unroll
-    for (int i = 0; i < kSums; i += 4) {
-      sum[i] = fmaf(product[i], upper, sum[i]);
-      sum[i + 1] = fmaf(product[i + 1], upper, sum[i + 1]);
-      sum[i + 2] = fmaf(product[i + 2], lower, sum[i + 2]);
-      sum[i + 3] = fmaf(product[i + 3], lower, sum[i + 3]);
-    }
   }
 
   __device__ void skip_group() {

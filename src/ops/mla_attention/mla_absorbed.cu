@@ -1,5 +1,6 @@
 #include "gpu_copy.cuh"
 #include "gpu_launch.cuh"
+#include "ops/mla_attention/head_softmax.cuh"
 #include "ops/mla_attention/kv_b_gpu.cuh"
 #include "ops/mla_attention/matrix_factor.cuh"
 #include "ops/mla_attention/mla_rows.cuh"
@@ -199,49 +200,21 @@ __device__ void score_tile(const uint4 (&latents)[kTile][kUnits], const QueryPar
   }
 }
 
-// Of one head: sixteen neighbouring threads have it, four neighbouring positions each.
-struct HeadState {
-  float maximum = kNoMaximum;
-  float weight = 0.0f;
-
-  // Scores of `count` positions become weights relative to the new maximum.
+struct HeadState : HeadSoftmax {
+  // The tile's scores in memory become weights, as two factors.
   template <class Factor>
-  __device__ void weigh(SpanMemory& memory, int count) {
-    constexpr int kThreadsOfHead = kThreads / kHeads;
-    const int head = static_cast<int>(threadIdx.x) / kThreadsOfHead;
-    const int part = static_cast<int>(threadIdx.x) % kThreadsOfHead;
-    float scores[4] = {};
-#pragma unroll
-    for (int w = 0; w < kWarps; ++w) {
-      const float4 four = *reinterpret_cast<const float4*>(&memory.scores[w][head][4 * part]);
-      scores[0] += four.x, scores[1] += four.y, scores[2] += four.z, scores[3] += four.w;
-    }
-    float largest = maximum;
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      if (4 * part + i >= count) scores[i] = kNoMaximum;
-      largest = fmaxf(largest, scores[i]);
-    }
-    for (int distance = kThreadsOfHead / 2; distance > 0; distance /= 2)
-      largest = fmaxf(largest, __shfl_xor_sync(kAllLanes, largest, distance));
-    float sum = 0.0f;
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      scores[i] = exp2f(scores[i] - largest);
-      sum += scores[i];
-    }
-    for (int distance = kThreadsOfHead / 2; distance > 0; distance /= 2)
-      sum += __shfl_xor_sync(kAllLanes, sum, distance);
-    const float keep = exp2f(maximum - largest);
-    weight = fmaf(weight, keep, sum);
-    maximum = largest;
-    if (part == 0) memory.keep[head] = keep;
+  __device__ void weigh_tile(SpanMemory& memory, int count) {
+    float scores[4];
+    take(memory.scores, scores);
+    const float keep = weigh(scores, count, [](float x) { return exp2f(x); });
+    if (part() == 0) memory.keep[head()] = keep;
     uint32_t pairs[2][kFactorParts];
     split_pair<Factor>(scores[0], scores[1], pairs[0]);
     split_pair<Factor>(scores[2], scores[3], pairs[1]);
 #pragma unroll
     for (int p = 0; p < kFactorParts; ++p)
-      *reinterpret_cast<uint2*>(&memory.weights[p][head][2 * part]) = make_uint2(pairs[0][p], pairs[1][p]);
+      *reinterpret_cast<uint2*>(&memory.weights[p][head()][2 * part()]) =
+          make_uint2(pairs[0][p], pairs[1][p]);
   }
 };
 
@@ -344,7 +317,7 @@ __global__ void __launch_bounds__(kThreads, 1) attend_spans(MlaAttentionCall cal
     __syncthreads();
     score_tile(memory.latents[stage], query, lane, memory.scores[lane.warp]);
     __syncthreads();
-    state.weigh<Factor>(memory, walk.end - walk.begin);
+    state.weigh_tile<Factor>(memory, walk.end - walk.begin);
     __syncthreads();
     result.add_tile<Factor>(memory, memory.latents[stage], lane);
     __syncthreads();
@@ -356,7 +329,7 @@ __global__ void __launch_bounds__(kThreads, 1) attend_spans(MlaAttentionCall cal
     if (walk.ends_span()) {
       const int64_t index = batch.index(call, walk.row, group, walk.span);
       result.write(batch.sums(call, index), lane);
-      constexpr int kThreadsOfHead = kThreads / kHeads;
+      constexpr int kThreadsOfHead = HeadState::kThreadsOfHead;
       if (threadIdx.x % kThreadsOfHead == 0)
         batch.states(call, index)[threadIdx.x / kThreadsOfHead] = make_float2(state.maximum, state.weight);
       result.clear();

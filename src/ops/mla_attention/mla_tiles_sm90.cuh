@@ -171,7 +171,7 @@ struct BlockScales {
 template <int kGroupBytes>
 __device__ inline void multiply_latents(const LatentRows& latents, const uint8_t* weights,
                                         const BlockScales& scales, float (&sum)[kWeightRows / 2]) {
-  constexpr int kSums = kWeightRows / 2, kGroupSteps = kSwizzledRow / 32;
+  constexpr int kSums = kWeightRows / 2;
   const int row = first_row_of_thread();
 #pragma unroll
   for (int i = 0; i < kSums; ++i) sum[i] = 0.0f;
@@ -180,21 +180,11 @@ __device__ inline void multiply_latents(const LatentRows& latents, const uint8_t
     const uint64_t left = swizzled_rows(shared_address(&latents.codes[group]));
     const uint64_t right = swizzled_rows(shared_address(weights + group * kGroupBytes));
     float product[kSums];
-    begin_products();
-#pragma unroll
-    for (int i = 0; i < kGroupSteps; ++i)
-      Fp8Product<kWeightRows>::add(product, left + 2 * i, right + 2 * i, i > 0);
-    end_products();
+    start_fp8_group<kWeightRows>(left, right, product);
     const float block = scales.groups[group];
     const float upper = latents.scales[group][row] * block, lower = latents.scales[group][row + 8] * block;
     wait_for_products<0>(product);
-#pragma unroll
-    for (int i = 0; i < kSums; i += 4) {
-      sum[i] = fmaf(product[i], upper, sum[i]);
-      sum[i + 1] = fmaf(product[i + 1], upper, sum[i + 1]);
-      sum[i + 2] = fmaf(product[i + 2], lower, sum[i + 2]);
-      sum[i + 3] = fmaf(product[i + 3], lower, sum[i + 3]);
-    }
+    add_scaled(product, upper, lower, sum);
   }
 }
 

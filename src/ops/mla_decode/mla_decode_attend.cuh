@@ -1,6 +1,7 @@
 #pragma once
 
 #include "hopper_rows.cuh"
+#include "ops/mla_attention/head_softmax.cuh"
 #include "ops/mla_decode/mla_decode_entries.cuh"
 #include "ops/mla_decode/mla_decode_factors.cuh"
 #include "ops/mla_decode/mla_decode_newest.cuh"
@@ -55,58 +56,29 @@ __device__ void score_tile(const uint8_t* tile, int count, const QuerySteps& que
   }
 }
 
-// Of one head: sixteen neighbouring threads have it, four neighbouring positions each.
-struct HeadState {
-  static constexpr int kThreadsOfHead = kProductWarps * kWarpSize / kHeads;
-  float maximum = kNoMaximum;
-  float weight = 0.0f;
-
-  // Scores of `count` positions become weights relative to the new maximum.
+struct HeadState : HeadSoftmax {
+  // The tile's scores in memory become weights, as two factors.
   template <class Size>
-  __device__ void weigh(Memory<Size>& memory, int count) {
-    const int head = static_cast<int>(threadIdx.x) / kThreadsOfHead;
-    const int part = static_cast<int>(threadIdx.x) % kThreadsOfHead;
-    float scores[4] = {};
-#pragma unroll
-    for (int w = 0; w < kWarps; ++w) {
-      const float4 four = *reinterpret_cast<const float4*>(&memory.scores[w][head][4 * part]);
-      scores[0] += four.x, scores[1] += four.y, scores[2] += four.z, scores[3] += four.w;
-    }
-    float largest = maximum;
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      if (4 * part + i >= count) scores[i] = kNoMaximum;
-      largest = fmaxf(largest, scores[i]);
-    }
-    for (int distance = kThreadsOfHead / 2; distance > 0; distance /= 2)
-      largest = fmaxf(largest, __shfl_xor_sync(kAllLanes, largest, distance));
-    float sum = 0.0f;
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      scores[i] = exp2_near(scores[i] - largest);
-      sum += scores[i];
-    }
-    for (int distance = kThreadsOfHead / 2; distance > 0; distance /= 2)
-      sum += __shfl_xor_sync(kAllLanes, sum, distance);
-    const float keep = exp2_near(maximum - largest);
-    weight = fmaf(weight, keep, sum);
-    maximum = largest;
-    if (part == 0) memory.keep[head] = keep;
+  __device__ void weigh_tile(Memory<Size>& memory, int count) {
+    float scores[4];
+    take(memory.scores, scores);
+    const float keep = weigh(scores, count, [](float x) { return exp2_near(x); });
+    if (part() == 0) memory.keep[head()] = keep;
     uint32_t pairs[2][kFactorParts];
     split_as_bf16(scores[0], scores[1], pairs[0]);
     split_as_bf16(scores[2], scores[3], pairs[1]);
 #pragma unroll
     for (int p = 0; p < kFactorParts; ++p)
-      *reinterpret_cast<uint2*>(&memory.weights[p][head][8 * part]) = make_uint2(pairs[0][p], pairs[1][p]);
+      *reinterpret_cast<uint2*>(&memory.weights[p][head()][8 * part()]) =
+          make_uint2(pairs[0][p], pairs[1][p]);
   }
   // To the head's block.
   template <class Size>
   __device__ void send(Memory<Size>& memory) const {
-    if (threadIdx.x % kThreadsOfHead != 0) return;
-    const int head = static_cast<int>(threadIdx.x) / kThreadsOfHead;
+    if (part() != 0) return;
     const uint32_t to = shared_address(&memory.shares[blockIdx.x][kSharePacks - 1]);
-    store_in_block(address_in_block(to, head), make_float4(maximum, weight, 0.0f, 0.0f),
-                   address_in_block(shared_address(&memory.has_shares), head));
+    store_in_block(address_in_block(to, head()), make_float4(maximum, weight, 0.0f, 0.0f),
+                   address_in_block(shared_address(&memory.has_shares), head()));
   }
 };
 
@@ -193,7 +165,7 @@ __device__ void attend(const Share<Size>& share, const Entries<Size>& entries, c
     meet<kComputeThreads>(1);
     score_tile(latents, count, query, lane, memory);
     meet<kComputeThreads>(1);
-    if (lane.warp < kProductWarps) state.weigh(memory, count);
+    if (lane.warp < kProductWarps) state.weigh_tile(memory, count);
     meet<kComputeThreads>(1);
     if (is_last) announce_to_cluster();  // shares may take the place of scores
     uint32_t weights[kTileGroups][kFactorParts][4];
