@@ -10,31 +10,8 @@ namespace {
 enum Input { kQuery, kLatent, kRopeKey, kCosSin, kSlots, kCache, kNormWeight };
 
 std::vector<FakeOutput> fake_norm_latent_write(const FakeCall& call) {
-  expect_latent_write(call);
-  expect_float(call, kNormWeight);
-  expect_shape(call, kNormWeight, {call.input(kLatent).dim(1)});
-  expect_contiguous(call, kNormWeight);
+  expect_norm_latent_write(call);
   return {};
-}
-
-std::vector<Value> decompose_norm_latent_write(GraphBuilder&, std::span<const Value> inputs,
-                                               const Attributes& attributes) {
-  const auto [query, cache] = rope_latent_write(
-      {.query = inputs[kQuery],
-       .latent = rms_norm(inputs[kLatent], inputs[kNormWeight], attributes.get_float("eps")),
-       .rope_key = inputs[kRopeKey],
-       .cos_sin = inputs[kCosSin],
-       .slots = inputs[kSlots],
-       .cache = inputs[kCache],
-       .head_dim = static_cast<int>(attributes.get_int("head_dim")),
-       .interleaved = attributes.get_bool("interleaved")});
-  return {query, cache};
-}
-
-// Four operations a value of the norm.
-void cost_norm_latent_write(const CostQuery& query, CallCost& cost) {
-  cost_latent_write(query, cost);
-  cost.float_ops += 4.0 * query.elements(kLatent);
 }
 
 // Those of rope_latent_write, and one as wide as DeepSeek's.
@@ -64,6 +41,33 @@ std::vector<OpSample> norm_latent_write_samples() {
 }
 
 }  // namespace
+
+void expect_norm_latent_write(const FakeCall& call) {
+  expect_latent_write(call);
+  expect_float(call, kNormWeight);
+  expect_shape(call, kNormWeight, {call.input(kLatent).dim(1)});
+  expect_contiguous(call, kNormWeight);
+}
+
+std::vector<Value> decompose_norm_latent_write(GraphBuilder&, std::span<const Value> inputs,
+                                               const Attributes& attributes) {
+  const auto [query, cache] = rope_latent_write(
+      {.query = inputs[kQuery],
+       .latent = rms_norm(inputs[kLatent], inputs[kNormWeight], attributes.get_float("eps")),
+       .rope_key = inputs[kRopeKey],
+       .cos_sin = inputs[kCosSin],
+       .slots = inputs[kSlots],
+       .cache = inputs[kCache],
+       .head_dim = static_cast<int>(attributes.get_int("head_dim")),
+       .interleaved = attributes.get_bool("interleaved")});
+  return {query, cache};
+}
+
+// Four operations a value of the norm.
+void cost_norm_latent_write(const CostQuery& query, CallCost& cost) {
+  cost_latent_write(query, cost);
+  cost.float_ops += 4.0 * query.elements(kLatent);
+}
 
 std::pair<Value, Value> norm_latent_write(const RopeLatentWriteArguments& a, Value norm_weight, double eps) {
   const auto out = a.query.builder().call(

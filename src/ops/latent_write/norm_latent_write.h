@@ -10,6 +10,12 @@ namespace musaic {
 std::pair<Value, Value> norm_latent_write(const RopeLatentWriteArguments& arguments, Value norm_weight,
                                           double eps);
 
+// For ops whose first arguments are its: the checks, the cost and the decomposition of these.
+void expect_norm_latent_write(const FakeCall& call);
+void cost_norm_latent_write(const CostQuery& query, CallCost& cost);
+std::vector<Value> decompose_norm_latent_write(GraphBuilder& builder, std::span<const Value> inputs,
+                                               const Attributes& attributes);
+
 void define_norm_latent_write(OpRegistry& registry);
 void add_norm_latent_write_gpu(OpRegistry& registry);
 

@@ -1,11 +1,11 @@
 #include "ops/mla_decode/mla_decode.h"
 
 #include "ops/fake_checks.h"
+#include "ops/latent_write/norm_latent_write.h"
 #include "ops/linear_fp8/fp8_checks.h"
 #include "ops/mla_attention/kv_b_checks.h"
 #include "ops/mla_project/mla_project.h"
 #include "ops/op_samples.h"
-#include "ops/rms_norm/rms_norm.h"
 
 namespace musaic {
 namespace {
@@ -19,12 +19,6 @@ int64_t rank_of(const FakeCall& call) {
   return constant_dim(call, kLatent, 1);
 }
 
-void expect_norm_weight(const FakeCall& call) {
-  expect_float(call, kNormWeight);
-  expect_shape(call, kNormWeight, {call.input(kLatent).dim(1)});
-  expect_contiguous(call, kNormWeight);
-}
-
 // kv_b has the rows of heads that are as wide as the query's.
 void expect_projection(const FakeCall& call, int64_t heads, int64_t value_dim) {
   const int64_t nope = call.attributes.get_int("head_dim") - constant_dim(call, kRopeKey, 1);
@@ -35,8 +29,7 @@ void expect_projection(const FakeCall& call, int64_t heads, int64_t value_dim) {
 }
 
 std::vector<FakeOutput> fake_mla_decode(const FakeCall& call) {
-  expect_latent_write(call);
-  expect_norm_weight(call);
+  expect_norm_latent_write(call);
   expect_pages(call, kPages);
   expect_dim(call, kKvLengths, 0, call.input(kQuery).dim(0));
   const int64_t heads = call.attributes.get_int("num_heads");
@@ -48,19 +41,12 @@ std::vector<FakeOutput> fake_mla_decode(const FakeCall& call) {
           {Meta::contiguous(DType::kF32, {query.dim(0), fp8_blocks(width)}, query.device)}};
 }
 
-std::vector<Value> decompose_mla_decode(GraphBuilder&, std::span<const Value> inputs,
+std::vector<Value> decompose_mla_decode(GraphBuilder& builder, std::span<const Value> inputs,
                                         const Attributes& attributes) {
   const int heads = static_cast<int>(attributes.get_int("num_heads"));
   const int value_dim = static_cast<int>(attributes.get_int("v_head_dim"));
-  const Value latent = rms_norm(inputs[kLatent], inputs[kNormWeight], attributes.get_float("eps"));
-  const auto [query, cache] = rope_latent_write({.query = inputs[kQuery],
-                                                 .latent = latent,
-                                                 .rope_key = inputs[kRopeKey],
-                                                 .cos_sin = inputs[kCosSin],
-                                                 .slots = inputs[kSlots],
-                                                 .cache = inputs[kCache],
-                                                 .head_dim = static_cast<int>(attributes.get_int("head_dim")),
-                                                 .interleaved = attributes.get_bool("interleaved")});
+  const std::vector<Value> written = decompose_norm_latent_write(builder, inputs, attributes);
+  const Value &query = written[0], &cache = written[1];
   const Value attended = mla_absorbed_attention(
       {.query = mla_absorb_query(query, inputs[kKvB], inputs[kKvBScale], heads, value_dim),
        .cache = cache,
@@ -76,15 +62,15 @@ std::vector<Value> decompose_mla_decode(GraphBuilder&, std::span<const Value> in
   return {rows.q, rows.scale, cache};
 }
 
-// Four operations a value of the norm and of the quantization; kv_b is read whole.
+// Four operations a value of the quantization; kv_b is read whole.
 void cost_mla_decode(const CostQuery& query, CallCost& cost) {
-  cost_latent_write(query, cost);
+  cost_norm_latent_write(query, cost);
   cost.read[kQuery] = query.elements(kQuery);
   cost.written[kQuery] = 0.0;
   const auto rows = static_cast<double>(query.dim(kQuery, 0));
   const auto values = static_cast<double>(query.outputs[0].shape[1]);
   cost.float_ops += cost_absorbed_pages(query, kPages, query.dim(kLatent, 1), cost) +
-                    4.0 * query.elements(kLatent) + rows * (2.0 * query.elements(kKvB) + 4.0 * values);
+                    rows * (2.0 * query.elements(kKvB) + 4.0 * values);
 }
 
 }  // namespace
