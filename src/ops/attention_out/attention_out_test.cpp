@@ -3,10 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
-#include <numeric>
 
 #include "ops/op_list.h"
+#include "ops/testing/against_parts.h"
+#include "ops/testing/decode_step.h"
 #include "ops/testing/run_op.h"
 #include "ops/testing/test_device.h"
 
@@ -28,39 +28,19 @@ OpCase make_step(const Layout& layout, const std::vector<int32_t>& kv_lengths, c
                  bool interleaved) {
   const int rows = static_cast<int>(kv_lengths.size()), kv_width = layout.kv_heads * kHeadDim;
   const int max_pages = 1600 / kPageSize, texts = *std::max_element(ids.begin(), ids.end()) + 1;
-  const auto rows_of = [&](int width, uint32_t seed) {
-    std::vector<float> values;
-    for (int id : ids) {
-      const auto row = TestTensor::random(DType::kF32, {1, width}, seed + 100 * static_cast<uint32_t>(id));
-      const std::vector<float> of_text = row.to_floats();
-      values.insert(values.end(), of_text.begin(), of_text.end());
-    }
-    return TestTensor::floats(values, {rows, width});
-  };
-  std::vector<int32_t> query_start(kv_lengths.size() + 1), pages, slots;
-  std::iota(query_start.begin(), query_start.end(), 0);
-  for (size_t s = 0; s < kv_lengths.size(); ++s) {
-    const int32_t first = ids[s] * max_pages, last = kv_lengths[s] - 1;
-    for (int32_t page = 0; page < max_pages; ++page) pages.push_back(first + (page * 7 + 3) % max_pages);
-    slots.push_back((first + (last / kPageSize * 7 + 3) % max_pages) * kPageSize + last % kPageSize);
-  }
+  const auto rows_of = [&](int width, uint32_t seed) { return rows_of_texts(ids, width, seed); };
+  const DecodePages step(kv_lengths, ids, max_pages, kPageSize);
   const Shape cache{texts * max_pages, layout.kv_heads, kPageSize, kHeadDim};
   return {
       .op = kOp,
       .inputs = {rows_of(layout.hidden, 1), rows_of(layout.heads * kHeadDim, 2), rows_of(kv_width, 3),
-                 rows_of(kv_width, 4), rows_of(kHeadDim, 5), TestTensor::ints(slots),
+                 rows_of(kv_width, 4), rows_of(kHeadDim, 5), TestTensor::ints(step.slots),
                  TestTensor::random(DType::kBF16, cache, 6), TestTensor::random(DType::kBF16, cache, 7),
-                 TestTensor::ints(query_start), TestTensor::ints(kv_lengths),
-                 TestTensor::ints(pages, {rows, max_pages}), TestTensor::ints({rows}),
+                 TestTensor::ints(step.query_start), TestTensor::ints(kv_lengths),
+                 TestTensor::ints(step.pages, {rows, max_pages}), TestTensor::ints({rows}),
                  TestTensor::random(DType::kBF16, {layout.hidden, layout.heads * kHeadDim}, 8, 0.1f)},
       .attributes = {{"num_heads", int64_t{layout.heads}}, {"scale", 0.125}, {"interleaved", interleaved}},
       .live_rows = rows};
-}
-
-std::vector<int> one_text_each(size_t sequences) {
-  std::vector<int> ids(sequences);
-  std::iota(ids.begin(), ids.end(), 0);
-  return ids;
 }
 
 class AttentionOut : public ::testing::Test {
@@ -130,10 +110,7 @@ TEST(AttentionOutFake, GivesWhatItsDecompositionGives) {
                                      ints("num_sequences", {1}),
                                      builder.weight({"weight"}, DType::kBF16, {576, 576})};
   const Attributes attributes = {{"num_heads", int64_t{9}}, {"scale", 0.125}, {"interleaved", false}};
-  const auto results = builder.call(kOp, inputs, attributes);
-  const auto parts = registry.get(kOp).decomposition(builder, inputs, attributes);
-  ASSERT_EQ(results.size(), parts.size());
-  for (size_t i = 0; i < results.size(); ++i) EXPECT_EQ(results[i].meta(), parts[i].meta()) << i;
+  expect_outputs_of_parts(registry, builder, kOp, inputs, attributes);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "ops/op_list.h"
+#include "ops/testing/against_parts.h"
 #include "ops/testing/run_op.h"
 #include "ops/testing/test_device.h"
 
@@ -43,19 +44,7 @@ TEST(MlaAbsorbedValuesFp8, GivesWhatItsPartsGive) {
   for (const std::vector<int32_t>& kv_lengths : {std::vector<int32_t>{1}, {70, 1, 900, 64}}) {
     const OpCase op_case = decode_step(kv_lengths);
     const OpRun run = check_op(registry, op_case), parts = run_decomposition(registry, op_case);
-    for (int row = 0; row < static_cast<int>(kv_lengths.size()); ++row) {
-      const std::vector<float> q = run.outputs[0].row(row), expected_q = parts.outputs[0].row(row);
-      const std::vector<float> scale = run.outputs[1].row(row), expected_scale = parts.outputs[1].row(row);
-      int different = 0;
-      for (size_t i = 0; i < q.size(); ++i) {
-        // A step of FP8 where a sum falls on the other side of a rounding.
-        ASSERT_NEAR(q[i], expected_q[i], 32) << "row " << row << ", value " << i;
-        different += q[i] != expected_q[i];
-      }
-      EXPECT_LE(different, static_cast<int>(q.size()) / 50) << "row " << row;
-      for (size_t i = 0; i < scale.size(); ++i)
-        EXPECT_NEAR(scale[i], expected_scale[i], 1e-4 * expected_scale[i]) << "row " << row;
-    }
+    expect_fp8_rows_near(run, parts, static_cast<int64_t>(kv_lengths.size()));
   }
 }
 
@@ -81,10 +70,7 @@ TEST(MlaAbsorbedValuesFp8, ItsFakeGivesWhatItsDecompositionGives) {
                                  {"scale", 0.05},
                                  {"rank", int64_t{kRank}},
                                  {"v_head_dim", int64_t{kValues}}};
-  const auto parts = registry.get(kOp).decomposition(builder, inputs, attributes);
-  const auto results = builder.call(kOp, inputs, attributes);
-  ASSERT_EQ(results.size(), parts.size());
-  for (size_t i = 0; i < results.size(); ++i) EXPECT_EQ(results[i].meta(), parts[i].meta()) << i;
+  expect_outputs_of_parts(registry, builder, kOp, inputs, attributes);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "ops/op_list.h"
+#include "ops/testing/against_parts.h"
 #include "ops/testing/run_op.h"
 #include "ops/testing/test_device.h"
 #include "tensor/half.h"
@@ -81,10 +82,7 @@ TEST(MlaExpandedAttentionFp8, ItsFakeGivesWhatItsDecompositionGives) {
       ints("num_sequences", {1}),
       builder.weight({"kv_b"}, DType::kF8E4M3, {kHeads * 2 * kValues, kRank}),
       builder.weight({"scale"}, DType::kF32, {kHeads * 2, kRank / 128})};
-  const auto parts = registry.get(kOp).decomposition(builder, inputs, kAttributes);
-  const auto results = builder.call(kOp, inputs, kAttributes);
-  ASSERT_EQ(results.size(), parts.size());
-  for (size_t i = 0; i < results.size(); ++i) EXPECT_EQ(results[i].meta(), parts[i].meta()) << i;
+  expect_outputs_of_parts(registry, builder, kOp, inputs, kAttributes);
 }
 
 }  // namespace

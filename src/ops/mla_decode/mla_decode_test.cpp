@@ -3,10 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
-#include <numeric>
 
 #include "ops/op_list.h"
+#include "ops/testing/against_parts.h"
+#include "ops/testing/decode_step.h"
 #include "ops/testing/run_op.h"
 #include "ops/testing/test_device.h"
 
@@ -21,29 +21,13 @@ OpCase make_step(const std::vector<int32_t>& kv_lengths, const std::vector<int>&
   constexpr int kMaxPages = 2200 / kPageSize;
   const int rows = static_cast<int>(kv_lengths.size());
   const int texts = *std::max_element(ids.begin(), ids.end()) + 1;
-  const auto rows_of = [&](int width, uint32_t seed, float scale) {
-    std::vector<float> values;
-    for (int id : ids) {
-      const auto row =
-          TestTensor::random(DType::kF32, {1, width}, seed + 100 * static_cast<uint32_t>(id), scale);
-      const std::vector<float> of_text = row.to_floats();
-      values.insert(values.end(), of_text.begin(), of_text.end());
-    }
-    return TestTensor::floats(values, {rows, width});
-  };
-  std::vector<int32_t> query_start(kv_lengths.size() + 1), pages, slots;
-  std::iota(query_start.begin(), query_start.end(), 0);
-  for (size_t s = 0; s < kv_lengths.size(); ++s) {
-    const int32_t first = ids[s] * kMaxPages, last = kv_lengths[s] - 1;
-    for (int32_t page = 0; page < kMaxPages; ++page) pages.push_back(first + (page * 7 + 3) % kMaxPages);
-    slots.push_back((first + (last / kPageSize * 7 + 3) % kMaxPages) * kPageSize + last % kPageSize);
-  }
+  const DecodePages step(kv_lengths, ids, kMaxPages, kPageSize);
   return {.op = kOp,
-          .inputs = {rows_of(kHeads * (128 + kRope), 1, 4), rows_of(kRank, 2, 1), rows_of(kRope, 3, 1),
-                     rows_of(kRope, 4, 1), TestTensor::ints(slots),
+          .inputs = {rows_of_texts(ids, kHeads * (128 + kRope), 1, 4), rows_of_texts(ids, kRank, 2),
+                     rows_of_texts(ids, kRope, 3), rows_of_texts(ids, kRope, 4), TestTensor::ints(step.slots),
                      TestTensor::random(DType::kBF16, {texts * kMaxPages, 1, kPageSize, kWidth}, 5),
-                     TestTensor::random(DType::kBF16, {kRank}, 6), TestTensor::ints(query_start),
-                     TestTensor::ints(kv_lengths), TestTensor::ints(pages, {rows, kMaxPages}),
+                     TestTensor::random(DType::kBF16, {kRank}, 6), TestTensor::ints(step.query_start),
+                     TestTensor::ints(kv_lengths), TestTensor::ints(step.pages, {rows, kMaxPages}),
                      TestTensor::ints({rows}),
                      TestTensor::random(DType::kF8E4M3, {kHeads * 2 * kValues, kRank}, 7, 100),
                      TestTensor::random(DType::kF32, {kHeads * 2, kRank / 128}, 8, 0.001f)},
@@ -56,12 +40,6 @@ OpCase make_step(const std::vector<int32_t>& kv_lengths, const std::vector<int>&
           .live_rows = rows};
 }
 
-std::vector<int> one_text_each(size_t sequences) {
-  std::vector<int> ids(sequences);
-  std::iota(ids.begin(), ids.end(), 0);
-  return ids;
-}
-
 class MlaDecode : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -70,19 +48,7 @@ class MlaDecode : public ::testing::Test {
   void expect_parts(const std::vector<int32_t>& kv_lengths, bool interleaved) {
     const OpCase step = make_step(kv_lengths, one_text_each(kv_lengths.size()), interleaved);
     const OpRun run = check_op(registry_, step), parts = run_decomposition(registry_, step);
-    for (int64_t row = 0; row < static_cast<int64_t>(kv_lengths.size()); ++row) {
-      const std::vector<float> q = run.outputs[0].row(row), expected_q = parts.outputs[0].row(row);
-      const std::vector<float> scale = run.outputs[1].row(row), expected_scale = parts.outputs[1].row(row);
-      int different = 0;
-      for (size_t i = 0; i < q.size(); ++i) {
-        // A step of FP8 where a sum falls on the other side of a rounding.
-        ASSERT_NEAR(q[i], expected_q[i], 32) << "row " << row << ", value " << i;
-        different += q[i] != expected_q[i];
-      }
-      EXPECT_LE(different, static_cast<int>(q.size()) / 50) << "row " << row;
-      for (size_t i = 0; i < scale.size(); ++i)
-        EXPECT_NEAR(scale[i], expected_scale[i], 1e-4 * expected_scale[i]) << "row " << row;
-    }
+    expect_fp8_rows_near(run, parts, static_cast<int64_t>(kv_lengths.size()));
     constexpr size_t kCache = mla_decode::kCache;
     EXPECT_EQ(run.inputs[kCache].to_floats(), parts.inputs[kCache].to_floats());
   }
@@ -139,10 +105,7 @@ TEST(MlaDecodeFake, GivesWhatItsDecompositionGives) {
       builder.weight({"kv_b"}, DType::kF8E4M3, {kHeads * 2 * kValues, kRank}),
       builder.weight({"scale"}, DType::kF32, {kHeads * 2, kRank / 128})};
   const Attributes attributes = make_step({1}, {0}, true).attributes;
-  const auto results = builder.call(kOp, inputs, attributes);
-  const auto parts = registry.get(kOp).decomposition(builder, inputs, attributes);
-  ASSERT_EQ(results.size(), parts.size());
-  for (size_t i = 0; i < results.size(); ++i) EXPECT_EQ(results[i].meta(), parts[i].meta()) << i;
+  expect_outputs_of_parts(registry, builder, kOp, inputs, attributes);
 }
 
 }  // namespace
