@@ -21,6 +21,7 @@ struct OpCheckFlags {
   std::string cpu_isa;
   std::string against;
   bool json = false;
+  bool verbose = false;
 };
 
 constexpr size_t kShownFailures = 3;  // of a line; the JSON has all
@@ -135,6 +136,11 @@ int report(const OpCheckFlags& flags, const std::vector<OpCheckResult>& results,
   return std::ranges::all_of(results, &OpCheckResult::ok) ? kExitOk : kExitLoad;
 }
 
+CaseListener listener_of(const OpCheckFlags& flags) {
+  if (!flags.verbose) return {};
+  return [](const std::string& text) { fmt::print(stderr, "opcheck: {}\n", text); };
+}
+
 int compare(const Platform& platform, const OpCheckFlags& flags) {
   const auto make = [&](const std::string& device) {
     return platform.make_backend(
@@ -146,7 +152,8 @@ int compare(const Platform& platform, const OpCheckFlags& flags) {
   for (const std::string& name : select_devices(platform, flags.devices)) {
     const auto device = make(name);
     if (device->device().type == reference->device().type) continue;
-    for (OpCheckResult& result : compare_devices(platform.registry, ops, *device, *reference))
+    for (OpCheckResult& result :
+         compare_devices(platform.registry, ops, *device, *reference, listener_of(flags)))
       results.push_back(std::move(result));
   }
   return report(flags, results, {});
@@ -168,10 +175,11 @@ int run_opcheck(Platform& platform, int argc, char** argv) {
   app.add_option("--against", flags.against,
                  "another device: compare results with its kernels' instead of checking rules");
   app.add_flag("--json", flags.json);
+  app.add_flag("-v,--verbose", flags.verbose, "names each case on standard error as it begins");
   if (const auto exit_code = parse_command_line(app, platform, argc, argv)) return *exit_code;
 
   if (!flags.against.empty()) return compare(platform, flags);
-  OpChecks checks(platform.registry, select_ops(platform.registry, flags.ops));
+  OpChecks checks(platform.registry, select_ops(platform.registry, flags.ops), listener_of(flags));
   for (const std::string& device : select_devices(platform, flags.devices))
     check_device(platform, device, select_variants(platform, flags.cpu_isa), checks);
   return report(flags, checks.results(), checks.unreached_kernels());

@@ -112,6 +112,24 @@ TEST(BrokenOps, AnHonestOpPasses) {
   EXPECT_THAT(failure_of_fake(honest_fake), IsEmpty());
 }
 
+TEST(OpChecks, NamesEachCaseAsItBegins) {
+  CpuBackend device({.num_threads = 1, .isa = std::nullopt});
+  std::vector<std::string> heard;
+  OpRegistry registry;
+  OpDef op{.schema = {}, .fake = honest_fake, .samples = twice_samples};
+  op.kernels = {{.name = "counting", .device_type = device.device().type, .run = [&](const KernelCall& call) {
+                   EXPECT_THAT(heard, testing::Not(IsEmpty()));
+                   honest_kernel(call, device);
+                 }}};
+  registry.define(kSchema, std::move(op));
+  OpChecks checks(registry, {"test::twice"}, [&](const std::string& text) { heard.push_back(text); });
+  checks.run(device, nullptr, "avx2");
+  int cases = 0;
+  for (const OpCheckResult& result : checks.results()) cases += result.cases;
+  EXPECT_EQ(heard.size(), static_cast<size_t>(cases));
+  EXPECT_EQ(heard.front(), "test::twice: 0 rows, counting (avx2)");
+}
+
 TEST(BrokenOps, AFakeThatLiesAboutTheShapeIsCaught) {
   EXPECT_EQ(failure_of_fake([](const FakeCall& call) {
               auto out = honest_fake(call);

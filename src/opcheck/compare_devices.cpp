@@ -51,8 +51,9 @@ bool has_values(DType dtype) {
 // One op's samples on both devices.
 class DeviceComparison {
  public:
-  DeviceComparison(const OpRegistry& registry, Backend& device, Backend& reference)
-      : registry_(registry), device_(device), reference_(reference) {}
+  DeviceComparison(const OpRegistry& registry, Backend& device, Backend& reference,
+                   const CaseListener& on_case)
+      : registry_(registry), device_(device), reference_(reference), on_case_(on_case) {}
 
   void run(const OpDef& op) {
     if (op.is_view || !op.samples) return;
@@ -95,9 +96,11 @@ class DeviceComparison {
   }
 
   void compare(const CheckedCall& call, const CheckedCall& expected, OpCheckResult& result) {
+    const std::string name =
+        fmt::format("{}, {} against {}", call.sample.name, call.kernel.name, expected.kernel.name);
+    if (on_case_) on_case_(fmt::format("{}: {}", call.op.schema.name, name));
     const auto fail = [&](const std::string& problem) {
-      result.failures.push_back(fmt::format("{}, {} against {}: {}", call.sample.name, call.kernel.name,
-                                            expected.kernel.name, problem));
+      result.failures.push_back(fmt::format("{}: {}", name, problem));
     };
     try {
       const KernelCheck got = run_kernel(call, device_);
@@ -119,6 +122,7 @@ class DeviceComparison {
   const OpRegistry& registry_;
   Backend& device_;
   Backend& reference_;
+  const CaseListener& on_case_;
   std::map<std::tuple<std::string, std::string>, OpCheckResult> results_;
 };
 
@@ -145,8 +149,8 @@ std::string far_apart(const HostTensor& got, const HostTensor& expected, double 
 }
 
 std::vector<OpCheckResult> compare_devices(const OpRegistry& registry, const std::vector<std::string>& ops,
-                                           Backend& device, Backend& reference) {
-  DeviceComparison comparison(registry, device, reference);
+                                           Backend& device, Backend& reference, const CaseListener& on_case) {
+  DeviceComparison comparison(registry, device, reference, on_case);
   for (const std::string& name : ops) comparison.run(registry.get(name));
   return comparison.results();
 }

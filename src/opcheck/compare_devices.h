@@ -15,7 +15,8 @@ namespace musaic {
 // values at most one step apart, floats within a share of the tensor's largest magnitude that their type and
 // another order of summation explain.
 std::vector<OpCheckResult> compare_devices(const OpRegistry& registry, const std::vector<std::string>& ops,
-                                           Backend& device, Backend& reference);
+                                           Backend& device, Backend& reference,
+                                           const CaseListener& on_case = {});
 
 // "value 7 is 1.5, expected 2.5"; empty: as near as the type allows, times `allowance`. REQUIRES: equal types
 // and shapes.

@@ -26,12 +26,19 @@ TEST(CompareDevices, FindsNoDifferenceBetweenTheCpuAndItsSimulation) {
   const OpRegistry registry = registry_of_both();
   CpuBackend cpu({.num_threads = 1, .isa = std::nullopt});
   SimulatedBackend simulated({.num_threads = 2, .isa = std::nullopt});
-  const auto results = compare_devices(registry, {"aten::rms_norm", "aten::linear"}, simulated, cpu);
+  std::vector<std::string> heard;
+  const auto results = compare_devices(registry, {"aten::rms_norm", "aten::linear"}, simulated, cpu,
+                                       [&](const std::string& text) { heard.push_back(text); });
   ASSERT_FALSE(results.empty());
+  size_t cases = 0;
   for (const OpCheckResult& result : results) {
     EXPECT_GT(result.cases, 0);
     EXPECT_THAT(result.failures, testing::IsEmpty()) << result.op;
+    cases += static_cast<size_t>(result.cases);
   }
+  EXPECT_EQ(heard.size(), cases);
+  EXPECT_THAT(heard.front(), testing::StartsWith("aten::rms_norm: "));
+  EXPECT_THAT(heard.front(), HasSubstr(" against "));
 }
 
 TEST(CompareDevices, NamesAKernelWhoseResultsAreOff) {

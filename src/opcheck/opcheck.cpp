@@ -17,12 +17,13 @@ namespace {
 class SampleCheck {
  public:
   SampleCheck(const OpDef& op, const OpSample& sample, Backend& backend, Backend* one_thread,
-              const std::string& variant, OpCheckResult& result)
+              const std::string& variant, const CaseListener& on_case, OpCheckResult& result)
       : op_(op),
         sample_(sample),
         backend_(backend),
         one_thread_(one_thread),
         variant_(variant),
+        on_case_(on_case),
         result_(result),
         attributes_(complete_attributes(op.schema, sample.attributes)) {}
 
@@ -54,6 +55,7 @@ class SampleCheck {
       const CheckedCall call{op_, kernel, sample_, attributes_, outputs_, has_rows_, live_rows};
       const std::string which =
           kernel.name + (live_rows ? fmt::format(", {} live", *live_rows) : std::string());
+      if (on_case_) on_case_(fmt::format("{}: {}", op_.schema.name, case_name(which)));
       try {
         for (const std::string& problem : check_kernel(call, backend_, one_thread_).problems)
           fail(which, problem);
@@ -63,9 +65,14 @@ class SampleCheck {
     }
   }
 
+  // `kernel` may be empty, as the variant.
+  std::string case_name(const std::string& kernel) const {
+    return fmt::format("{}{}{}{}", sample_.name, kernel.empty() ? "" : ", ", kernel,
+                       variant_.empty() ? "" : " (" + variant_ + ")");
+  }
+
   void fail(const std::string& kernel, const std::string& problem) {
-    result_.failures.push_back(fmt::format("{}{}{}{}: {}", sample_.name, kernel.empty() ? "" : ", ", kernel,
-                                           variant_.empty() ? "" : " (" + variant_ + ")", problem));
+    result_.failures.push_back(fmt::format("{}: {}", case_name(kernel), problem));
   }
 
   const OpDef& op_;
@@ -73,6 +80,7 @@ class SampleCheck {
   Backend& backend_;
   Backend* one_thread_;
   const std::string& variant_;
+  const CaseListener& on_case_;
   OpCheckResult& result_;
   const Attributes attributes_;
   std::vector<Meta> outputs_;
@@ -81,8 +89,8 @@ class SampleCheck {
 
 }  // namespace
 
-OpChecks::OpChecks(const OpRegistry& registry, std::vector<std::string> ops)
-    : registry_(registry), ops_(std::move(ops)) {}
+OpChecks::OpChecks(const OpRegistry& registry, std::vector<std::string> ops, CaseListener on_case)
+    : registry_(registry), ops_(std::move(ops)), on_case_(std::move(on_case)) {}
 
 void OpChecks::run(Backend& backend, Backend* one_thread, const std::string& variant) {
   devices_.insert(backend.device().type);
@@ -110,7 +118,7 @@ void OpChecks::check_op(const OpDef& op, Backend& backend, Backend* one_thread, 
     return;
   }
   for (const OpSample& sample : samples)
-    SampleCheck(op, sample, backend, one_thread, variant, result_for(dtype_of(sample))).run();
+    SampleCheck(op, sample, backend, one_thread, variant, on_case_, result_for(dtype_of(sample))).run();
 }
 
 std::vector<OpCheckResult> OpChecks::results() const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -24,13 +25,16 @@ struct OpCheckResult {
   bool ok() const { return failures.empty(); }
 };
 
+// Hears of each case as it begins: "op: sample, kernel (variant)".
+using CaseListener = std::function<void(const std::string&)>;
+
 // Holds ops to their samples (OpDef::samples), the way PyTorch's opcheck does: the fake against the contract
 // and the schema (check_fake.h), every kernel whose predicate holds against the rules of kernels
 // (check_kernel.h). The registry outlives it.
 class OpChecks {
  public:
   // REQUIRES: the ops are defined.
-  OpChecks(const OpRegistry& registry, std::vector<std::string> ops);
+  OpChecks(const OpRegistry& registry, std::vector<std::string> ops, CaseListener on_case = {});
 
   // Checks all ops on a device; call it again for its variants. `one_thread`: the same device with one
   // thread, nullptr: threads are not compared. `variant`: "avx2", for messages; may be empty.
@@ -48,6 +52,7 @@ class OpChecks {
 
   const OpRegistry& registry_;
   std::vector<std::string> ops_;
+  CaseListener on_case_;
   std::map<Key, OpCheckResult> results_;
   std::set<std::string> devices_;
 };

@@ -31,15 +31,19 @@ __device__ void init_barriers(const Sequences<Size>& sequences, bool attends, Me
   memory.has_shares.arrive_and_expect(shares * kShareBytes);
 }
 
-// What the warps that copy do. They come to the cluster's second meeting when all copies are under way:
-// arriving may block until the block's other warps do (under compute-sanitizer it does), which wait for
-// copies.
+// What the warps that copy do. They come to the cluster's meetings where nothing that the block's other warps
+// have yet to do is waited for before: an arrival or a wait may hold a warp until the block's other warps come
+// to it too (under compute-sanitizer they do), and those wait for copies and give back stages. So to the first
+// meeting's end with the stages full, and to the second meeting when all copies are under way.
 template <class Size>
 __device__ void copy_entries(EntryCopies<Size> copies) {
   const int count = copies.count();
+  int entry = 0;
 #pragma unroll 1
-  for (int entry = 0; entry < count; ++entry) copies.start(entry);
+  for (; entry < min(count, kStages); ++entry) copies.start(entry);
   wait_for_cluster();
+#pragma unroll 1
+  for (; entry < count; ++entry) copies.start(entry);
   announce_to_cluster();
   wait_for_batches<0>();
 }
