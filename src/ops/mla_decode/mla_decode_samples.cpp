@@ -69,12 +69,14 @@ OpSample mla_decode_sample(const std::vector<int64_t>& kv_lengths, int64_t pads,
 
 }  // namespace
 
-// Few rows and many, for clusters of one to four sequences, and shares of no, one and several tiles.
+// Few rows and many, for clusters of one to four sequences and several of one, and shares of no, one and
+// several tiles.
 std::vector<OpSample> mla_decode_attention_fp8_samples() {
   return {mla_decode_sample({}, 0, true, DType::kBF16),
           mla_decode_sample({}, 2, true, DType::kBF16),
           mla_decode_sample({1}, 0, true, DType::kF32),
           mla_decode_sample({17}, 0, false, DType::kF16),
+          mla_decode_sample({2100}, 0, true, DType::kF32),
           mla_decode_sample({1100, 1, 300}, 2, true, DType::kBF16),
           mla_decode_sample(std::vector<int64_t>(11, 40), 1, true, DType::kBF16),
           mla_decode_sample(std::vector<int64_t>(18, 70), 0, false, DType::kF32),
