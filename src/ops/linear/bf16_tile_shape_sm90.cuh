@@ -15,6 +15,7 @@ inline constexpr int kConsumers = 2;    // warpgroups
 // added.
 template <int kColumns_, int kParts_, int kChains_, int kRowBlocks_, int kColumnBlocks_, int kStages_>
 struct Bf16TileShape {
+  static constexpr int kRows = kWarpgroupRows;
   static constexpr int kColumns = kColumns_;
   static constexpr int kHalfColumns = kColumns / 2;
   static constexpr int kParts = kParts_;  // of x
@@ -103,7 +104,7 @@ class Bf16TileWalk {
         index_(static_cast<int>(blockIdx.x) / Shape::kBlocks) {}
 
   static __host__ __device__ int row_tiles(const LinearTileCall& call) {
-    constexpr int kRows = kWarpgroupRows * Shape::kRowBlocks;
+    constexpr int kRows = Shape::kRows * Shape::kRowBlocks;
     return static_cast<int>((call.linear.x.outer + kRows - 1) / kRows);
   }
   static __host__ __device__ int num_cluster_tiles(const LinearTileCall& call) {
@@ -125,14 +126,14 @@ class Bf16TileWalk {
     return !next.is_there();
   }
   // Of x and y.
-  __device__ int row() const { return cluster_row() + block_ / Shape::kColumnBlocks * kWarpgroupRows; }
+  __device__ int row() const { return cluster_row() + block_ / Shape::kColumnBlocks * Shape::kRows; }
   // Of y.
   __device__ int column() const {
     return (index_ / row_tiles_ * Shape::kColumnBlocks + block_ % Shape::kColumnBlocks) * columns_;
   }
 
  private:
-  __device__ int cluster_row() const { return index_ % row_tiles_ * (kWarpgroupRows * Shape::kRowBlocks); }
+  __device__ int cluster_row() const { return index_ % row_tiles_ * (Shape::kRows * Shape::kRowBlocks); }
 
   const int row_tiles_;
   const int num_tiles_;

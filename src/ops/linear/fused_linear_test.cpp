@@ -131,6 +131,66 @@ TEST(TallWeight, GivesARowTheBitsThatAPartOfItGives) {
   }
 }
 
+// On Hopper, many rows of many values are rounded ahead of their products, in tiles of three shapes.
+class RoundedAhead : public ::testing::TestWithParam<const char*> {
+ protected:
+  static constexpr int64_t kDistinctRows = 100, kValues = 2080, kWeightRows = 4096;
+
+  void SetUp() override {
+    if (!has_kernel_here(registry_, GetParam())) GTEST_SKIP() << "the tests' device has no fused linears";
+    x_ = TestTensor::random(DType::kF32, {kDistinctRows, kValues}, 1);
+    sums_ = TestTensor::random(DType::kF32, {kDistinctRows, kWeightRows}, 2);
+    weight_ = TestTensor::random(DType::kBF16, {kWeightRows, kValues}, 3);
+    bias_ = TestTensor::random(DType::kF32, {kWeightRows}, 4);
+    norm_ = TestTensor::random(DType::kBF16, {kValues}, 5);
+    if (!run_op(registry_, make_case(1, 1)).kernel.ends_with("_sm90")) GTEST_SKIP() << "no Hopper GPU";
+  }
+
+  bool adds() const { return std::string(GetParam()) == "musaic::linear_add_"; }
+
+  // `rows` rows that repeat the same hundred.
+  static TestTensor repeated(const TestTensor& distinct, int64_t rows, int64_t width, int live) {
+    const std::vector<float> once = distinct.to_floats();
+    std::vector<float> values(static_cast<size_t>(rows * width));
+    for (size_t i = 0; i < values.size(); ++i) values[i] = once[i % once.size()];
+    TestTensor all = TestTensor::floats(values, {rows, width});
+    all.poison_rows(live);
+    return all;
+  }
+  OpCase make_case(int64_t rows, int live) const {
+    const TestTensor x = repeated(x_, rows, kValues, live);
+    OpCase op_case{.op = GetParam(), .inputs = {}, .attributes = {{"rounds_x", true}}, .live_rows = live};
+    if (adds()) {
+      op_case.inputs = {repeated(sums_, rows, kWeightRows, live), x, weight_, bias_};
+    } else {
+      op_case.inputs = {x, norm_, weight_, bias_};
+      op_case.attributes.set("eps", 1e-5);
+    }
+    return op_case;
+  }
+  static const TestTensor& result(const OpRun& run) {
+    return run.outputs.empty() ? run.inputs[0] : run.outputs[0];
+  }
+
+  const OpRegistry registry_ = cpu_registry();
+  TestTensor x_, sums_, weight_, bias_, norm_;
+};
+
+TEST_P(RoundedAhead, GivesARowTheBitsThatItHasAmongFewer) {
+  const OpRun fewer = check_op(registry_, make_case(kDistinctRows, kDistinctRows));
+  for (const int rows : {300, 520, 1600}) {
+    const int live = rows - 30;
+    const OpRun many = check_op(registry_, make_case(rows, live));
+    for (int row = 0; row < live; ++row)
+      ASSERT_EQ(result(many).row(row), result(fewer).row(row % kDistinctRows))
+          << "row " << row << " of " << rows;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Ops, RoundedAhead,
+                         ::testing::Values("musaic::rms_norm_linear", "musaic::rms_norm_linear_swiglu",
+                                           "musaic::linear_add_"));
+
 TEST(FusedLinearFakes, GiveWhatTheirDecompositionsGive) {
   OpRegistry registry;
   define_ops(registry);

@@ -4,6 +4,7 @@
 #include <initializer_list>
 
 #include "ops/linear/bf16_tiles_sm90.cuh"
+#include "ops/linear/bf16_wide_tiles_sm90.cuh"
 #include "ops/linear/whole_k_sm90.cuh"
 
 namespace musaic {
@@ -128,9 +129,45 @@ Choice choose_rounded(const LinearTileCall& call) {
   return best;
 }
 
+// Of 128 rows by two warpgroups, of 192 by three; pairs of blocks share the weight or x.
+using WideRows = Bf16WideShape<2, 2, 6>;
+using WideColumns = Bf16WideShape<2, 1, 6>;
+using HighColumns = Bf16WideShape<3, 1, 5>;
+
+template <class Shape>
+Choice wide_choice(const LinearTileCall& call, int64_t step_cycles, int64_t tile_cycles) {
+  constexpr int64_t kLaunchCycles = 4000;
+  constexpr int64_t kRoundedBytesACycle = 1700;  // x is read, its rounded values are written and read
+  constexpr int64_t kWeightBytesACycle = 1000;
+  const int64_t clusters = Bf16TileWalk<Shape>::num_cluster_tiles(call);
+  const int64_t at_once = active_wide_bf16_clusters<Shape>();
+  const int64_t rounds = (clusters + at_once - 1) / at_once;
+  const int64_t rounded_bytes = call.linear.x.outer * call.linear.x.width * 6;
+  const int64_t weight_bytes = weight_rows_of(call) * call.linear.weight_row_bytes;
+  const int64_t cycles =
+      std::max(rounds * (num_steps_of(call) * step_cycles + tile_cycles), weight_bytes / kWeightBytesACycle);
+  return {cycles + kLaunchCycles + rounded_bytes / kRoundedBytesACycle, launch_wide_bf16_tiles<Shape>};
+}
+
+Choice choose_wide(const LinearTileCall& call) {
+  constexpr int64_t kMostSharing = 1536;  // rows; of more, blocks rather share x
+  if (call.rounded == nullptr || call.linear.x.width < kFewestRoundedValues) return kNone;
+  const bool shares_weight = call.linear.x.outer <= kMostSharing;
+  return fastest(
+      {shares_weight ? wide_choice<WideRows>(call, 720, 4000) : wide_choice<WideColumns>(call, 720, 4000),
+       wide_choice<HighColumns>(call, 950, 6000)});
+}
+
+// The cycles of other choices count a cache that gives less than it does where many blocks read.
+bool is_worth_rounding(const Choice& wide, const Choice& other) {
+  return wide.cycles < other.cycles / 8 * 7;
+}
+
 template <bool kNorm>
 Choice choose(const LinearTileCall& call) {
-  return call.rounds_x ? choose_rounded<kNorm>(call) : choose_exact<kNorm>(call);
+  if (!call.rounds_x) return choose_exact<kNorm>(call);
+  const Choice best = choose_rounded<kNorm>(call), wide = choose_wide(call);
+  return is_worth_rounding(wide, best) ? wide : best;
 }
 
 }  // namespace

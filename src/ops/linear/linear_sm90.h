@@ -9,6 +9,9 @@ namespace musaic {
 // addresses. REQUIRES: also compute capability 9.0.
 bool launch_linear_sm90(const LinearTileCall& call, gpuStream_t stream);
 
+// Shorter rows are never rounded ahead (LinearTileCall::rounded), which takes as long as their products.
+inline constexpr int64_t kFewestRoundedValues = 2048;
+
 class OpRegistry;
 // aten::linear and the fused linears with bf16 weights, of any number of rows.
 void add_linear_sm90(OpRegistry& registry);

@@ -8,6 +8,17 @@
 namespace musaic {
 namespace {
 
+bool may_round_ahead(const KernelQuery& query, size_t weight) {
+  return query.attributes.contains("rounds_x") && query.attributes.get_bool("rounds_x") &&
+         query.inputs[weight]->dim(1).constant() >= kFewestRoundedValues;
+}
+
+// Rows in bf16, where many of them may be rounded ahead of their products.
+Dim rounded_bytes(const KernelQuery& query, size_t weight) {
+  if (!may_round_ahead(query, weight)) return Dim(0);
+  return query.inputs[0]->dim(0) * rounded_row_bytes(query.inputs[weight]->dim(1).constant());
+}
+
 // Few rows have other bits than many: not where a row's bits may not depend on the others.
 Kernel sm90_kernel(const TileOp& op, const char* name) {
   return {.name = name,
@@ -19,14 +30,15 @@ Kernel sm90_kernel(const TileOp& op, const char* name) {
               },
           .run =
               [op](const KernelCall& call) {
-                const LinearTileCall tile = op.call(call);
+                LinearTileCall tile = op.call(call);
+                tile.rounded = call.workspace.data;
                 GpuStream& stream = gpu_stream(call.stream);
                 const bool is_launched = launch_linear_tall_sm90(tile, stream.handle()) ||
                                          launch_linear_sm90(tile, stream.handle());
                 if (!is_launched) launch_linear_tile(tile, stream.handle());
                 stream.check_launch();
               },
-          .workspace_bytes = {},
+          .workspace_bytes = [op](const KernelQuery& query) { return rounded_bytes(query, op.weight); },
           .packing = {}};
 }
 
