@@ -13,7 +13,8 @@ struct Entries {
 
   __device__ uint8_t* stage(int entry) const { return memory.stages[entry % kStages]; }
   __device__ void wait(int entry) const { memory.has_entry[entry % kStages].wait(entry / kStages & 1); }
-  // REQUIRES: called by all threads that compute. Each vouches for what it has read itself, as racecheck has it.
+  // REQUIRES: called by all threads that compute. Each vouches for what it has read itself, as racecheck has
+  // it.
   __device__ void release(int entry) const { memory.is_free[entry % kStages].arrive(); }
   __device__ void init() const {
     for (Barrier& barrier : memory.has_entry) barrier.init(kCopyWarps * kWarpSize);

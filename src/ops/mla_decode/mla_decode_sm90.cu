@@ -32,9 +32,9 @@ __device__ void init_barriers(const Sequences<Size>& sequences, bool attends, Me
 }
 
 // What the warps that copy do. They come to the cluster's meetings where nothing that the block's other warps
-// have yet to do is waited for before: an arrival or a wait may hold a warp until the block's other warps come
-// to it too (under compute-sanitizer they do), and those wait for copies and give back stages. So to the first
-// meeting's end with the stages full, and to the second meeting when all copies are under way.
+// have yet to do is waited for before: an arrival or a wait may hold a warp until the block's other warps
+// come to it too (under compute-sanitizer they do), and those wait for copies and give back stages. So to the
+// first meeting's end with the stages full, and to the second meeting when all copies are under way.
 template <class Size>
 __device__ void copy_entries(EntryCopies<Size> copies) {
   const int count = copies.count();
