@@ -2,15 +2,15 @@
 
 #include <algorithm>
 
-#include "ops/mla_attention/mla_tiles_sm90.cuh"
+#include "ops/mla_attention/mla_query_tiles_sm90.cuh"
 
 // Attention over the tiles. A block has a warpgroup that brings tiles into a ring of stages, or makes those
 // that were not made ahead, and one or two that attend with 64 query rows of a head each: while the scores of
-// one tile are under way, so are the weighted values of the one before. A row's bits do not depend on how
-// many warpgroups there are: of a tile that a row does not see, it adds zeros.
+// one tile are under way, so are the weighted values of the one before. Two warpgroups multiply by turns,
+// one's products beside the other's softmax. A row's bits do not depend on how many warpgroups there are: of
+// a tile that a row does not see, it adds zeros.
 namespace musaic {
 
-inline constexpr int kKeyChunks = 3;  // of 64 values, the last one rotated
 inline constexpr int kMostStages = 2;
 
 struct AttendStage {
@@ -28,10 +28,11 @@ static_assert(sizeof(TileMaker) <= sizeof(AttendStage), "it has a stage's place"
 template <int kRowTiles>
 struct AttendMemory {
   AttendStage stages[kMostStages];
-  uint8_t query[kRowTiles][kKeyChunks][kWarpgroupRows][kSwizzledRow];
+  QueryRows query[kRowTiles];
   Barrier keys_full[kMostStages], keys_empty[kMostStages];
   Barrier values_full[kMostStages], values_empty[kMostStages];
   Barrier weights_full;
+  Barrier query_full[kRowTiles], query_empty[kRowTiles];
 };
 
 struct AttendWork {
@@ -39,51 +40,6 @@ struct AttendWork {
   MlaAttentionCall call;
   Fp8RowsOut fp8;  // without q: float rows, where `call` says
   int max_tiles;
-};
-
-// A tile of query rows, of one head.
-struct QueryTile {
-  int sequence;
-  int head;
-  int first_row;  // of the sequence's rows in the step
-  int rows;       // from there on
-  int position;   // of first_row
-
-  // Tiles of positions that the first `count` rows see.
-  __device__ int tiles_seen(int count) const {
-    return count > 0 ? (position + count - 1) / kMlaWideTile + 1 : 0;
-  }
-};
-
-// The block's tiles of query rows. A sequence's last ones, which have the most work, come first, and blocks
-// take from the next round in opposite order. REQUIRES: whole warps.
-template <int kRowTiles>
-class QueryTileWalk {
- public:
-  static constexpr int kRows = kWarpgroupRows * kRowTiles;
-
-  __device__ explicit QueryTileWalk(const MlaAttentionCall& call)
-      : call_(call), sequences_(*call.cache.num_sequences) {}
-
-  __device__ bool next(QueryTile& tile) {
-    const int blocks = static_cast<int>(gridDim.x), block = static_cast<int>(blockIdx.x);
-    const int index = round_ * blocks + (round_ % 2 == 0 ? block : blocks - 1 - block);
-    ++round_;
-    const auto count = [this](int sequence) { return (num_rows(call_.cache, sequence) + kRows - 1) / kRows; };
-    int within = 0;
-    if (!find_counted(sequences_, index / call_.heads, count, &tile.sequence, &within)) return false;
-    const int rows = num_rows(call_.cache, tile.sequence);
-    tile.head = index % call_.heads;
-    tile.first_row = (count(tile.sequence) - 1 - within) * kRows;
-    tile.rows = min(rows - tile.first_row, kRows);
-    tile.position = call_.cache.kv_lengths[tile.sequence] - rows + tile.first_row;
-    return true;
-  }
-
- private:
-  const MlaAttentionCall& call_;
-  const int sequences_;
-  int round_ = 0;
 };
 
 // A place in a ring of as many stages as the step's way has.
@@ -110,20 +66,26 @@ class TileBringer {
         stages_(stages),
         thread_(static_cast<int>(threadIdx.x) % kWarpgroupSize) {}
 
-  // Every tile was made ahead. By one warp.
+  // Every tile was made ahead. By one warp; where the first ones lie is found before the wait.
   __device__ void run() {
-    QueryTileWalk<kRowTiles> walk(work_.call);
-    for (QueryTile query; walk.next(query);) {
-      const int first = first_tile(query);
-      for (int tile = 0; tile < query.tiles_seen(query.rows); ++tile) bring(first + tile, query.head);
+    QueryTileWalk<kRowTiles> walk(work_.call, 0);
+    QueryTile query;
+    bool is_there = walk.next(query);
+    int first = is_there ? first_tile(query) : 0;
+    wait_for_previous_kernel();
+    while (is_there) {
+      for (int tile = 0; tile < query.tiles; ++tile) bring(first + tile, query.head);
+      is_there = walk.next(query);
+      if (is_there) first = first_tile(query);
     }
   }
   // The others are made. By the whole warpgroup.
   __device__ void run_and_make() {
-    QueryTileWalk<kRowTiles> walk(work_.call);
+    wait_for_previous_kernel();
+    QueryTileWalk<kRowTiles> walk(work_.call, 0);
     for (QueryTile query; walk.next(query);) {
       const int first = first_tile(query);
-      for (int tile = 0; tile < query.tiles_seen(query.rows); ++tile) {
+      for (int tile = 0; tile < query.tiles; ++tile) {
         if (first + tile < work_.max_tiles) {
           bring(first + tile, query.head);
         } else {
@@ -211,6 +173,49 @@ class TileBringer {
   uint32_t weights_parity_ = 0;
 };
 
+// The warps beside the one that brings tiles bring the block's queries behind the first: on their way to the
+// L2 cache while the one before is attended with, and in its place once its scores are there.
+template <int kRowTiles>
+class QueryBringer {
+ public:
+  static constexpr int kThreads = kWarpgroupSize - kWarpSize;
+
+  __device__ QueryBringer(const MlaAttentionCall& call, AttendMemory<kRowTiles>& memory)
+      : call_(call), memory_(memory), thread_(static_cast<int>(threadIdx.x) - kWarpSize) {}
+
+  __device__ void run() {
+    QueryTileWalk<kRowTiles> first(call_, 0), second(call_, 1);
+    wait_for_previous_kernel();
+    QueryTile queries[2];
+    first.next(queries[0]);
+    if constexpr (kRowTiles == 2) second.next(queries[1]);
+    for (uint32_t parity = 0; first.next(queries[0]); parity ^= 1) {
+      if constexpr (kRowTiles == 2) second.next(queries[1]);
+#pragma unroll
+      for (int i = 0; i < kRowTiles; ++i) prefetch(queries[i]);
+#pragma unroll 1
+      for (int i = 0; i < kRowTiles; ++i) {
+        memory_.query_empty[i].wait(parity);
+        load_query_rows<kThreads, 16>(call_, i == 0 ? queries[0] : queries[1], thread_, memory_.query[i]);
+        publish_to_matrix_units();
+        __syncwarp();
+        if (thread_ % kWarpSize == 0) memory_.query_full[i].arrive();
+      }
+    }
+  }
+
+ private:
+  __device__ void prefetch(const QueryTile& query) const {
+    const auto* from = reinterpret_cast<const uint8_t*>(query_values(call_, query));
+    for (int row = thread_; row < query.rows; row += kThreads)
+      prefetch_bytes(from + row * call_.query_stride * 4, 64 * kKeyChunks * 4);
+  }
+
+  const MlaAttentionCall& call_;
+  AttendMemory<kRowTiles>& memory_;
+  const int thread_;
+};
+
 // A warpgroup that attends.
 template <int kRowTiles>
 class TileAttender {
@@ -227,15 +232,23 @@ class TileAttender {
         thread_(static_cast<int>(threadIdx.x) % kWarpgroupSize) {}
 
   __device__ void run() {
-    QueryTileWalk<kRowTiles> walk(call_);
-    QueryTile query;
-    bool is_there = walk.next(query);
-    if (is_there) load_query(query);  // the kernel before this one has not made it
+    if (index_ == 1) end_turn();  // the first one is the other's
+    QueryTileWalk<kRowTiles> walk(call_, index_);
+    QueryTile query, next;
+    if (!walk.next(query)) return wait_for_previous_kernel();
+    bool has_next = walk.next(next);
+    load_query(query);  // the kernel before this one has not made it
     wait_for_previous_kernel();
-    while (is_there) {
+    for (uint32_t parity = 0;; parity ^= 1) {
       attend(query);
-      is_there = walk.next(query);
-      if (is_there) load_query(query);
+      if (!has_next) break;
+      query = next;
+      has_next = walk.next(next);
+      if (has_query_bringer()) {
+        memory_.query_full[index_].wait(parity);
+      } else {
+        load_query(query);
+      }
     }
   }
 
@@ -246,8 +259,8 @@ class TileAttender {
   using Sums = float[64];
   using Weights = uint32_t[kSteps][4];
 
-  // Rows of the tile before the warpgroup's.
-  __device__ int rows_before() const { return index_ * kWarpgroupRows; }
+  // Where tiles are made, the warps that would bring queries make them.
+  __device__ bool has_query_bringer() const { return stages_ > 1; }
   __device__ void meet_warpgroup() const {
     // Numbers are constants.
     if (index_ == 0) {
@@ -257,52 +270,25 @@ class TileAttender {
     }
   }
 
-  // Rows that are not there become zeros.
   __device__ void load_query(const QueryTile& query) {
-    constexpr int kUnits = 8 * kKeyChunks;  // of eight values, of a row
-    constexpr int kAtOnce = 6, kBatches = kWarpgroupRows * kUnits / kWarpgroupSize / kAtOnce;
-    const int rows = query.rows - rows_before();
-    const int64_t first = int64_t{call_.cache.query_start[query.sequence]} + query.first_row + rows_before();
-    const float* from = call_.query + first * call_.query_stride + query.head * (8 * kUnits);
     meet_warpgroup();  // nobody reads the query before this one
-#pragma unroll
-    for (int batch = 0; batch < kBatches; ++batch) {
-      float4 eights[kAtOnce][2];
-#pragma unroll
-      for (int i = 0; i < kAtOnce; ++i) {
-        const int index = thread_ + (batch * kAtOnce + i) * kWarpgroupSize;
-        const int row = index / kUnits, unit = index % kUnits;
-        const auto* values = reinterpret_cast<const float4*>(from + row * call_.query_stride) + 2 * unit;
-        eights[i][0] = row < rows ? values[0] : make_float4(0, 0, 0, 0);
-        eights[i][1] = row < rows ? values[1] : make_float4(0, 0, 0, 0);
-      }
-#pragma unroll
-      for (int i = 0; i < kAtOnce; ++i) {
-        const int index = thread_ + (batch * kAtOnce + i) * kWarpgroupSize;
-        const int row = index / kUnits, unit = index % kUnits;
-        uint8_t* to = &memory_.query[index_][unit / 8][0][0] + swizzled_offset(row, unit % 8);
-        const float4 &a = eights[i][0], &b = eights[i][1];
-        const float scale = call_.scale;
-        *reinterpret_cast<uint4*>(to) =
-            make_uint4(F16Factor::pack(a.x * scale, a.y * scale), F16Factor::pack(a.z * scale, a.w * scale),
-                       F16Factor::pack(b.x * scale, b.y * scale), F16Factor::pack(b.z * scale, b.w * scale));
-      }
-    }
+    load_query_rows<kWarpgroupSize, 12>(call_, query, thread_, memory_.query[index_]);
     publish_to_matrix_units();
     meet_warpgroup();
   }
 
   __device__ void attend(const QueryTile& query) {
-    const int rows = query.rows - rows_before();
-    const int tiles = rows > 0 ? query.tiles_seen(min(query.rows, rows_before() + kWarpgroupRows)) : 0;
+    const int tiles = query.tiles_seen();
     if (tiles > 0) {
       maximum_[0] = maximum_[1] = kNoMaximum;
       weight_[0] = weight_[1] = 0.0f;
       Sums sums;
-      add_tiles(query.position + rows_before(), tiles, sums);
-      write(query, rows, sums);
+      add_tiles(query.position, tiles, sums);
+      write(query, sums);
+    } else {
+      release_query();
     }
-    for (int tile = tiles; tile < query.tiles_seen(query.rows); ++tile) skip_tile();
+    for (int tile = tiles; tile < query.tiles; ++tile) skip_tile();
   }
 
   // `position` is that of the warpgroup's first row.
@@ -312,18 +298,25 @@ class TileAttender {
     float keep[2];
 #pragma unroll
     for (int i = 0; i < 64; ++i) sums[i] = 0.0f;
+    begin_turn();
     start_scores(scores);
+    end_turn();
     wait_for_products<0>(scores);
     release(memory_.keys_empty, keys_);
+    if (tiles == 1) release_query();
     weigh(0, position, scores, keep);
     pack(scores, weights);
 #pragma unroll 1
     for (int tile = 1; tile < tiles; ++tile) {
+      begin_turn();
       start_scores(scores);
       start_sums(weights, sums);
+      end_turn();
       wait_for_products<1>(scores);
       release(memory_.keys_empty, keys_);
+      if (tile + 1 == tiles) release_query();
       weigh(tile * kMlaWideTile, position, scores, keep);
+      keep_in_place(scores);
       finish_sums(weights, sums);
 #pragma unroll
       for (int i = 0; i < 64; ++i) sums[i] *= keep[i / 2 % 2];
@@ -333,6 +326,25 @@ class TileAttender {
     finish_sums(weights, sums);
   }
 
+  // Of two warpgroups that take turns in products, each has as many as the tile of query rows sees tiles.
+  __device__ void begin_turn() const {
+    if constexpr (kRowTiles == 2) {
+      if (index_ == 0) {
+        meet<2 * kWarpgroupSize>(4);
+      } else {
+        meet<2 * kWarpgroupSize>(5);
+      }
+    }
+  }
+  __device__ void end_turn() const {
+    if constexpr (kRowTiles == 2) {
+      if (index_ == 0) {
+        announce<2 * kWarpgroupSize>(5);
+      } else {
+        announce<2 * kWarpgroupSize>(4);
+      }
+    }
+  }
   __device__ void start_scores(Scores& scores) {
     const int stage = keys_.stage;
     memory_.keys_full[stage].wait(keys_.parity);
@@ -364,12 +376,19 @@ class TileAttender {
     for (int i = 0; i < kSteps; ++i) keep_in_place(weights[i]);
     release(memory_.values_empty, values_);
   }
+  // The last scores are there.
+  __device__ void release_query() {
+    __syncwarp();
+    if (thread_ % kWarpSize == 0) memory_.query_empty[index_].arrive();
+  }
   __device__ void release(Barrier* empty, StagePlace& place) {
     __syncwarp();
     if (thread_ % kWarpSize == 0) empty[place.stage].arrive();
     place.advance(stages_);
   }
   __device__ void skip_tile() {
+    begin_turn();
+    end_turn();
     memory_.keys_full[keys_.stage].wait(keys_.parity);
     release(memory_.keys_empty, keys_);
     memory_.values_full[values_.stage].wait(values_.parity);
@@ -413,7 +432,7 @@ class TileAttender {
     for (int i = 0; i < 32; ++i) weights[i / 4][i % 4] = F16Factor::pack(scores[2 * i], scores[2 * i + 1]);
   }
 
-  __device__ void write(const QueryTile& query, int rows, Sums& sums) {
+  __device__ void write(const QueryTile& query, Sums& sums) {
     float share[2];
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
@@ -423,11 +442,11 @@ class TileAttender {
     }
 #pragma unroll
     for (int i = 0; i < 64; ++i) sums[i] *= share[i / 2 % 2];
-    const int64_t first = int64_t{call_.cache.query_start[query.sequence]} + query.first_row + rows_before();
-    if (fp8_.q != nullptr) return write_fp8(first, query.head, rows, sums);
+    const int64_t first = query.first_row;
+    if (fp8_.q != nullptr) return write_fp8(first, query.head, query.rows, sums);
     const TileOutput output = {call_.out + first * call_.out_stride + query.head * kValues,
                                call_.out_stride,
-                               rows,
+                               query.rows,
                                kValues,
                                nullptr,
                                DType::kF32,
@@ -496,6 +515,10 @@ __global__ void __launch_bounds__(kWarpgroupSize*(1 + kRowTiles), 1)
       memory.values_empty[s].init(TileAttender<kRowTiles>::kArrivals);
     }
     memory.weights_full.init(1);
+    for (int i = 0; i < kRowTiles; ++i) {
+      memory.query_full[i].init(QueryBringer<kRowTiles>::kThreads / kWarpSize);
+      memory.query_empty[i].init(kWarpgroupSize / kWarpSize);
+    }
     publish_barriers();
   }
   __syncthreads();
@@ -505,12 +528,13 @@ __global__ void __launch_bounds__(kWarpgroupSize*(1 + kRowTiles), 1)
   const int warpgroup = __shfl_sync(kAllLanes, static_cast<int>(threadIdx.x) / kWarpgroupSize, 0);
   if (warpgroup == 0) {
     if constexpr (kRowTiles == 2) shrink_registers<88>();
-    wait_for_previous_kernel();
     TileBringer<kRowTiles> bringer(work, memory, stages);
     if (makes) {
       bringer.run_and_make();
     } else if (threadIdx.x < kWarpSize) {
       bringer.run();
+    } else {
+      QueryBringer<kRowTiles>(work.call, memory).run();
     }
   } else {
     if constexpr (kRowTiles == 2) grow_registers<208>();

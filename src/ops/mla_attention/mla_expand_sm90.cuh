@@ -2,17 +2,17 @@
 
 #include "ops/mla_attention/mla_tiles_sm90.cuh"
 
-// The tiles that are made ahead. A block has latents of 64 positions in FP8, a ring of two stages through
-// which kv_b passes, 128 rows a stage, and two warpgroups that multiply, each by half of them.
+// The tiles that are made ahead. A block has latents of 64 positions in FP8, a ring of stages through which
+// kv_b passes, 64 rows a stage, and four warpgroups that multiply, each by every fourth stage.
 namespace musaic {
 
-inline constexpr int kStageColumns = 2 * kWeightRows;
-inline constexpr int kExpandStages = 2;
-inline constexpr int kExpandConsumers = 2 * kWarpgroupSize;
+inline constexpr int kExpandStages = 5;
+inline constexpr int kExpandWarpgroups = 4;  // that multiply
+inline constexpr int kExpandConsumers = kExpandWarpgroups * kWarpgroupSize;
 inline constexpr int kExpandThreads = kExpandConsumers + kWarpSize;
 
 struct ExpandMemory {
-  uint8_t weights[kExpandStages][kLatentGroups][kStageColumns][kSwizzledRow];
+  uint8_t weights[kExpandStages][kLatentGroups][kWeightRows][kSwizzledRow];
   LatentRows latents;
   Barrier full[kExpandStages];
   Barrier empty[kExpandStages];
@@ -24,46 +24,62 @@ struct ExpandWork {
   int max_tiles;
 };
 
-// The block's share of positions times stages of kv_b, positions by positions.
+// The block's share of positions times stages of kv_b, positions by positions. Blocks keep to one part where
+// that does not take longer, since another part's latents are loaded and rounded while nothing is multiplied.
 struct ExpandShare {
   static constexpr int kParts = kMlaWideTile / kLatentRows;  // of a tile
+  static constexpr int kPartStages = 4;                      // that another part takes as long as
   int stages_a_part;
   int first;
   int last;
 
   __device__ explicit ExpandShare(const ExpandWork& work)
-      : stages_a_part(work.call.heads * kHeadColumns / kStageColumns) {
+      : stages_a_part(work.call.heads * kHeadColumns / kWeightRows) {
     const MlaCacheGpu& cache = work.call.cache;
     const int tiles = min(work.max_tiles, sum_before(*cache.num_sequences, WideTilesOfSequence{cache}));
-    const int64_t items = static_cast<int64_t>(tiles) * kParts * stages_a_part;
-    first = static_cast<int>(items * blockIdx.x / gridDim.x);
-    last = static_cast<int>(items * (blockIdx.x + 1) / gridDim.x);
+    const int parts = tiles * kParts, blocks = static_cast<int>(gridDim.x);
+    const int items = parts * stages_a_part, blocks_a_part = parts > 0 ? blocks / parts : 0;
+    const int longest = (items + blocks - 1) / blocks + kPartStages;
+    if (blocks_a_part * longest >= stages_a_part) {
+      keep_to_part(static_cast<int>(blockIdx.x), parts, blocks_a_part);
+    } else {
+      first = static_cast<int>(int64_t{items} * blockIdx.x / blocks);
+      last = static_cast<int>(int64_t{items} * (blockIdx.x + 1) / blocks);
+    }
+  }
+
+ private:
+  __device__ void keep_to_part(int block, int parts, int blocks_a_part) {
+    const int part = block / blocks_a_part, within = block % blocks_a_part;
+    const int begin = part * stages_a_part;
+    first = begin + stages_a_part * within / blocks_a_part;
+    last = part < parts ? begin + stages_a_part * (within + 1) / blocks_a_part : first;
   }
 };
 
 __device__ inline void copy_weights(const ExpandWork& work, const ExpandShare& share, ExpandMemory& memory) {
   RingPlace<kExpandStages> place;
   for (int item = share.first; item < share.last; ++item) {
-    const int column = item % share.stages_a_part * kStageColumns;
+    const int column = item % share.stages_a_part * kWeightRows;
     Barrier& full = memory.full[place.stage];
     memory.empty[place.stage].wait(place.parity ^ 1);
     full.arrive_and_expect(sizeof(memory.weights[0]));
 #pragma unroll 1
-    for (int i = 0; i < kLatentGroups * kStageColumns / kWeightRows; ++i) {
-      const int group = i / 2, row = i % 2 * kWeightRows;
-      copy_tile(shared_address(&memory.weights[place.stage][group][row]), work.kv_b, group * kSwizzledRow,
-                column + row, 0, full);
-    }
+    for (int group = 0; group < kLatentGroups; ++group)
+      copy_tile(shared_address(&memory.weights[place.stage][group]), work.kv_b, group * kSwizzledRow, column,
+                0, full);
     place.advance();
   }
 }
 
 __device__ inline void expand(const ExpandWork& work, const ExpandShare& share, ExpandMemory& memory) {
-  constexpr int kMeeting = 1;
+  constexpr int kMeeting = 1, kHeadStages = kHeadColumns / kWeightRows;
   const MlaAttentionCall& call = work.call;
   const WideTiles tiles = {call.workspace, call.heads};
-  const int thread = static_cast<int>(threadIdx.x), warpgroup = thread / kWarpgroupSize;
-  const LatentLoader<kExpandConsumers, 4> loader = {call.cache, memory.latents, thread};
+  const int thread = static_cast<int>(threadIdx.x);
+  const int warpgroup = __shfl_sync(kAllLanes, thread / kWarpgroupSize, 0);
+  // The remainder tells the compiler how many loops there are.
+  const LatentLoader<kExpandConsumers, 2> loader = {call.cache, memory.latents, thread % kExpandConsumers};
   const auto locate = [&](int part) {
     int sequence = 0, within = 0;
     find_counted(*call.cache.num_sequences, part / share.kParts, WideTilesOfSequence{call.cache}, &sequence,
@@ -71,31 +87,35 @@ __device__ inline void expand(const ExpandWork& work, const ExpandShare& share, 
     loader.locate(sequence, within * kMlaWideTile + part % share.kParts * kLatentRows);
     meet<kExpandConsumers>(kMeeting);
   };
-  int located = share.first / share.stages_a_part, loaded = -1;
+  int located = share.first / share.stages_a_part;
   if (share.first < share.last) locate(located);
   wait_for_previous_kernel();
   RingPlace<kExpandStages> place;
-  for (int item = share.first; item < share.last; ++item) {
-    const int part = item / share.stages_a_part, stage = item % share.stages_a_part;
+  place.advance(warpgroup);
+  int item = share.first + warpgroup;
+  for (int begin = share.first; begin < share.last;) {
+    const int part = begin / share.stages_a_part, end = min(share.last, (part + 1) * share.stages_a_part);
     const int tile = part / share.kParts, tile_row = part % share.kParts * kLatentRows;
-    if (part != loaded) {
-      meet<kExpandConsumers>(kMeeting);  // nobody reads the latents before these
-      if (part != located) locate(part);
-      loader.quantize();
-      publish_to_matrix_units();
-      meet<kExpandConsumers>(kMeeting);
-      loaded = located = part;
+    if (begin != share.first) meet<kExpandConsumers>(kMeeting);  // nobody reads the latents before these
+    if (part != located) locate(part);
+    loader.quantize();
+    publish_to_matrix_units();
+    meet<kExpandConsumers>(kMeeting);
+    if (begin % share.stages_a_part == 0) loader.copy_rope(tiles.rope(tile), tile_row);
+    for (; item < end; item += kExpandWarpgroups) {
+      const int stage = item % share.stages_a_part;
+      const BlockScales scales(call.kv_b, stage * kWeightRows);
+      float sum[kWeightRows / 2];
+      memory.full[place.stage].wait(place.parity);
+      multiply_latents<sizeof(memory.weights[0][0])>(memory.latents, &memory.weights[place.stage][0][0][0],
+                                                     scales, sum);
+      __syncwarp();
+      if (thread % kWarpSize == 0) memory.empty[place.stage].arrive();
+      place.advance(kExpandWarpgroups);
+      store_columns(sum, tile_row, tiles.head(tile, stage / kHeadStages)[stage % kHeadStages]);
     }
-    if (stage == 0) loader.copy_rope(tiles.rope(tile), tile_row);
-    const BlockScales scales(call.kv_b, stage * kStageColumns);
-    float sum[kWeightRows / 2];
-    memory.full[place.stage].wait(place.parity);
-    multiply_latents<kStageColumns * kSwizzledRow>(
-        memory.latents, &memory.weights[place.stage][0][warpgroup * kWeightRows][0], scales, sum);
-    __syncwarp();
-    if (thread % kWarpSize == 0) memory.empty[place.stage].arrive();
-    place.advance();
-    store_columns(sum, tile_row, tiles.head(tile, stage / 2)[stage % 2 * 2 + warpgroup]);
+    located = part;
+    begin = end;
   }
 }
 
@@ -108,7 +128,7 @@ static __global__ void __launch_bounds__(kExpandThreads, 1)
     prefetch_map(work.kv_b);
     for (int s = 0; s < kExpandStages; ++s) {
       memory.full[s].init(1);
-      memory.empty[s].init(kExpandConsumers / kWarpSize);
+      memory.empty[s].init(kWarpgroupSize / kWarpSize);
     }
     publish_barriers();
   }

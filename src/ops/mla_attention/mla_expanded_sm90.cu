@@ -8,7 +8,7 @@ namespace musaic {
 
 bool launch_expanded_sm90(const MlaAttentionCall& call, const Fp8RowsOut& fp8, int max_tiles,
                           gpuStream_t stream) {
-  constexpr int64_t kFewTokens = 1024;  // blocks of 64 rows keep the multiprocessors busy
+  constexpr int64_t kFewTokens = 768;  // blocks of 64 rows keep the multiprocessors busy
   if (call.tokens == 0) return true;
   TensorMap kv_b;
   if (!map_byte_rows(kv_b, call.kv_b.data, 1, int64_t{call.heads} * kHeadColumns, kMlaMatrixRank,
