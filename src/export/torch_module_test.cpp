@@ -62,11 +62,11 @@ class ExportTest : public ::testing::Test {
     return write_torch_module("A test.", part, registry_);
   }
 
-  // Runs the checker on every module of the folder; its exit status.
+  // Runs the checker on every module of the folder; its exit status. `weights`: a file; empty: there is none.
   int check(const TemporaryFolder& folder, const Device& device, const std::string& weights) {
     const std::string command = "python3 '" + std::string(kData) + "/../export/check_module.py' --device " +
-                                to_string(device) + " --weights '" + weights + "' '" +
-                                folder.path().string() + "'/*.py";
+                                to_string(device) + (weights.empty() ? "" : " --weights '" + weights + "'") +
+                                " '" + folder.path().string() + "'/*.py";
     return std::system(command.c_str());
   }
 
@@ -154,8 +154,20 @@ TEST_P(ExportedModelTest, WrittenWeightsAreTheModelsInFloat32) {
 }
 
 INSTANTIATE_TEST_SUITE_P(TinyModels, ExportedModelTest,
-                         ::testing::Values("llama", "qwen2", "qwen3", "deepseek_v2"),
+                         ::testing::Values("llama", "qwen2", "qwen3", "deepseek_v2", "deepseek_v2_fp8"),
                          [](const auto& info) { return info.param; });
+
+TEST_F(ExportTest, TheFullSizeConfigurationInFp8IsSoundPython) {
+  if (!has_python()) GTEST_SKIP() << "python3 is not installed";
+  const TemporaryFolder modules;
+  const ModelFiles files = open_model(kData + std::string("/deepseek_v2_lite_fp8_config.json"));
+  for (const std::string after : {"trace", ""}) {
+    const ModelGraphs graphs = graphs_of(files, after, false);
+    const TorchPart both[] = {whole_part(graphs.extend.graph), whole_part(graphs.head.graph)};
+    modules.write("full" + after + ".py", write_torch_module("DeepSeek-V2-Lite.", both, registry_));
+  }
+  EXPECT_EQ(check(modules, {}, ""), 0);
+}
 
 TEST_F(ExportTest, TheCheckerSeesWhatIsWrong) {
   if (!has_python()) GTEST_SKIP() << "python3 is not installed";

@@ -26,12 +26,20 @@ constexpr TorchExpression kExpressions[] = {
      "_rope_latent_write({query}, {latent}, {rope_key}, {cos_sin}, {head_dim}, {interleaved}, {cache.dtype})",
      "slots cache"},
     {"musaic::mla_expanded_attention",
-     "_mla_expanded_attention({query}, {cache}, {kv_b}, {num_heads}, {scale})",
+     "_mla_expanded_attention({query}, {cache}, {kv_b}, {kv_b_scale}, {num_heads}, {scale})",
      "query_start kv_lengths page_table num_sequences"},
     {"musaic::moe_gate", "_moe_gate({logits}, {top_k}, {num_groups}, {top_groups}, {renormalize}, {scale})"},
     {"musaic::moe_route", "_moe_route({experts}, {num_experts}, {layout}, {alignment})"},
     {"musaic::grouped_linear", "_grouped_linear({x}, {row_token}, {start}, {weight})", "count"},
     {"musaic::grouped_swiglu", "_swiglu({x})", "start count"},
+    {"musaic::empty_rows",
+     "torch.empty(({like}.shape[0], {width}), dtype={result.dtype}, device={like}.device)", "dtype"},
+    {"musaic::linear_fp8", "_linear_fp8({q}, {scale}, {weight}, {weight_scale}, {bias})"},
+    {"musaic::grouped_linear_fp8",
+     "_grouped_linear(_dequantize_rows({q}, {scale}), {row_token}, {start}, "
+     "_dequantize_blocks({weight}, {weight_scale}, {parts}))",
+     "count"},
+    {"musaic::grouped_swiglu_quant_fp8", "_quantize_fp8(_swiglu({x}))", "start count"},
     {"musaic::moe_combine", "_moe_combine({x}, {token_row}, {weights}, {addend})"},
     {"musaic::quantize_q8", "_quantize_q8({x})"},
     {"musaic::linear_q8", "_linear_q8({q}, {scale}, {weight}, {bias})", "sums"},
@@ -94,11 +102,41 @@ def _rope_latent_write(query, latent, rope_key, cos_sin, head_dim, interleaved, 
     key = _rope(rope_key, cos_sin, rotated, interleaved)
     return torch.flatten(heads, -2), torch.cat((latent, key), dim=-1).to(dtype)
 )py"},
+    {"_dequantize_rows", R"py(
+def _dequantize_rows(q, scale):
+    """Rows of 8-bit floats, times the scale of each group of 128."""
+    return q.float() * scale.repeat_interleave(128, dim=-1)[..., : q.shape[-1]]
+)py"},
+    {"_dequantize_blocks", R"py(
+def _dequantize_blocks(weight, scale, parts=1):
+    """A weight [..., n, k] times the scale of each block of 128 x 128; each of the parts of n begins a block."""
+    blocks = torch.unflatten(scale, -2, (parts, -1))
+    rows = torch.flatten(blocks.repeat_interleave(128, dim=-2)[..., : weight.shape[-2] // parts, :], -3, -2)
+    return weight.float() * rows.repeat_interleave(128, dim=-1)[..., : weight.shape[-1]]
+)py"},
+    {"_quantize_groups", R"py(
+def _quantize_groups(x, group_size, eps, low, high):
+    """Values from low to high, not rounded, and the scale of each group of a row, of which the last may be shorter."""
+    width = x.shape[-1]
+    groups = (width + group_size - 1) // group_size
+    padded = torch.nn.functional.pad(x.float(), (0, groups * group_size - width))
+    values = torch.unflatten(padded, -1, (groups, group_size))
+    scale = values.abs().amax(-1).clamp(min=eps) / high
+    return torch.flatten((values / scale.unsqueeze(-1)).clamp(low, high), -2)[..., :width], scale
+)py"},
+    {"_quantize_fp8", R"py(
+def _quantize_fp8(x):
+    values, scale = _quantize_groups(x, 128, 1e-10, -448.0, 448.0)
+    return values.to(torch.float8_e4m3fn), scale
+)py"},
     {"_mla_expanded_attention", R"py(
-def _mla_expanded_attention(query, cache, kv_b, num_heads, scale):
+def _mla_expanded_attention(query, cache, kv_b, kv_b_scale, num_heads, scale):
     """Keys and values of all heads from the latents in cache [tokens, rank + rope]; then causal attention."""
     rank = kv_b.shape[-1]
     latents, rotated = cache.float()[:, :rank], cache.float()[:, rank:]
+    if kv_b_scale is not None:
+        latents = _dequantize_rows(*_quantize_fp8(latents))
+        kv_b = _dequantize_blocks(kv_b, kv_b_scale)
     head_dim = query.shape[-1] // num_heads
     nope = head_dim - rotated.shape[-1]
     expanded = torch.unflatten(torch.nn.functional.linear(latents, kv_b.float()), -1, (num_heads, -1))
@@ -165,6 +203,11 @@ def _swiglu(x):
     half = x.shape[-1] // 2
     return torch.nn.functional.silu(x[..., :half]) * x[..., half:]
 )py"},
+    {"_linear_fp8", R"py(
+def _linear_fp8(q, scale, weight, weight_scale, bias):
+    """Both factors dequantized, in float32."""
+    return torch.nn.functional.linear(_dequantize_rows(q, scale), _dequantize_blocks(weight, weight_scale), bias)
+)py"},
     {"_moe_combine", R"py(
 def _moe_combine(x, token_row, weights, addend=None):
     """The rows of each token's choices, weighted and added, and the addend if there is one."""
@@ -208,6 +251,23 @@ def _fused_add_rmsnorm(x, residual, weight, eps, post_residual_addition=None):
 
 
 def _fused_add_rmsnorm_fake(x, residual, weight, eps, post_residual_addition=None):
+    return None
+)py"},
+    {"sgl_kernel::sgl_per_token_group_quant_8bit_v2", "_sgl_per_token_group_quant_8bit_v2", R"py(
+def _sgl_per_token_group_quant_8bit_v2(
+    input, output_q, output_s, group_size, eps, fp8_min, fp8_max, scale_ue8m0, fuse_silu_and_mul, masked_m=None
+):
+    if scale_ue8m0:
+        raise NotImplementedError("scales that are powers of two")
+    rows = _swiglu(input) if fuse_silu_and_mul else input
+    values, scale = _quantize_groups(rows, group_size, eps, fp8_min, fp8_max)
+    output_q.copy_(torch.round(values) if output_q.dtype == torch.int8 else values)
+    output_s.copy_(scale)
+
+
+def _sgl_per_token_group_quant_8bit_v2_fake(
+    input, output_q, output_s, group_size, eps, fp8_min, fp8_max, scale_ue8m0, fuse_silu_and_mul, masked_m=None
+):
     return None
 )py"},
 };

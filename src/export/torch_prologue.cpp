@@ -112,6 +112,8 @@ std::string module_loader() {
   return R"py(
 
 _DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+if hasattr(torch, "float8_e4m3fn"):
+    _DTYPES["F8_E4M3"] = torch.float8_e4m3fn
 
 
 def read_safetensors(*paths):

@@ -20,6 +20,10 @@ import torch._dynamo
 
 DATA = pathlib.Path(__file__).resolve().parent.parent / "data"
 TOLERANCE = 1e-4  # of logits, relative to the largest: float32 sums in another order
+# In FP8 a value near the middle of two goes to either side by the last bit of a sum, and each flip makes others: long
+# prompts follow, short ones agree.
+FLIPPED_TOLERANCE = 0.2
+FP8_EXACT_TOKENS = 8
 SAME = 1e-6  # of two runs of the same functions
 
 failures = []
@@ -64,12 +68,22 @@ class Model:
         module = import_module(self.folder / "whole.py")
         return module.read_safetensors(self.folder / f"logits_{number}.safetensors")["logits"]
 
-    def compare(self, graph, device, what, tolerance=TOLERANCE):
+    def is_exact(self, ids):
+        return not self.name.endswith("_fp8") or len(ids) <= FP8_EXACT_TOKENS
+
+    def report_differences(self, what, differences):
+        """differences: of each prompt, in order."""
+        exact = [d for d, ids in zip(differences, self.prompts) if self.is_exact(ids)]
+        others = [d for d, ids in zip(differences, self.prompts) if not self.is_exact(ids)]
+        detail = f"{len(exact)} prompts, largest relative difference {max(exact):.1e}"
+        if others:
+            detail += f"; of {len(others)} longer ones in FP8 {max(others):.1e}"
+        report(f"{self.name} {what}", max(exact) <= TOLERANCE and max(others, default=0) <= FLIPPED_TOLERANCE, detail)
+
+    def compare(self, graph, device, what):
         with torch.no_grad():
-            worst = max(difference(graph(*inputs_of(ids, device)), self.expected(number))
-                        for number, ids in enumerate(self.prompts))
-        detail = f"{len(self.prompts)} prompts, largest relative difference {worst:.1e}"
-        report(f"{self.name} {what}", worst <= tolerance, detail)
+            self.report_differences(what, [difference(graph(*inputs_of(ids, device)), self.expected(number))
+                                           for number, ids in enumerate(self.prompts)])
 
     def check(self, devices):
         for device in devices:
@@ -107,9 +121,9 @@ class Model:
             return
         whole = self.load("whole")
         with torch.no_grad():
-            worst = max(difference(whole(*inputs_of(case["input_ids"], "cpu"))[-1], torch.tensor(case["last_logits"]))
-                        for case in self.golden)
-        report(f"{self.name} against the golden logits", worst <= TOLERANCE, f"{worst:.1e}")
+            self.report_differences("against the golden logits", [
+                difference(whole(*inputs_of(case["input_ids"], "cpu"))[-1], torch.tensor(case["last_logits"]))
+                for case in self.golden])
 
     def show_integer_path(self):
         auto = self.load("auto")
@@ -120,14 +134,20 @@ class Model:
 
 
 def op_arguments():
+    """By the model whose module defines the op."""
     x, residual, weight = torch.randn(5, 64), torch.randn(5, 64), torch.rand(64) + 0.5
-    return {"aten::_fused_swiglu_forward": (x,), "sgl_kernel::fused_add_rmsnorm": (x, residual, weight, 1e-6)}
+    # PyTorch's check of a schema compares what was written, which it cannot do for 8-bit floats on a CPU.
+    rows, q, scales = torch.randn(5, 200), torch.zeros(5, 200, dtype=torch.int8), torch.zeros(5, 2)
+    return {"llama": {"aten::_fused_swiglu_forward": (x,),
+                      "sgl_kernel::fused_add_rmsnorm": (x, residual, weight, 1e-6)},
+            "deepseek_v2_fp8": {"sgl_kernel::sgl_per_token_group_quant_8bit_v2":
+                                (rows, q, scales, 128, 1e-10, -128.0, 127.0, False, False, None)}}
 
 
-def check_fakes(folder):
+def check_fakes(folder, ops):
     """PyTorch's own check of schema and fake kernel for every op that the module defines."""
     import_module(folder / "whole.py")
-    for name, arguments in op_arguments().items():
+    for name, arguments in ops.items():
         namespace, op = name.split("::")
         overload = getattr(getattr(torch.ops, namespace), op).default
         results = torch.library.opcheck(overload, arguments, test_utils=("test_schema", "test_faketensor"),
@@ -227,7 +247,8 @@ def main():
             golden = json.loads((tiny / "golden.json").read_text())["golden"]
         Model(folder, weights, golden).check(devices)
     folder, weights = arguments.folder / "llama", DATA / "tiny" / "llama" / "model.safetensors"
-    check_fakes(folder)
+    for model, ops in op_arguments().items():
+        check_fakes(arguments.folder / model, ops)
     subprocess_check("loads twice where torch.version.musa is absent", folder, weights, "twice")
     subprocess_check("loads twice where torch.version.musa is there, and names musa:0", folder, weights, "twice-musa")
     subprocess_check("uses a library's operator and gives it the fake", folder, weights, "library")

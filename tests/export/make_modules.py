@@ -10,7 +10,7 @@ import pathlib
 import subprocess
 
 DATA = pathlib.Path(__file__).resolve().parent.parent / "data"
-TINY = ("llama", "qwen2", "qwen3", "deepseek_v2", "deepseek_v2_grouped")
+TINY = ("llama", "qwen2", "qwen3", "deepseek_v2", "deepseek_v2_grouped", "deepseek_v2_fp8")
 EXPORTS = {
     "whole": ["--dtype", "float32"],
     "traced": ["--dtype", "float32", "--after", "trace"],
