@@ -7,6 +7,7 @@
 #include "backends/cpu/cpu_backend.h"
 #include "base/status.h"
 #include "export/torch_body.h"
+#include "export/torch_ops.h"
 #include "export/torch_weights.h"
 #include "formats/safetensors.h"
 #include "formats/test_files.h"
@@ -242,6 +243,19 @@ TEST_F(ExportTest, TheIntegerPathMeetsDequantizedWeights) {
   const std::string module = module_of(builder.graph());
   EXPECT_THAT(module, HasSubstr("        v2, v3, v4 = _quantize_q8(x)\n"
                                 "        v5 = _linear_q8(v2, v3, self.w_w, None)\n"));
+}
+
+// Decode steps and sampling are not exported.
+TEST_F(ExportTest, EveryOpOfAPromptHasAPyTorchFormOrADecomposition) {
+  define_gpu_ops(registry_);
+  std::vector<std::string> without;
+  for (const auto& [name, op] : registry_.ops()) {
+    if (!find_torch_expression(name) && !find_torch_custom_op(name) && !op.decomposition)
+      without.push_back(name);
+  }
+  EXPECT_THAT(without,
+              ElementsAre("musaic::logprobs", "musaic::mla_absorb_query", "musaic::mla_absorbed_attention",
+                          "musaic::mla_expand_values", "musaic::random_values", "musaic::sample"));
 }
 
 TEST_F(ExportTest, AnOpWithNeitherIsNamed) {
