@@ -14,14 +14,16 @@ import sys
 BUILT_IN_DEVICES = {"cpu", "cuda", "xpu", "mps", "meta"}
 TORCH_NAMES = {
     "torch." + name
-    for name in """add arange argsort bfloat16 bool cat cos cumsum device empty flatten float16 float32 float64 float8_e4m3fn frombuffer
-    full_like gather index_select int32 int64 int8 library.define library.impl library.impl_abstract matmul mul nn.Module
-    nn.functional.embedding nn.functional.linear nn.functional.pad nn.functional.silu ones ops ops.aten.slice round rsqrt scatter sin softmax
-    stack tensor topk unflatten version where zeros zeros_like library""".split()
+    for name in """add arange argsort bfloat16 bool cat cos cumsum device empty flatten float16 float32 float64
+    float8_e4m3fn frombuffer full_like gather index_select int32 int64 int8 library.define library.impl
+    library.impl_abstract matmul mul nn.Module nn.functional.embedding nn.functional.linear nn.functional.pad
+    nn.functional.silu ones ops ops.aten.slice round rsqrt scatter sin softmax stack tensor topk unflatten version
+    where zeros zeros_like library""".split()
 }
 METHODS = set(
-    """abs amax append clamp copy_ double float format from_bytes head extend items join load loads masked_fill mean new_empty
-    pow read register_buffer repeat_interleave reshape split squeeze sum to transpose triu unsqueeze __init__""".split()
+    """abs amax append clamp copy_ double float format from_bytes head extend items join load loads masked_fill mean
+    new_empty pow read register_buffer repeat_interleave reshape split squeeze sum to transpose triu unsqueeze
+    __init__""".split()
 )
 ATTRIBUTES = METHODS | {"shape", "dtype", "device"}
 

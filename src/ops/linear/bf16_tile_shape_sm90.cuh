@@ -87,6 +87,15 @@ inline ByteRows weight_bytes_of(const LinearTileCall& call) {
   return {call.linear.weight, planes, rows, row_bytes, rows * row_bytes, row_bytes};
 }
 
+// For copies of what a block of a cluster brings of a tile's weight: both halves where its blocks have other
+// columns each, else one. False: the driver cannot map it.
+template <class Shape>
+bool map_weight_halves(TensorMap& map, const LinearTileCall& call) {
+  const int halves = Shape::kRowBlocks == 1 ? 2 : 1;
+  const int planes = call.swiglu ? halves : 1;
+  return map_byte_rows(map, weight_bytes_of(call), planes, halves / planes * Shape::kHalfColumns);
+}
+
 inline __host__ __device__ int num_steps_of(const LinearTileCall& call) {
   return static_cast<int>((call.linear.x.width + kStepValues - 1) / kStepValues);
 }

@@ -149,11 +149,8 @@ inline ByteRows x_bytes_of(const DeviceRows& x) {
 // False: the driver cannot map the weight or the rows.
 template <class Shape, bool kNorm>
 bool launch_bf16_tiles(const LinearTileCall& call, gpuStream_t stream) {
-  const int halves =
-      Shape::kRowBlocks == 1 ? 2 : 1;  // that a block brings: of swiglu's weight planes, else rows
-  const int planes = call.swiglu ? halves : 1;
   Bf16Maps maps;
-  if (!map_byte_rows(maps.weight, weight_bytes_of(call), planes, halves / planes * Shape::kHalfColumns) ||
+  if (!map_weight_halves<Shape>(maps.weight, call) ||
       !map_byte_rows(maps.x, x_bytes_of(call.linear.x), kXPlanes, Shape::kXRows))
     return false;
   const int clusters =

@@ -11,11 +11,6 @@
 // ring of stages, another one the weight.
 namespace musaic {
 
-struct Bf16WideMaps {
-  TensorMap weight;
-  TensorMap x;
-};
-
 template <class Shape>
 class Bf16WideProducer {
  public:
@@ -81,7 +76,7 @@ class Bf16WideProducer {
 
 template <class Shape>
 __global__ void __launch_bounds__(Shape::kThreads, 1)
-    multiply_wide_bf16_tiles(const __grid_constant__ Bf16WideMaps maps,
+    multiply_wide_bf16_tiles(const __grid_constant__ Bf16Maps maps,
                              const __grid_constant__ LinearTileCall call, const float* factors) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   static_assert(sizeof(Bf16WideMemory<Shape>) <= kMostSharedBytes, "a block would not start");
@@ -131,10 +126,8 @@ template <class Shape>
 bool launch_wide_bf16_tiles(const LinearTileCall& call, gpuStream_t stream) {
   const DeviceRows& x = call.linear.x;
   const RoundedRows rounded = RoundedRows::of(call);
-  const int halves = Shape::kRowBlocks == 1 ? 2 : 1;  // that a block brings, as in launch_bf16_tiles
-  const int planes = call.swiglu ? halves : 1;
-  Bf16WideMaps maps;
-  if (!map_byte_rows(maps.weight, weight_bytes_of(call), planes, halves / planes * Shape::kHalfColumns) ||
+  Bf16Maps maps;
+  if (!map_weight_halves<Shape>(maps.weight, call) ||
       !map_byte_rows(maps.x, rounded.pairs, 1, x.outer, 2 * x.width, Shape::kXRows))
     return false;
   launch_rounding(call, rounded, stream);

@@ -327,21 +327,22 @@ class TileAttender {
   }
 
   // Of two warpgroups that take turns in products, each has as many as the tile of query rows sees tiles.
+  static constexpr int kTurn = 4;  // number of the meeting ahead of the first one's, then of the second one's
   __device__ void begin_turn() const {
     if constexpr (kRowTiles == 2) {
       if (index_ == 0) {
-        meet<2 * kWarpgroupSize>(4);
+        meet<2 * kWarpgroupSize>(kTurn);
       } else {
-        meet<2 * kWarpgroupSize>(5);
+        meet<2 * kWarpgroupSize>(kTurn + 1);
       }
     }
   }
   __device__ void end_turn() const {
     if constexpr (kRowTiles == 2) {
       if (index_ == 0) {
-        announce<2 * kWarpgroupSize>(5);
+        announce<2 * kWarpgroupSize>(kTurn + 1);
       } else {
-        announce<2 * kWarpgroupSize>(4);
+        announce<2 * kWarpgroupSize>(kTurn);
       }
     }
   }
