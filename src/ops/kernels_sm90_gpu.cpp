@@ -7,6 +7,7 @@
 #include "ops/linear_fp8/linear_fp8_sm90.h"
 #include "ops/mla_attention/mla_expanded_sm90.h"
 #include "ops/mla_decode/mla_decode.h"
+#include "ops/moe_combine/combine_norm_fp8_sm90.h"
 #include "ops/norm_route_fp8/norm_route_fp8_sm90.h"
 
 namespace musaic {
@@ -14,6 +15,7 @@ namespace musaic {
 void add_sm90_kernels(OpRegistry& registry) {
   add_attention_sm90(registry);
   add_attention_out_sm90(registry);
+  add_combine_norm_fp8_sm90(registry);
   add_experts_fp8_sm90(registry);
   add_grouped_linear_fp8_sm90(registry);
   add_linear_fp8_sm90(registry);
