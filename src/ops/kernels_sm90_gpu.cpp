@@ -17,6 +17,7 @@ void add_sm90_kernels(OpRegistry& registry) {
   add_attention_out_sm90(registry);
   add_combine_norm_fp8_sm90(registry);
   add_experts_fp8_sm90(registry);
+  add_experts_norm_fp8_sm90(registry);
   add_grouped_linear_fp8_sm90(registry);
   add_linear_fp8_sm90(registry);
   add_linear_sm90(registry);

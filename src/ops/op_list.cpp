@@ -8,6 +8,7 @@
 #include "ops/embedding/embedding.h"
 #include "ops/empty/empty.h"
 #include "ops/experts_fp8/experts_fp8.h"
+#include "ops/experts_fp8/experts_norm_fp8.h"
 #include "ops/grouped_linear/grouped_linear.h"
 #include "ops/grouped_swiglu/grouped_swiglu.h"
 #include "ops/index_select/index_select.h"
@@ -80,6 +81,7 @@ void define_gpu_ops(OpRegistry& registry) {
   define_attention_out(registry);
   define_combine_norm_fp8(registry);
   define_experts_fp8(registry);
+  define_experts_norm_fp8(registry);
   define_fused_linear(registry);
   define_mla_absorbed_values(registry);
   define_mla_decode(registry);

@@ -34,7 +34,7 @@ struct Experts {
   const float* down_scale;
   uint8_t* rows_q;  // [.., 128 · groups]: what SwiGLU gives
   float* rows_scale;
-  float* y;  // [.., n]
+  ExpertRowsOut out;
   int groups;
 };
 
@@ -474,8 +474,13 @@ class Multiplier {
 #pragma unroll
     for (int i = 0; i < kSums; ++i) {
       const int row = row_of(i), column = item.column * kTile + column_of(i);
-      if (row < tile.rows && column < work_.n)
-        experts.y[(int64_t{tile.first_row} + row) * work_.n + column] = sum[i] + 0.0f;
+      if (row >= tile.rows || column >= work_.n) continue;
+      const int64_t to = (int64_t{tile.first_row} + row) * work_.n + column;
+      if (experts.out.dtype == DType::kBF16) {
+        static_cast<gpuBfloat16*>(experts.out.data)[to] = from_float<gpuBfloat16>(sum[i] + 0.0f);
+      } else {
+        static_cast<float*>(experts.out.data)[to] = sum[i] + 0.0f;
+      }
     }
   }
 
@@ -559,7 +564,7 @@ bool map_experts(const ExpertsFp8Call& call, const ExpertsLinears& linears, int6
   experts.down_scale = linears.down_scale;
   experts.rows_q = linears.rows.q;
   experts.rows_scale = linears.rows.scale;
-  experts.y = linears.y;
+  experts.out = linears.out;
   experts.groups = static_cast<int>(linears.d / kTile);
   return map_byte_rows(experts.gate_up, linears.gate_up, num_experts, 2 * linears.d, call.k, kTile) &&
          map_byte_rows(experts.down, linears.down, num_experts, call.n, linears.d, kTile);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ops/empty/empty.h"
+#include "ops/experts_fp8/experts_fp8_parts.h"
 #include "ops/experts_fp8/experts_fp8_samples.h"
 #include "ops/grouped_linear/grouped_checks.h"
 #include "ops/grouped_linear/grouped_linear.h"
@@ -80,7 +81,9 @@ std::vector<FakeOutput> fake_down(const FakeCall& call) {
           {Meta::contiguous(DType::kF32, {call.input(kSharedQ).dim(0), call.input(kShared).dim(0)}, device)}};
 }
 
-std::vector<FakeOutput> fake_both(const FakeCall& call) {
+}  // namespace
+
+std::vector<FakeOutput> fake_experts_fp8(const FakeCall& call) {
   using namespace both;
   fake_gate_up(call);
   expect_fp8_weight(call, kDownWeight, 3, half_of(call, gate_up::kWeight), 1);
@@ -92,6 +95,8 @@ std::vector<FakeOutput> fake_both(const FakeCall& call) {
   return {{Meta::contiguous(DType::kF32, {call.input(gate_up::kRowToken).dim(0), n}, q.device)},
           {Meta::contiguous(DType::kF32, {q.dim(0), n}, q.device)}};
 }
+
+namespace {
 
 std::vector<Value> decompose_gate_up(GraphBuilder&, std::span<const Value> inputs, const Attributes&) {
   using namespace gate_up;
@@ -118,8 +123,10 @@ std::vector<Value> decompose_down(GraphBuilder&, std::span<const Value> inputs, 
           linear_fp8({inputs[kSharedQ], inputs[kSharedRowScale]}, inputs[kShared], inputs[kSharedScale])};
 }
 
-std::vector<Value> decompose_both(GraphBuilder& builder, std::span<const Value> inputs,
-                                  const Attributes& attributes) {
+}  // namespace
+
+std::vector<Value> decompose_experts_fp8(GraphBuilder& builder, std::span<const Value> inputs,
+                                         const Attributes& attributes) {
   using namespace both;
   const std::vector<Value> rows = decompose_gate_up(builder, inputs, attributes);
   return decompose_down(
@@ -128,6 +135,8 @@ std::vector<Value> decompose_both(GraphBuilder& builder, std::span<const Value> 
                   inputs[kDownScale], rows[2], rows[3], inputs[kSharedDown], inputs[kSharedDownScale]},
       attributes);
 }
+
+namespace {
 
 // Every expert that a row may have chosen is read once.
 void cost_experts(const CostQuery& query, int weight, int shared, double rows, double tokens,
@@ -152,14 +161,14 @@ void cost_down(const CostQuery& query, CallCost& cost) {
                static_cast<double>(query.dim(down::kSharedQ, 0)), cost);
 }
 
-void cost_both(const CostQuery& query, CallCost& cost) {
+}  // namespace
+
+void cost_experts_fp8(const CostQuery& query, CallCost& cost) {
   cost_gate_up(query, cost);
   cost_experts(query, both::kDownWeight, both::kSharedDown,
                static_cast<double>(query.dim(gate_up::kRowToken, 0)),
                static_cast<double>(query.dim(gate_up::kQ, 0)), cost);
 }
-
-}  // namespace
 
 ExpertRowsFp8 experts_gate_up_fp8(const Fp8Rows& x, const ExpertRows& groups, const ExpertWeights& weights) {
   const auto out =
@@ -209,10 +218,10 @@ void define_experts_fp8(OpRegistry& registry) {
       "gate_up, Tensor gate_up_scale, Tensor shared_gate_up, Tensor shared_gate_up_scale, Tensor down, "
       "Tensor down_scale, Tensor shared_down, Tensor shared_down_scale) -> (Tensor, Tensor)",
       {.schema = {},
-       .fake = fake_both,
-       .decomposition = decompose_both,
+       .fake = fake_experts_fp8,
+       .decomposition = decompose_experts_fp8,
        .samples = experts_fp8_samples,
-       .cost = cost_both});
+       .cost = cost_experts_fp8});
 }
 
 }  // namespace musaic

@@ -9,5 +9,6 @@ namespace musaic {
 std::vector<OpSample> experts_gate_up_fp8_samples();
 std::vector<OpSample> experts_down_fp8_samples();
 std::vector<OpSample> experts_fp8_samples();
+std::vector<OpSample> experts_norm_fp8_samples();
 
 }  // namespace musaic

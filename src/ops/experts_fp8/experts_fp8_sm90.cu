@@ -36,9 +36,17 @@ bool launch_gate_up(const GroupedLinearFp8Call& routed, const SwigluRowsFp8& rou
   return launch_fp8_products<Shape>(products, /*knows_rows=*/false, stream);
 }
 
+void set_out(Fp8WeightedTiles& product, const ExpertRowsOut& out) {
+  product.tiles.y = out.data;
+  product.tiles.y_dtype = out.dtype;
+}
+
 template <class Shape>
-bool launch_down(const GroupedLinearFp8Call& routed, const LinearFp8Call& shared, gpuStream_t stream) {
-  const Fp8WeightedTiles products[] = {shared_tiles<Shape>(shared, 1), routed_tiles<Shape>(routed)};
+bool launch_down(const GroupedLinearFp8Call& routed, const ExpertRowsOut& routed_rows,
+                 const LinearFp8Call& shared, const ExpertRowsOut& shared_rows, gpuStream_t stream) {
+  Fp8WeightedTiles products[] = {shared_tiles<Shape>(shared, 1), routed_tiles<Shape>(routed)};
+  set_out(products[0], shared_rows);
+  set_out(products[1], routed_rows);
   return launch_fp8_products<Shape>(products, /*knows_rows=*/true, stream);
 }
 
@@ -62,12 +70,14 @@ bool launch_experts_gate_up_fp8(const GroupedLinearFp8Call& routed, const Swiglu
 
 // Of few rows, low and narrow tiles spread the weights more evenly over the device; wide ones pay where most
 // of an expert's have rows for both warpgroups.
-bool launch_experts_down_fp8(const GroupedLinearFp8Call& routed, const LinearFp8Call& shared,
+bool launch_experts_down_fp8(const GroupedLinearFp8Call& routed, const ExpertRowsOut& routed_rows,
+                             const LinearFp8Call& shared, const ExpertRowsOut& shared_rows,
                              gpuStream_t stream) {
   constexpr int64_t kFewRows = 4, kManyRows = 160;
-  if (!has_more_rows(routed, kFewRows)) return launch_down<Low>(routed, shared, stream);
-  if (has_more_rows(routed, kManyRows)) return launch_down<Wide>(routed, shared, stream);
-  return launch_down<Tall>(routed, shared, stream);
+  const auto launch = !has_more_rows(routed, kFewRows)   ? launch_down<Low>
+                      : has_more_rows(routed, kManyRows) ? launch_down<Wide>
+                                                         : launch_down<Tall>;
+  return launch(routed, routed_rows, shared, shared_rows, stream);
 }
 
 namespace {
@@ -115,7 +125,6 @@ bool launch_down_of(const ExpertsFp8Call& call, gpuStream_t stream) {
   routed.scale = call.routed.rows.scale;
   routed.weight = call.routed.down;
   routed.weight_scale = call.routed.down_scale;
-  routed.y = call.routed.y;
   routed.tokens = call.rows;
   routed.n = call.n;
   routed.k = call.routed.d;
@@ -124,10 +133,9 @@ bool launch_down_of(const ExpertsFp8Call& call, gpuStream_t stream) {
   shared.scale = call.shared.rows.scale;
   shared.weight = call.shared.down;
   shared.weight_scale = call.shared.down_scale;
-  shared.y = call.shared.y;
   shared.n = call.n;
   shared.k = call.shared.d;
-  return launch_experts_down_fp8(routed, shared, stream);
+  return launch_experts_down_fp8(routed, call.routed.out, shared, call.shared.out, stream);
 }
 
 }  // namespace

@@ -5,6 +5,12 @@
 
 namespace musaic {
 
+// Where down's results go.
+struct ExpertRowsOut {
+  void* data = nullptr;       // [rows, n]
+  DType dtype = DType::kF32;  // or bf16
+};
+
 // Where a SwiGLU goes that is made in place of a call's y.
 struct SwigluRowsFp8 {
   uint8_t* q = nullptr;    // [rows, d]
@@ -19,8 +25,10 @@ struct SwigluRowsFp8 {
 bool launch_experts_gate_up_fp8(const GroupedLinearFp8Call& routed, const SwigluRowsFp8& routed_rows,
                                 const LinearFp8Call& shared, const SwigluRowsFp8& shared_rows,
                                 gpuStream_t stream);
-// n multiples of 4. REQUIRES: start and count were written before the kernel before this one began.
-bool launch_experts_down_fp8(const GroupedLinearFp8Call& routed, const LinearFp8Call& shared,
+// n multiples of 4; y of the calls is not written. REQUIRES: start and count were written before the kernel
+// before this one began.
+bool launch_experts_down_fp8(const GroupedLinearFp8Call& routed, const ExpertRowsOut& routed_rows,
+                             const LinearFp8Call& shared, const ExpertRowsOut& shared_rows,
                              gpuStream_t stream);
 
 // Of routed or of shared experts.
@@ -30,7 +38,7 @@ struct ExpertsLinears {
   const uint8_t* down = nullptr;  // [experts, n, d]  e4m3
   const float* down_scale = nullptr;
   SwigluRowsFp8 rows;  // what goes from one to the other
-  float* y = nullptr;  // [rows, n]
+  ExpertRowsOut out;
   int64_t d = 0;
 };
 
@@ -66,5 +74,6 @@ bool launch_experts_few_fp8(const ExpertsFp8Call& call, gpuStream_t stream);
 
 class OpRegistry;
 void add_experts_fp8_sm90(OpRegistry& registry);
+void add_experts_norm_fp8_sm90(OpRegistry& registry);
 
 }  // namespace musaic

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "backends/gpu/row_packs.cuh"
 #include "hopper.cuh"
 #include "ops/linear/stripes_gpu.cuh"
 
@@ -60,10 +61,19 @@ __device__ void add_scaled(const float (&product)[kSums], float upper, float low
   }
 }
 
-// Where a warpgroup's sums go. Of the 64 rows those below `rows` are there, of the columns those below
+__device__ inline void store_four(const float4& values, float* to) {
+  *reinterpret_cast<float4*>(to) = values;
+}
+__device__ inline void store_four(const float4& values, gpuBfloat16* to) {
+  const float four[] = {values.x, values.y, values.z, values.w};
+  store_pack(four, to, 4, true);
+}
+
+// Where a warpgroup's sums go, in T. Of the 64 rows those below `rows` are there, of the columns those below
 // `columns`.
+template <class T>
 struct TileOutput {
-  float* y;  // the warpgroup's first row, its first column; a multiple of 16 bytes, as is the stride
+  T* y;  // the warpgroup's first row, its first column; a multiple of four values, as is the stride
   int64_t stride;
   int rows;
   int columns;       // a multiple of 4
@@ -75,8 +85,8 @@ struct TileOutput {
   __device__ void write(const float (&sum)[kSums]) const {
     const int lane = static_cast<int>(threadIdx.x) % kWarpSize, row = first_row_of_thread();
     const bool is_odd = lane % 2 != 0, has_upper = row < rows, has_lower = row + 8 < rows;
-    float* upper_row = y + row * stride;
-    float* lower_row = upper_row + 8 * stride;
+    T* upper_row = y + row * stride;
+    T* lower_row = upper_row + 8 * stride;
 #pragma unroll
     for (int j = 0; j < kSums; j += 8) {
       const float4 upper = four_columns(sum[j], sum[j + 1], sum[j + 4], sum[j + 5], is_odd);
@@ -84,8 +94,8 @@ struct TileOutput {
       const int column = 2 * j + lane % 4 / 2 * 4 + (is_odd ? 8 : 0);
       if (column >= columns) continue;
       const float4 added = bias_of(column);
-      if (has_upper) *reinterpret_cast<float4*>(upper_row + column) = sum_of(upper, added);
-      if (has_lower) *reinterpret_cast<float4*>(lower_row + column) = sum_of(lower, added);
+      if (has_upper) store_four(sum_of(upper, added), upper_row + column);
+      if (has_lower) store_four(sum_of(lower, added), lower_row + column);
     }
   }
 

@@ -19,6 +19,7 @@ inline Fp8Tiles tiles_of(const LinearFp8Call& call, int parts = 1) {
   tiles.bias = call.bias;
   tiles.bias_dtype = call.bias_dtype;
   tiles.y = call.y;
+  tiles.y_dtype = DType::kF32;
   tiles.rows = call.rows;
   tiles.num_experts = 1;
   tiles.parts = parts;
@@ -36,6 +37,7 @@ inline Fp8Tiles tiles_of(const GroupedLinearFp8Call& call) {
   tiles.count = call.count;
   tiles.weight_scale = call.weight_scale;
   tiles.y = call.y;
+  tiles.y_dtype = DType::kF32;
   tiles.rows = call.rows;
   tiles.num_experts = static_cast<int>(call.num_experts);
   tiles.parts = static_cast<int>(call.parts);

@@ -177,19 +177,29 @@ __device__ void find_expert_rows(const Fp8Work<kProducts>& work, Fp8TileMemory<S
   if (thread == 0) memory.first_tile[0] = 0;
 }
 
-// Writes a warpgroup's sums of 64 rows, from `first_row` of the tile on, and `columns`.
-template <class Shape, bool kHasBias>
+template <class T, class Shape>
+__device__ TileOutput<T> output_of(const Fp8Tiles& call, const Fp8Tile& tile,
+                                   const Fp8Columns<Shape>& columns, int first_row, const void* bias) {
+  const int64_t width = static_cast<int64_t>(call.parts) * call.part_columns;
+  return {static_cast<T*>(call.y) + (int64_t{tile.first_row} + first_row) * width + columns.first,
+          width,
+          tile.rows - first_row,
+          columns.count,
+          bias,
+          call.bias_dtype,
+          columns.first};
+}
+
+// Writes a warpgroup's sums of 64 rows, from `first_row` of the tile on, and `columns`. Those of experts have
+// no bias, but may be bf16.
+template <class Shape, bool kOfExperts>
 __device__ void write_sums(const Fp8Tiles& call, const Fp8Tile& tile, const Fp8Columns<Shape>& columns,
                            int first_row, const float (&sum)[Shape::kColumns / 2]) {
-  const int64_t width = static_cast<int64_t>(call.parts) * call.part_columns;
-  const TileOutput output = {call.y + (int64_t{tile.first_row} + first_row) * width + columns.first,
-                             width,
-                             tile.rows - first_row,
-                             columns.count,
-                             kHasBias ? call.bias : nullptr,
-                             call.bias_dtype,
-                             columns.first};
-  output.write(sum);
+  if (kOfExperts && call.y_dtype == DType::kBF16) {
+    output_of<gpuBfloat16>(call, tile, columns, first_row, nullptr).write(sum);
+  } else {
+    output_of<float>(call, tile, columns, first_row, kOfExperts ? nullptr : call.bias).write(sum);
+  }
 }
 
 }  // namespace musaic

@@ -19,11 +19,12 @@ struct Fp8Tiles {
   const int32_t* live_rows;   // where there is no `start`; null: all
   const float* weight_scale;  // [num_experts, parts · part_blocks, groups]
   const void* bias;           // [parts · part_columns]; null: none
-  float* y;                   // [rows, parts · part_columns]
+  void* y;                    // [rows, parts · part_columns]
   uint8_t* swiglu_q;          // [rows, part_columns]: instead of y, silu(part 0) · part 1 in FP8
   float* swiglu_scale;        // [rows, part_columns / 128]
   int64_t rows;
   DType bias_dtype;
+  DType y_dtype;  // f32; of experts bf16, too
   int num_experts;
   int parts;
   int part_columns;  // a multiple of 4

@@ -445,7 +445,7 @@ class TileAttender {
     for (int i = 0; i < 64; ++i) sums[i] *= share[i / 2 % 2];
     const int64_t first = query.first_row;
     if (fp8_.q != nullptr) return write_fp8(first, query.head, query.rows, sums);
-    const TileOutput output = {call_.out + first * call_.out_stride + query.head * kValues,
+    const TileOutput<float> output = {call_.out + first * call_.out_stride + query.head * kValues,
                                call_.out_stride,
                                query.rows,
                                kValues,

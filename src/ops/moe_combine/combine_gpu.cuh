@@ -23,12 +23,12 @@ struct TokenChoices {
 };
 
 // The token's experts' results at `column`, weighted and added in the order of its choices, and the addend.
-// `first_choices` are its first ones.
-template <int N>
+// `first_choices` are its first ones, T is the type of the results and of the addend.
+template <class T, int N>
 __device__ void combine_pack(const MoeCombineCall& call, const TokenChoices& first_choices, int64_t token,
                              int64_t column, bool whole, float (&sum)[N]) {
   constexpr int kLoads = TokenChoices::kCount;
-  const float* x = static_cast<const float*>(call.x.data) + column;
+  const T* x = static_cast<const T*>(call.x.data) + column;
   TokenChoices choices = first_choices;
 #pragma unroll
   for (int i = 0; i < N; ++i) sum[i] = 0.0f;
@@ -49,7 +49,7 @@ __device__ void combine_pack(const MoeCombineCall& call, const TokenChoices& fir
   }
   if (call.addend.data == nullptr) return;
   float more[N];
-  load_pack(static_cast<const float*>(call.addend.data) + token * call.addend.outer_stride + column,
+  load_pack(static_cast<const T*>(call.addend.data) + token * call.addend.outer_stride + column,
             call.x.width - column, whole, more);
 #pragma unroll
   for (int i = 0; i < N; ++i) sum[i] = __fadd_rn(sum[i], more[i]);

@@ -31,12 +31,15 @@ std::vector<FakeOutput> fake_combine_norm(const FakeCall& call) {
           {Meta::contiguous(DType::kF32, {residual.dim(0), fp8_blocks(x.dim(1))}, x.device)}};
 }
 
-std::vector<Value> decompose_combine_norm(GraphBuilder&, std::span<const Value> inputs,
-                                          const Attributes& attributes) {
-  const Value combined = moe_combine(inputs[kX], inputs[kTokenRow], inputs[kWeights], inputs[kAddend]);
-  const Value residual = add(inputs[kResidual], combined);
-  const Fp8Rows rows = quantize_fp8(rms_norm(residual, inputs[kNormWeight], attributes.get_float("eps")));
-  return {rows.q, rows.scale, residual};
+std::vector<Value> decompose_call(GraphBuilder&, std::span<const Value> inputs,
+                                  const Attributes& attributes) {
+  return decompose_combine_norm({.x = inputs[kX],
+                                 .token_row = inputs[kTokenRow],
+                                 .weights = inputs[kWeights],
+                                 .addend = inputs[kAddend],
+                                 .residual = inputs[kResidual],
+                                 .norm_weight = inputs[kNormWeight],
+                                 .eps = attributes.get_float("eps")});
 }
 
 // Of what is combined two operations a value, then the sum, 4 of the norm, 4 of the quantization.
@@ -81,13 +84,19 @@ CombinedNormFp8 moe_combine_norm_quant_fp8(const CombineNormArguments& a) {
   return {{out[0], out[1]}, out[2]};
 }
 
+std::vector<Value> decompose_combine_norm(const CombineNormArguments& a) {
+  const Value residual = add(a.residual, moe_combine(a.x, a.token_row, a.weights, a.addend));
+  const Fp8Rows rows = quantize_fp8(rms_norm(residual, a.norm_weight, a.eps));
+  return {rows.q, rows.scale, residual};
+}
+
 void define_combine_norm_fp8(OpRegistry& registry) {
   registry.define(
       "musaic::moe_combine_norm_quant_fp8(Tensor x, Tensor token_row, Tensor weights, Tensor? addend, "
       "Tensor(a!) residual, Tensor norm_weight, float eps) -> (Tensor q, Tensor scale)",
       {.schema = {},
        .fake = fake_combine_norm,
-       .decomposition = decompose_combine_norm,
+       .decomposition = decompose_call,
        .samples = combine_norm_samples,
        .cost = cost_combine_norm});
 }

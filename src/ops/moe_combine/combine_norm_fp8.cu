@@ -18,7 +18,7 @@ dim3 block_of(int64_t width) {
 
 // A block a token. The choices were made before the experts began, and need no wait for those. The code is
 // short, as a block of a decode step waits for each line of it.
-template <class W, bool whole>
+template <class T, class W, bool whole>
 __global__ void __launch_bounds__(kMaxNormThreads, kBlocksAtOnce)
     combine_norm_rows(MoeCombineCall combine, RmsNormCall norm, Fp8RowsOut out) {
   __shared__ float scratch[32];
@@ -34,7 +34,7 @@ __global__ void __launch_bounds__(kMaxNormThreads, kBlocksAtOnce)
   float values[N] = {}, squares = 0.0f;
 #pragma unroll 1
   for (int column = first; column < width; column += step) {
-    combine_pack(combine, choices, token, column, whole, values);
+    combine_pack<T>(combine, choices, token, column, whole, values);
     add_pack<float>(residual, column, width, whole, values);
     store_pack(values, residual + column, width - column, whole);
     squares = add_squares(values, squares);
@@ -58,18 +58,25 @@ __global__ void __launch_bounds__(kMaxNormThreads, kBlocksAtOnce)
   }
 }
 
+template <class T, class W>
+void launch_rows(const MoeCombineCall& combine, const RmsNormCall& norm, const Fp8RowsOut& out,
+                 gpuStream_t stream) {
+  const bool whole = has_whole_packs<T, N>(combine.x) && has_whole_packs<T, N>(combine.addend) &&
+                     has_whole_packs<float, N>(norm.residual) &&
+                     is_aligned(norm.weight, alignof(Pack<W, N>)) && is_aligned(out.q, N);
+  launch_kernel(whole ? combine_norm_rows<T, W, true> : combine_norm_rows<T, W, false>,
+                dim3(static_cast<unsigned>(norm.residual.outer)), block_of(norm.residual.width), stream,
+                combine, norm, out);
+}
+
 }  // namespace
 
 void launch_combine_norm_fp8(const MoeCombineCall& combine, const RmsNormCall& norm, const Fp8RowsOut& out,
                              gpuStream_t stream) {
   with_float_type(norm.weight_dtype, [&](auto* weight) {
     using W = std::remove_pointer_t<decltype(weight)>;
-    const bool whole = has_whole_packs<float, N>(combine.x) && has_whole_packs<float, N>(combine.addend) &&
-                       has_whole_packs<float, N>(norm.residual) &&
-                       is_aligned(norm.weight, alignof(Pack<W, N>)) && is_aligned(out.q, N);
-    launch_kernel(whole ? combine_norm_rows<W, true> : combine_norm_rows<W, false>,
-                  dim3(static_cast<unsigned>(norm.residual.outer)), block_of(norm.residual.width), stream,
-                  combine, norm, out);
+    if (combine.x.dtype == DType::kBF16) return launch_rows<gpuBfloat16, W>(combine, norm, out, stream);
+    launch_rows<float, W>(combine, norm, out, stream);
   });
 }
 

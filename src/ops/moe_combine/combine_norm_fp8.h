@@ -25,6 +25,8 @@ struct CombineNormArguments {
 // REQUIRES: x was computed of rows that token_row's routing had grouped, so that token_row and weights were
 // there first.
 CombinedNormFp8 moe_combine_norm_quant_fp8(const CombineNormArguments& arguments);
+// The same by simpler ops: q, scale, residual.
+std::vector<Value> decompose_combine_norm(const CombineNormArguments& arguments);
 
 void define_combine_norm_fp8(OpRegistry& registry);
 void add_combine_norm_fp8_gpu(OpRegistry& registry);

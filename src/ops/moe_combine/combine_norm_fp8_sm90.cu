@@ -33,7 +33,26 @@ struct CombineMemory {
   float scratch[32];
 };
 
+// A token's rows in shared memory: in T those of its experts and the addend, the residual behind them.
+template <class T>
+struct TokenRows {
+  int num_rows;
+  int width;
+
+  __host__ __device__ explicit TokenRows(const CombineNormCall& call)
+      : num_rows(rows_of_a_token(call.combine)), width(static_cast<int>(call.norm.residual.width)) {}
+
+  __host__ __device__ uint32_t row_bytes(int row) const {
+    return static_cast<uint32_t>(width * (row + 1 == num_rows ? sizeof(float) : sizeof(T)));
+  }
+  __host__ __device__ uint32_t offset(int row) const {
+    return static_cast<uint32_t>(row * width * sizeof(T));
+  }
+  __host__ __device__ uint32_t bytes() const { return offset(num_rows - 1) + row_bytes(num_rows - 1); }
+};
+
 // Brings the rows of tokens, by a warp: each of its lanes one of a token.
+template <class T>
 class RowBringer {
  public:
   __device__ RowBringer(const CombineNormCall& call, CombineMemory& memory, uint32_t rows, int live)
@@ -42,18 +61,18 @@ class RowBringer {
         rows_(rows),
         live_(live),
         lane_(static_cast<int>(threadIdx.x)),
-        num_rows_(rows_of_a_token(call.combine)),
-        row_bytes_(static_cast<uint32_t>(call.norm.residual.width * sizeof(float))),
+        layout_(call),
         token_(static_cast<int>(blockIdx.x)) {
     find_choice();
   }
 
   // The next token's, into a stage that nobody reads.
   __device__ void bring(int stage) {
-    if (token_ >= live_ || lane_ >= num_rows_) return;
+    if (token_ >= live_ || lane_ >= layout_.num_rows) return;
     if (lane_ < call_.combine.top_k) memory_.weights[stage][lane_] = weight_;
-    memory_.full[stage].arrive_and_expect(row_bytes_);
-    copy_bytes(rows_ + (stage * num_rows_ + lane_) * row_bytes_, source(), row_bytes_, memory_.full[stage]);
+    const uint32_t bytes = layout_.row_bytes(lane_);
+    memory_.full[stage].arrive_and_expect(bytes);
+    copy_bytes(rows_ + stage * layout_.bytes() + layout_.offset(lane_), source(), bytes, memory_.full[stage]);
     token_ += static_cast<int>(gridDim.x);
     find_choice();
   }
@@ -65,12 +84,10 @@ class RowBringer {
     row_ = call_.combine.token_row[token_ * top_k + lane_];
     weight_ = call_.combine.weights[token_ * top_k + lane_];
   }
-  __device__ const float* source() const {
-    if (lane_ < call_.combine.top_k) return row_of(call_.combine.x, row_);
-    return row_of(lane_ + 1 == num_rows_ ? call_.norm.residual : call_.combine.addend, token_);
-  }
-  static __device__ const float* row_of(const DeviceRows& rows, int64_t row) {
-    return static_cast<const float*>(rows.data) + row * rows.outer_stride;
+  __device__ const void* source() const {
+    if (lane_ < call_.combine.top_k) return row_of<T>(call_.combine.x, row_);
+    if (lane_ + 1 < layout_.num_rows) return row_of<T>(call_.combine.addend, token_);
+    return row_of<float>(call_.norm.residual, token_);
   }
 
   const CombineNormCall& call_;
@@ -78,45 +95,48 @@ class RowBringer {
   const uint32_t rows_;  // in shared memory
   const int live_;
   const int lane_;
-  const int num_rows_;
-  const uint32_t row_bytes_;
+  const TokenRows<T> layout_;
   int token_;
   int row_ = 0;  // the lane's choice of the next token
   float weight_ = 0.0f;
 };
 
 // The pack at `column` of the sum that combine_norm_rows makes, in its order.
-__device__ void sum_pack(const MoeCombineCall& call, const float* rows, const float* weights, int width,
-                         int column, float (&sum)[N]) {
-  const int num_rows = rows_of_a_token(call);
+template <class T>
+__device__ void sum_pack(const MoeCombineCall& call, const TokenRows<T>& layout, const uint8_t* rows,
+                         const float* weights, int column, float (&sum)[N]) {
+  const auto row = [&](int k) { return reinterpret_cast<const T*>(rows + layout.offset(k)); };
 #pragma unroll 8
   for (int k = 0; k < call.top_k; ++k) {
     float values[N];
-    load_pack(rows + k * width + column, N, true, values);
+    load_pack(row(k) + column, N, true, values);
 #pragma unroll
     for (int i = 0; i < N; ++i) sum[i] = __fadd_rn(sum[i], __fmul_rn(weights[k], values[i]));
   }
-  for (int k = call.top_k; k < num_rows; ++k) add_pack<float>(rows + k * width, column, width, true, sum);
+  const int last = layout.num_rows - 1;
+  if (last > call.top_k) add_pack(row(call.top_k), column, layout.width, true, sum);
+  add_pack(reinterpret_cast<const float*>(row(last)), column, layout.width, true, sum);
 }
 
 // A block has every gridDim.x-th token, a thread a pack of its row. The rows of the tokens behind it are on
 // their way while it is summed: in registers there is room for too few to keep memory busy.
-template <class W>
+template <class T, class W>
 __global__ void __launch_bounds__(kMaxNormThreads, 1)
     combine_norm_streamed(const __grid_constant__ CombineNormCall call) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  extern __shared__ __align__(128) float rows[];
+  extern __shared__ __align__(128) uint8_t rows[];
   __shared__ CombineMemory memory;
+  const TokenRows<T> layout(call);
   const RmsNormCall& norm = call.norm;
   const int width = static_cast<int>(norm.residual.width), column = static_cast<int>(threadIdx.x) * N;
   const int live = static_cast<int>(live_count(norm.live_rows, norm.residual.outer));
   const bool brings = threadIdx.x < kWarpSize, has_pack = column < width;
   if (threadIdx.x == 0) {
-    for (Barrier& full : memory.full) full.init(static_cast<uint32_t>(rows_of_a_token(call.combine)));
+    for (Barrier& full : memory.full) full.init(static_cast<uint32_t>(layout.num_rows));
     publish_barriers();
   }
   prefetch_weight(static_cast<const W*>(norm.weight), width);
-  RowBringer bringer(call, memory, shared_address(rows), live);
+  RowBringer<T> bringer(call, memory, shared_address(rows), live);
   __syncthreads();
   wait_for_previous_kernel();
   for (int stage = 0; brings && stage < kStages; ++stage) bringer.bring(stage);
@@ -127,8 +147,8 @@ __global__ void __launch_bounds__(kMaxNormThreads, 1)
     memory.full[place.stage].wait(place.parity);
     float values[N] = {};
     if (has_pack) {
-      sum_pack(call.combine, rows + place.stage * rows_of_a_token(call.combine) * width,
-               memory.weights[place.stage], width, column, values);
+      sum_pack(call.combine, layout, rows + place.stage * layout.bytes(), memory.weights[place.stage], column,
+               values);
       store_pack(values,
                  static_cast<float*>(norm.residual.data) + token * norm.residual.outer_stride + column, N,
                  true);
@@ -144,16 +164,29 @@ __global__ void __launch_bounds__(kMaxNormThreads, 1)
 #endif
 }
 
-size_t shared_bytes(const CombineNormCall& call) {
-  return kStages * rows_of_a_token(call.combine) * static_cast<size_t>(call.norm.residual.width) *
-         sizeof(float);
+template <class T>
+bool streams(const CombineNormCall& call) {
+  const TokenRows<T> layout(call);
+  return call.norm.residual.width <= kMaxNormThreads * N && layout.num_rows <= kMostRows &&
+         kStages * size_t{layout.bytes()} <= kMostBytes &&
+         has_whole_packs<T, kPackWidth<T>>(call.combine.x) &&
+         has_whole_packs<T, kPackWidth<T>>(call.combine.addend) &&
+         has_whole_packs<float, N>(call.norm.residual) && is_aligned(call.norm.weight, sizeof(float) * N) &&
+         is_aligned(call.out.q, N);
 }
 
-bool streams(const CombineNormCall& call) {
-  return call.norm.residual.width <= kMaxNormThreads * N && rows_of_a_token(call.combine) <= kMostRows &&
-         shared_bytes(call) <= kMostBytes && has_whole_packs<float, N>(call.combine.x) &&
-         has_whole_packs<float, N>(call.combine.addend) && has_whole_packs<float, N>(call.norm.residual) &&
-         is_aligned(call.norm.weight, sizeof(float) * N) && is_aligned(call.out.q, N);
+template <class T>
+bool launch(const CombineNormCall& call, gpuStream_t stream) {
+  if (!streams<T>(call)) return false;
+  const RmsNormCall& norm = call.norm;
+  const auto packs = static_cast<unsigned>(norm.residual.width / N);
+  const dim3 block((packs + kWarpSize - 1) / kWarpSize * kWarpSize);
+  const auto blocks = static_cast<unsigned>(std::min<int64_t>(norm.residual.outer, num_multiprocessors()));
+  with_float_type(norm.weight_dtype, [&](auto* weight) {
+    using W = std::remove_pointer_t<decltype(weight)>;
+    launch_kernel_with_shared(combine_norm_streamed<T, W>, dim3(blocks), block, kMostBytes, stream, call);
+  });
+  return true;
 }
 
 }  // namespace
@@ -161,16 +194,7 @@ bool streams(const CombineNormCall& call) {
 bool launch_combine_norm_fp8_sm90(const MoeCombineCall& combine, const RmsNormCall& norm,
                                   const Fp8RowsOut& out, gpuStream_t stream) {
   const CombineNormCall call = {combine, norm, out};
-  if (!streams(call)) return false;
-  const auto packs = static_cast<unsigned>(norm.residual.width / N);
-  const dim3 block((packs + kWarpSize - 1) / kWarpSize * kWarpSize);
-  const auto blocks = static_cast<unsigned>(std::min<int64_t>(norm.residual.outer, num_multiprocessors()));
-  with_float_type(norm.weight_dtype, [&](auto* weight) {
-    using W = std::remove_pointer_t<decltype(weight)>;
-    launch_kernel_with_shared(combine_norm_streamed<W>, dim3(blocks), block, shared_bytes(call), stream,
-                              call);
-  });
-  return true;
+  return combine.x.dtype == DType::kBF16 ? launch<gpuBfloat16>(call, stream) : launch<float>(call, stream);
 }
 
 }  // namespace musaic

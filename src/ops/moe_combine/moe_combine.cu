@@ -13,7 +13,7 @@ __global__ void combine_tokens(MoeCombineCall call, unsigned blocks_a_row, bool 
   float sum[N];
   TokenChoices choices;
   choices.load(call, place.row, 0);
-  combine_pack(call, choices, place.row, column, whole, sum);
+  combine_pack<float>(call, choices, place.row, column, whole, sum);
   store_pack(sum, row_of<float>(call.y, place.row) + column, call.y.width - column, whole);
 }
 

@@ -7,7 +7,7 @@ namespace musaic {
 
 // One call of musaic::moe_combine.
 struct MoeCombineCall {
-  DeviceRows x;       // [rows, n]
+  DeviceRows x;       // [rows, n]  f32
   DeviceRows addend;  // [tokens, n] or absent
   DeviceRows y;       // [tokens, n]
   const int32_t* token_row = nullptr;

@@ -82,6 +82,7 @@ std::vector<Pass> passes_for(bool quantize) {
   passes.push_back({"fuse_swiglu_quantize", fuse_swiglu_quantize});
   passes.push_back({"fuse_experts", fuse_experts});
   passes.push_back({"join_experts", join_experts});
+  passes.push_back({"fuse_experts_norm", fuse_experts_norm});
   passes.push_back({"fuse_absorbed_values", fuse_absorbed_values});
   passes.push_back({"fuse_expanded_quantize", fuse_expanded_quantize});
   passes.push_back({"fuse_norm_latent_write", fuse_norm_latent_write});

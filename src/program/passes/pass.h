@@ -67,6 +67,7 @@ Graph fuse_combine_norm(const Graph& graph, const Target& target, PassReport& re
 Graph fuse_swiglu_quantize(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_experts(const Graph& graph, const Target& target, PassReport& report);
 Graph join_experts(const Graph& graph, const Target& target, PassReport& report);
+Graph fuse_experts_norm(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_absorbed_values(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_expanded_quantize(const Graph& graph, const Target& target, PassReport& report);
 Graph fuse_norm_latent_write(const Graph& graph, const Target& target, PassReport& report);

@@ -101,7 +101,7 @@ TEST(PassesOnDataCover, EveryRewritingPassOfTheIntegerPathFiresOnTheLayer) {
         "fuse_linear_add", "fuse_norm_linear",       "fuse_rope_attention",  "fuse_combine_norm",
         "fuse_experts",    "fuse_norm_latent_write", "fuse_absorbed_values", "fuse_expanded_quantize",
         "fuse_norm_route", "round_linear",           "fuse_attention_out",   "join_experts",
-        "fuse_mla_decode"};
+        "fuse_mla_decode", "fuse_experts_norm"};
     const std::set<std::string> need_experts = {"fuse_moe", "fuse_norm_quant_fp8"};  // fuse_moe_test has them
     const bool has_nothing = report.name == "fold_views" || report.name == "find_equal_pieces" ||
                              need_a_gpu.contains(report.name) || need_experts.contains(report.name);
