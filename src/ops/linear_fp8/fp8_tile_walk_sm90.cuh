@@ -177,19 +177,32 @@ __device__ void find_expert_rows(const Fp8Work<kProducts>& work, Fp8TileMemory<S
   if (thread == 0) memory.first_tile[0] = 0;
 }
 
-// Writes a warpgroup's sums of 64 rows, from `first_row` of the tile on, and `columns`.
-template <class Shape, bool kHasBias>
+// Writes a warpgroup's sums of 64 rows, from `first_row` of the tile on, and `columns`: half of them at a
+// time, 64 at most, by the same code, since a block waits for each line of what it runs once a tile.
+template <bool kHasBias, int kSums, class Shape>
 __device__ void write_sums(const Fp8Tiles& call, const Fp8Tile& tile, const Fp8Columns<Shape>& columns,
-                           int first_row, const float (&sum)[Shape::kColumns / 2]) {
+                           int first_row, const float (&sum)[kSums]) {
+  constexpr int kPiece = kSums < 64 ? kSums / 2 : 32;
   const int64_t width = static_cast<int64_t>(call.parts) * call.part_columns;
-  const TileOutput output = {call.y + (int64_t{tile.first_row} + first_row) * width + columns.first,
-                             width,
-                             tile.rows - first_row,
-                             columns.count,
-                             kHasBias ? call.bias : nullptr,
-                             call.bias_dtype,
-                             columns.first};
-  output.write(sum);
+  TileOutput output = {call.y + (int64_t{tile.first_row} + first_row) * width + columns.first,
+                       width,
+                       tile.rows - first_row,
+                       columns.count,
+                       kHasBias ? call.bias : nullptr,
+                       call.bias_dtype,
+                       columns.first};
+  float left[kSums];
+#pragma unroll
+  for (int i = 0; i < kSums; ++i) left[i] = sum[i];
+#pragma unroll 1
+  for (int piece = 0; piece < kSums / kPiece; ++piece) {
+    output.write(reinterpret_cast<const float(&)[kPiece]>(left));
+    output.y += 2 * kPiece;
+    output.columns -= 2 * kPiece;
+    output.first_column += 2 * kPiece;
+#pragma unroll
+    for (int i = 0; i < kSums - kPiece; ++i) left[i] = left[i + kPiece];
+  }
 }
 
 }  // namespace musaic

@@ -311,7 +311,7 @@ class Fp8Consumer {
   __device__ void write(const Fp8Tiles& call, const Fp8Tile& tile, const Fp8Columns<Shape>& columns,
                         const float (&sum)[kSums]) const {
     // Experts have no bias, and shorter code.
-    write_sums<Shape, kProducts == 1>(call, tile, columns, row_tile_ * kWarpgroupRows, sum);
+    write_sums<kProducts == 1>(call, tile, columns, row_tile_ * kWarpgroupRows, sum);
   }
 
   const Fp8Work<kProducts>& work_;
