@@ -15,10 +15,12 @@ inline constexpr unsigned kReadsScales = 8;
 // A warpgroup that multiplies has 64 rows and both column tiles: that reads weights once for 128 rows and
 // rows once for 256 columns, and pays where there are enough of both.
 inline constexpr unsigned kWideTile = 16;
+// The same with all column tiles in one product, which leaves room for fewer columns.
+inline constexpr unsigned kBroadTile = 32;
 
 // A block's tile in tiles of 64 rows and kColumns columns: one of the two multiplying warpgroups has each,
-// with kWide two. With kSwiglu one of them has 128 columns of the first part of a weight, the other the same
-// of the second.
+// with kWide or kBroad a row of them. With kSwiglu one of them has 128 columns of the first part of a weight,
+// the other the same of the second.
 template <int kRowTiles_, int kColumnTiles_, int kColumns_, int kStages_, unsigned kKind = 0>
 struct Fp8TileShape {
   static constexpr bool kSwiglu = (kKind & kSwigluTile) != 0;
@@ -26,13 +28,14 @@ struct Fp8TileShape {
   static constexpr bool kRowTileCopies = (kKind & kCopiesRows) != 0;
   static constexpr bool kScalesFromMemory = (kKind & kReadsScales) != 0;
   static constexpr bool kWide = (kKind & kWideTile) != 0;
+  static constexpr bool kBroad = (kKind & kBroadTile) != 0;
   static constexpr int kCopyingThreads = kScalesFromMemory ? 1 : kRowTileCopies ? kWarpSize : kWarpgroupSize;
   static constexpr int kRowTiles = kRowTiles_;
   static constexpr int kColumnTiles = kColumnTiles_;
   static constexpr int kColumns = kColumns_;
   static constexpr int kStages = kStages_;
   static constexpr int kRows = kWarpgroupRows * kRowTiles;
-  static constexpr int kConsumers = kRowTiles * (kWide ? 1 : kColumnTiles);
+  static constexpr int kConsumers = kRowTiles * (kWide || kBroad ? 1 : kColumnTiles);
   static constexpr int kThreads = kWarpgroupSize * (1 + kConsumers);
   // A thread's, of the 65,536 of a multiprocessor.
   static constexpr int kProducerRegisters = 40;
@@ -44,6 +47,9 @@ struct Fp8TileShape {
                 "a tile has whole groups of both parts");
   static_assert(!kWide || (kRowTiles == 2 && kColumnTiles == 2 && kColumns == 128 && !kScalesFromMemory),
                 "the sums of 64 rows and 256 columns and one product fill a thread's registers");
+  static_assert(!kBroad ||
+                    (kRowTiles == 2 && kColumnTiles * kColumns == 192 && kScalesFromMemory && !kSwiglu),
+                "the sums of 64 rows and 192 columns and their product fill a thread's registers");
   static_assert(kRowTileCopies || !kScalesFromMemory, "rows that lie anywhere have all threads copy");
 };
 
