@@ -81,8 +81,19 @@ struct TileOutput {
   DType bias_dtype;
   int64_t first_column;  // in the bias
 
+  // Without a bias by code of its own: that is short, and a block waits for each line of what it runs once.
   template <int kSums>
   __device__ void write(const float (&sum)[kSums]) const {
+    if (bias == nullptr) {
+      write_columns<false>(sum);
+    } else {
+      write_columns<true>(sum);
+    }
+  }
+
+ private:
+  template <bool kHasBias, int kSums>
+  __device__ void write_columns(const float (&sum)[kSums]) const {
     const int lane = static_cast<int>(threadIdx.x) % kWarpSize, row = first_row_of_thread();
     const bool is_odd = lane % 2 != 0, has_upper = row < rows, has_lower = row + 8 < rows;
     T* upper_row = y + row * stride;
@@ -93,18 +104,16 @@ struct TileOutput {
       const float4 lower = four_columns(sum[j + 2], sum[j + 3], sum[j + 6], sum[j + 7], is_odd);
       const int column = 2 * j + lane % 4 / 2 * 4 + (is_odd ? 8 : 0);
       if (column >= columns) continue;
-      const float4 added = bias_of(column);
+      const float4 added = kHasBias ? bias_of(column) : make_float4(0, 0, 0, 0);
       if (has_upper) store_four(sum_of(upper, added), upper_row + column);
       if (has_lower) store_four(sum_of(lower, added), lower_row + column);
     }
   }
 
- private:
   static __device__ float4 sum_of(const float4& a, const float4& b) {
     return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w);
   }
   __device__ float4 bias_of(int column) const {
-    if (bias == nullptr) return make_float4(0, 0, 0, 0);
     const auto value = [&](int i) { return bias_value(bias, bias_dtype, first_column + column + i); };
     return make_float4(value(0), value(1), value(2), value(3));
   }

@@ -15,10 +15,12 @@ inline constexpr unsigned kReadsScales = 8;
 // A warpgroup that multiplies has 64 rows and both column tiles: that reads weights once for 128 rows and
 // rows once for 256 columns, and pays where there are enough of both.
 inline constexpr unsigned kWideTile = 16;
+// The same with all column tiles in one product, which leaves room for fewer columns.
+inline constexpr unsigned kBroadTile = 32;
 
 // A block's tile in tiles of 64 rows and kColumns columns: one of the two multiplying warpgroups has each,
-// with kWide two. With kSwiglu one of them has 128 columns of the first part of a weight, the other the same
-// of the second.
+// with kWide or kBroad a row of them. With kSwiglu one of them has 128 columns of the first part of a weight,
+// the other the same of the second.
 template <int kRowTiles_, int kColumnTiles_, int kColumns_, int kStages_, unsigned kKind = 0>
 struct Fp8TileShape {
   static constexpr bool kSwiglu = (kKind & kSwigluTile) != 0;
@@ -26,13 +28,14 @@ struct Fp8TileShape {
   static constexpr bool kRowTileCopies = (kKind & kCopiesRows) != 0;
   static constexpr bool kScalesFromMemory = (kKind & kReadsScales) != 0;
   static constexpr bool kWide = (kKind & kWideTile) != 0;
+  static constexpr bool kBroad = (kKind & kBroadTile) != 0;
   static constexpr int kCopyingThreads = kScalesFromMemory ? 1 : kRowTileCopies ? kWarpSize : kWarpgroupSize;
   static constexpr int kRowTiles = kRowTiles_;
   static constexpr int kColumnTiles = kColumnTiles_;
   static constexpr int kColumns = kColumns_;
   static constexpr int kStages = kStages_;
   static constexpr int kRows = kWarpgroupRows * kRowTiles;
-  static constexpr int kConsumers = kRowTiles * (kWide ? 1 : kColumnTiles);
+  static constexpr int kConsumers = kRowTiles * (kWide || kBroad ? 1 : kColumnTiles);
   static constexpr int kThreads = kWarpgroupSize * (1 + kConsumers);
   // A thread's, of the 65,536 of a multiprocessor.
   static constexpr int kProducerRegisters = 40;
@@ -44,6 +47,9 @@ struct Fp8TileShape {
                 "a tile has whole groups of both parts");
   static_assert(!kWide || (kRowTiles == 2 && kColumnTiles == 2 && kColumns == 128 && !kScalesFromMemory),
                 "the sums of 64 rows and 256 columns and one product fill a thread's registers");
+  static_assert(!kBroad ||
+                    (kRowTiles == 2 && kColumnTiles * kColumns == 192 && kScalesFromMemory && !kSwiglu),
+                "the sums of 64 rows and 192 columns and their product fill a thread's registers");
   static_assert(kRowTileCopies || !kScalesFromMemory, "rows that lie anywhere have all threads copy");
 };
 
@@ -190,15 +196,34 @@ __device__ TileOutput<T> output_of(const Fp8Tiles& call, const Fp8Tile& tile,
           columns.first};
 }
 
+// Half of the sums at a time, 64 columns at most, by the same code, since a block waits for each line of what
+// it runs once a tile.
+template <class T, int kSums>
+__device__ void write_in_pieces(TileOutput<T> output, const float (&sum)[kSums]) {
+  constexpr int kPiece = kSums < 64 ? kSums / 2 : 32;
+  float left[kSums];
+#pragma unroll
+  for (int i = 0; i < kSums; ++i) left[i] = sum[i];
+#pragma unroll 1
+  for (int piece = 0; piece < kSums / kPiece; ++piece) {
+    output.write(reinterpret_cast<const float(&)[kPiece]>(left));
+    output.y += 2 * kPiece;
+    output.columns -= 2 * kPiece;
+    output.first_column += 2 * kPiece;
+#pragma unroll
+    for (int i = 0; i < kSums - kPiece; ++i) left[i] = left[i + kPiece];
+  }
+}
+
 // Writes a warpgroup's sums of 64 rows, from `first_row` of the tile on, and `columns`. Those of experts have
 // no bias, but may be bf16.
-template <class Shape, bool kOfExperts>
+template <bool kOfExperts, int kSums, class Shape>
 __device__ void write_sums(const Fp8Tiles& call, const Fp8Tile& tile, const Fp8Columns<Shape>& columns,
-                           int first_row, const float (&sum)[Shape::kColumns / 2]) {
+                           int first_row, const float (&sum)[kSums]) {
   if (kOfExperts && call.y_dtype == DType::kBF16) {
-    output_of<gpuBfloat16>(call, tile, columns, first_row, nullptr).write(sum);
+    write_in_pieces(output_of<gpuBfloat16>(call, tile, columns, first_row, nullptr), sum);
   } else {
-    output_of<float>(call, tile, columns, first_row, kOfExperts ? nullptr : call.bias).write(sum);
+    write_in_pieces(output_of<float>(call, tile, columns, first_row, kOfExperts ? nullptr : call.bias), sum);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "gpu_launch.cuh"
+#include "ops/linear_fp8/fp8_broad_consumer_sm90.cuh"
 #include "ops/linear_fp8/fp8_tile_walk_sm90.cuh"
 #include "ops/linear_fp8/fp8_wide_consumer_sm90.cuh"
 
@@ -310,7 +311,7 @@ class Fp8Consumer {
 
   __device__ void write(const Fp8Tiles& call, const Fp8Tile& tile, const Fp8Columns<Shape>& columns,
                         const float (&sum)[kSums]) const {
-    write_sums<Shape, kProducts != 1>(call, tile, columns, row_tile_ * kWarpgroupRows, sum);
+    write_sums<kProducts != 1>(call, tile, columns, row_tile_ * kWarpgroupRows, sum);
   }
 
   const Fp8Work<kProducts>& work_;
@@ -333,8 +334,9 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
   extern __shared__ __align__(1024) uint8_t shared_bytes[];
   auto& memory = *reinterpret_cast<Fp8TileMemory<Shape>*>(shared_bytes);
   using Producer = Fp8Producer<Shape, kProducts>;
-  using Consumer =
-      std::conditional_t<Shape::kWide, Fp8WideConsumer<Shape, kProducts>, Fp8Consumer<Shape, kProducts>>;
+  using Consumer = std::conditional_t<
+      Shape::kWide, Fp8WideConsumer<Shape, kProducts>,
+      std::conditional_t<Shape::kBroad, Fp8BroadConsumer<Shape, kProducts>, Fp8Consumer<Shape, kProducts>>>;
   if (threadIdx.x == 0) {
     for (int p = 0; p < kProducts; ++p) prefetch_map(work.weight[p]);
     for (int s = 0; s < Shape::kStages; ++s) {

@@ -91,7 +91,7 @@ class Fp8WideConsumer {
   __device__ void write(const Fp8Tiles& call, const Fp8Tile& tile, int column_tile,
                         const float (&sum)[kSums]) const {
     const auto columns = Fp8Columns<Shape>::of(call, tile.first_column + column_tile);
-    if (columns.count > 0) write_sums<Shape, kProducts != 1>(call, tile, columns, first_row_, sum);
+    if (columns.count > 0) write_sums<kProducts != 1>(call, tile, columns, first_row_, sum);
   }
 
   const Fp8Work<kProducts>& work_;

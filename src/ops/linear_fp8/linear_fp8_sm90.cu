@@ -12,8 +12,10 @@ template <int kRowTiles, int kColumnTiles, int kColumns, int kStages>
 using Shape = Fp8TileShape<kRowTiles, kColumnTiles, kColumns, kStages, kCopiesRows | kReadsScales>;
 using Large = Shape<2, 1, 128, 6>;
 using High = Shape<2, 1, 64, 8>;
-using Wide = Shape<1, 2, 64, 8>;
+using Low = Shape<1, 2, 64, 8>;
 using Small = Shape<1, 2, 32, 8>;
+using Broad = Fp8TileShape<2, 3, 64, 5, kCopiesRows | kReadsScales | kBroadTile>;
+using Wide = Fp8TileShape<2, 2, 128, 4, kCopiesRows | kWideTile>;
 
 // A shape of tile. Of those that take as long the one with fewer tiles leaves fewer rows and columns empty.
 struct Choice {
@@ -36,8 +38,9 @@ Choice choice(const LinearFp8Call& call, int64_t tile_cost) {
 
 bool launch_linear_fp8_sm90(const LinearFp8Call& call, gpuStream_t stream) {
   if (call.rows == 0) return true;
-  const std::initializer_list<Choice> choices = {choice<Small>(call, 51), choice<High>(call, 61),
-                                                 choice<Wide>(call, 61), choice<Large>(call, 90)};
+  const std::initializer_list<Choice> choices = {choice<Small>(call, 51),  choice<High>(call, 61),
+                                                 choice<Low>(call, 61),    choice<Large>(call, 86),
+                                                 choice<Broad>(call, 129), choice<Wide>(call, 163)};
   const Choice best = *std::min_element(choices.begin(), choices.end(), [](const Choice& a, const Choice& b) {
     return a.cost != b.cost ? a.cost < b.cost : a.tiles < b.tiles;
   });

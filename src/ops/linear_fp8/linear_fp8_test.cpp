@@ -78,8 +78,12 @@ TEST_P(LinearFp8, AmongManyRowsTheBitsOfOneAreTheSame) {
     int many, out, in;
   };
   constexpr int kFewer = 40;
-  for (const auto& [many, out, in] :
-       {Size{150, 200, 256}, {300, 2052, 128}, {330, 2052, 128}, {600, 2052, 128}}) {
+  for (const auto& [many, out, in] : {Size{150, 200, 256},
+                                      {300, 2052, 128},
+                                      {330, 2052, 128},
+                                      {600, 2052, 128},
+                                      {1100, 2052, 128},
+                                      {1600, 2052, 128}}) {
     const int groups = in / 128;
     const TestTensor q = TestTensor::random(DType::kF8E4M3, {many, in}, 1, 400);
     const TestTensor scale = TestTensor::random(DType::kF32, {many, groups}, 2);
