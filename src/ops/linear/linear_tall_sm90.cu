@@ -2,6 +2,7 @@
 #include "hopper.cuh"
 #include "ops/linear/linear_tall_sm90.h"
 #include "ops/linear/linear_tile.cuh"
+#include "ops/linear/ring_place.cuh"
 
 // A norm and few of its rows times a weight of many, as in a head: nothing counts but to read it. One thread
 // has sixteen whole rows of the weight at a time, one copy, brought into a ring of stages; for swiglu eight
@@ -43,18 +44,6 @@ int num_stages_of(const LinearTileCall& call) {
   return static_cast<int>(stages < kMostStages ? stages : kMostStages);
 }
 
-// A place in the ring, and the parity of its round.
-struct RingPlace {
-  int stage = 0;
-  uint32_t parity = 0;
-
-  __device__ void advance(int num_stages) {
-    if (++stage < num_stages) return;
-    stage = 0;
-    parity ^= 1;
-  }
-};
-
 struct TallTiles {
   int count;
   int num_stages;
@@ -73,7 +62,7 @@ __device__ void bring_tiles(const LinearTileCall& call, const TallTiles& tiles, 
   const int parts = call.swiglu ? 2 : 1;
   const uint32_t part_bytes = tiles.stage_bytes() / parts;
   const int64_t half_bytes = call.linear.y.width * static_cast<int64_t>(tiles.row_bytes);
-  RingPlace place = {0, 1};
+  StagePlace place = {0, 1};
   for (int tile = static_cast<int>(blockIdx.x); tile < tiles.count; tile += static_cast<int>(gridDim.x)) {
     Barrier& full = memory.full[place.stage];
     memory.empty[place.stage].wait(place.parity);
@@ -146,7 +135,7 @@ class TallWarps {
     wait_for_previous_kernel();
     x.load(call_, rows, is_aligned, begin_, length_);
     put_factors(x);
-    RingPlace place;
+    StagePlace place;
     for (int tile = static_cast<int>(blockIdx.x); tile < tiles_.count; tile += static_cast<int>(gridDim.x)) {
       ChainSums<1> sums[1][Shape::kOctets];
       multiply(place, x, sums);
@@ -164,7 +153,7 @@ class TallWarps {
     asm volatile("bar.sync 1, %0;" ::"r"(segments_.count * kWarpSize) : "memory");
   }
 
-  __device__ void multiply(const RingPlace& place, const TallX<Shape>& x,
+  __device__ void multiply(const StagePlace& place, const TallX<Shape>& x,
                            ChainSums<1> (&sums)[1][Shape::kOctets]) {
 #pragma unroll
     for (int o = 0; o < Shape::kOctets; ++o) sums[0][o].clear();

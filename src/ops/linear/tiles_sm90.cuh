@@ -2,27 +2,13 @@
 
 #include "backends/gpu/row_packs.cuh"
 #include "hopper.cuh"
+#include "ops/linear/ring_place.cuh"
 #include "ops/linear/stripes_gpu.cuh"
 
 // What the kernels share in which some warpgroups copy tiles into a ring of stages and others multiply.
 namespace musaic {
 
 inline constexpr int kWarpgroupRows = 64;
-
-// A place in the ring of stages.
-template <int kStages>
-struct RingPlace {
-  int stage = 0;
-  uint32_t parity = 0;
-
-  __device__ void advance(int stages = 1) {
-    stage += stages;
-    if (stage >= kStages) {
-      stage -= kStages;
-      parity ^= 1;
-    }
-  }
-};
 
 // A thread's own rows of a warpgroup's 64 (see Fp8Product): this one and the eighth behind.
 __device__ inline int first_row_of_thread() {

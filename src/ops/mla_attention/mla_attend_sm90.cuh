@@ -42,19 +42,6 @@ struct AttendWork {
   int max_tiles;
 };
 
-// A place in a ring of as many stages as the step's way has.
-struct StagePlace {
-  int stage = 0;
-  uint32_t parity = 0;
-
-  __device__ void advance(int stages) {
-    if (++stage == stages) {
-      stage = 0;
-      parity ^= 1;
-    }
-  }
-};
-
 // The warpgroup that brings tiles.
 template <int kRowTiles>
 class TileBringer {

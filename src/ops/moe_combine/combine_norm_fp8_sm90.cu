@@ -4,7 +4,7 @@
 
 #include "gpu_launch.cuh"
 #include "hopper.cuh"
-#include "ops/linear/tiles_sm90.cuh"
+#include "ops/linear/ring_place.cuh"
 #include "ops/per_token_group_quant/group_of_128_gpu.cuh"
 #include "ops/rms_norm/norm_row_gpu.cuh"
 
