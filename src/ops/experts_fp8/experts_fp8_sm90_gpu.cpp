@@ -2,7 +2,7 @@
 #include "backends/gpu/kernel_call.h"
 #include "base/check.h"
 #include "ir/registry.h"
-#include "ops/experts_fp8/experts_fp8_call_sm90.h"
+#include "ops/experts_fp8/experts_fp8_call_gpu.h"
 
 namespace musaic {
 namespace {

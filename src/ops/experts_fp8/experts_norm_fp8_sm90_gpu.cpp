@@ -1,6 +1,6 @@
 #include "base/check.h"
 #include "ir/registry.h"
-#include "ops/experts_fp8/experts_fp8_call_sm90.h"
+#include "ops/experts_fp8/experts_fp8_call_gpu.h"
 #include "ops/experts_fp8/experts_fp8_parts.h"
 #include "ops/moe_combine/combine_norm_fp8_sm90.h"
 #include "ops/per_token_group_quant/fp8_rows_call_gpu.h"
