@@ -203,14 +203,18 @@ bool has_rows_in_packs(const NormRouteCall& call) {
   return has_whole_packs<float, N>(call.norm.x) && has_whole_packs<float, N>(call.norm.residual);
 }
 
+// Small tiles leave the registers for two blocks of a multiprocessor; of many tokens, larger ones read the
+// router less often.
 template <class W>
 void launch_tiles(const NormRouteCall& call, bool in_packs, gpuStream_t stream) {
-  // More tokens a block leave too few registers for two blocks of a multiprocessor.
-  using Shape = RouteTileShape<24, 2>;
-  static_assert(Shape::kMaxWidth == kMaxNormRouteWidth && Shape::kMaxExperts == kMaxNormRouteExperts,
+  using Small = RouteTileShape<24, 2>;
+  using Large = RouteTileShape<32, 1>;
+  static_assert(Small::kMaxWidth == kMaxNormRouteWidth && Small::kMaxExperts == kMaxNormRouteExperts,
                 "a call that comes here fits into tiles");
-  const auto launch =
-      in_packs ? launch_norm_and_route_tiles<Shape, W, true> : launch_norm_and_route_tiles<Shape, W, false>;
+  constexpr int64_t kManyTokens = 1024;
+  const auto launch = !in_packs                          ? launch_norm_and_route_tiles<Small, W, false>
+                      : call.norm.x.outer <= kManyTokens ? launch_norm_and_route_tiles<Small, W, true>
+                                                         : launch_norm_and_route_tiles<Large, W, true>;
   launch(call, stream);
 }
 

@@ -19,8 +19,8 @@ namespace musaic {
 
 inline constexpr int kRouteGroup = 128;  // columns that have a scale, and a chain of the router's products
 
-// A warp has eight tokens of one group of the slice. What a group adds to squares and logits is added up
-// within the warp, groups in their order: so all shapes give the same bits.
+// A warp has eight tokens and one group of the slice. What a group adds to squares and logits is added up
+// within the warp, and groups in one order: so all shapes give the same bits.
 template <int kTokens_, int kBlocksAtOnce_>
 struct RouteTileShape {
   static constexpr int kTokens = kTokens_;              // of a tile
@@ -36,7 +36,8 @@ struct RouteTileShape {
   static constexpr int kGroupChunks = kRouteGroup / kChunk;
   static constexpr int kWidth = kGroups * kRouteGroup;  // of a slice, at most
   static constexpr int kMaxWidth = kBlocks * kWidth;
-  // A warp reads eight neighbouring pieces of eight values of four rows of a square and of those eight below.
+  // A warp reads eight neighbouring pieces of eight values of four of a square's rows and of those eight
+  // below.
   static constexpr int kUnitPieces = 8, kUnitRows = 4;
   static constexpr int kColumnUnits = kWidth / 8 / kUnitPieces,
                        kSquareUnits = kOctet / kUnitRows * kColumnUnits;
@@ -171,16 +172,18 @@ class RouteTile {
     }
   }
 
-  // Starts to read the rows of a tile. Lanes without a token read what the last live one has of x.
-  __device__ void start_rows(int first_token, int live) {
+  // Starts to read a tile's rows of x.
+  __device__ void start_x(int first_token, int live) {
+    const int token = first_token + row();
+    const auto* x = static_cast<const float*>(call_.norm.x.data);
+    load_group(x + token * call_.norm.x.outer_stride, token < live, addends_);
+  }
+
+  // The same of the residual, which is the lane's tile from then on.
+  __device__ void start_residual(int first_token, int live) {
     token_ = first_token + row();
-    has_token_ = token_ < live;
-    const int row = has_token_ ? token_ : live - 1, column = slice_.first + first_column();
-    const float* x = static_cast<const float*>(call_.norm.x.data) + row * call_.norm.x.outer_stride + column;
-    residual_ =
-        static_cast<float*>(call_.norm.residual.data) + row * call_.norm.residual.outer_stride + column;
-    load_group(x, values_);
-    load_group(has_token_ ? residual_ : x, addends_);
+    has_values_ = has_group() && token_ < live;
+    load_group(residual_row(), token_ < live, values_);
   }
 
   // Keeps x + residual as the new residual.
@@ -195,7 +198,8 @@ class RouteTile {
           float& value = values_[c][half * 4 + i];
           four[i] = value = __fadd_rn(value, addends_[c][half * 4 + i]);
         }
-        if (has_token_ && has_group()) store_pack(four, residual_ + offset(c, half), 4, kInPacks);
+        if (has_values_)
+          store_pack(four, residual_row() + slice_.first + first_column() + offset(c, half), 4, kInPacks);
       }
     }
   }
@@ -267,7 +271,7 @@ class RouteTile {
     }
     largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 1));
     largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 2));
-    if (has_token_ && has_group()) store_group(largest);
+    if (has_values_) store_group(largest);
   }
 
   // By the warps of the block's own tokens.
@@ -327,14 +331,19 @@ class RouteTile {
     return group() * kRouteGroup + lane_ % 4 * 4;
   }
 
-  // Zeros where the slice has no such group.
-  __device__ void load_group(const float* row, Chunks& values) const {
+  __device__ float* residual_row() const {
+    return static_cast<float*>(call_.norm.residual.data) + token_ * call_.norm.residual.outer_stride;
+  }
+
+  // Zeros where there is no such row, or the slice has no such group.
+  __device__ void load_group(const float* row, bool is_there, Chunks& values) const {
+    const float* from = row + slice_.first + first_column();
 #pragma unroll
     for (int c = 0; c < Shape::kGroupChunks; ++c) {
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
         float four[4] = {};
-        if (has_group()) load_pack(row + offset(c, half), 4, kInPacks, four);
+        if (is_there && has_group()) load_pack(from + offset(c, half), 4, kInPacks, four);
 #pragma unroll
         for (int i = 0; i < 4; ++i) values[c][half * 4 + i] = four[i];
       }
@@ -407,11 +416,10 @@ class RouteTile {
   int warp_;
   int lane_;
   int token_ = 0;  // of the lane
-  bool has_token_ = false;
-  float* residual_ = nullptr;
+  bool has_values_ = false;
   W norm_weights_[kThreadColumns];
-  Chunks values_;
-  Chunks addends_;
+  Chunks values_;   // of the residual, then of the sum, then normed
+  Chunks addends_;  // of x
 };
 
 template <class Shape, class W, bool kInPacks>
@@ -428,24 +436,29 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocksAtOnce)
   const int step = static_cast<int>(gridDim.x) / Shape::kBlocks * Shape::kTokens;
   int token = static_cast<int>(blockIdx.x) / Shape::kBlocks * Shape::kTokens;
   wait_for_previous_kernel();
-  if (token >= live) return wait_for_copies();  // whole clusters
-  tile.start_rows(token, live);
+  if (token >= live) {  // whole clusters
+    wait_for_copies();
+    return wait_for_cluster();
+  }
+  tile.start_x(token, live);
+  tile.start_residual(token, live);
   tile.keep_weights();
   __syncthreads();
   if (threadIdx.x == 0) memory.expect(0);
   wait_for_cluster();
 #pragma unroll 1
   for (int turn = 0; token < live; ++turn, token += step) {
+    const bool is_last = token + step >= live;
     tile.begin_turn();
     tile.keep_residual();
+    if (!is_last) tile.start_x(token + step, live);
     tile.send_squares(turn);
     tile.multiply(turn);
     __syncthreads();
-    const bool is_last = token + step >= live;
     if (threadIdx.x == 0 && !is_last) memory.expect(turn + 1);
     tile.send_logits(turn);
     tile.quantize(turn);
-    if (!is_last) tile.start_rows(token + step, live);
+    if (!is_last) tile.start_residual(token + step, live);
     tile.choose(turn, token, live);
   }
 #endif
