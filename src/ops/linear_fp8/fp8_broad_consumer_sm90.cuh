@@ -1,40 +1,35 @@
 #pragma once
 
-#include "ops/linear_fp8/fp8_tile_walk_sm90.cuh"
+#include "ops/linear_fp8/fp8_row_consumer_sm90.cuh"
 
 namespace musaic {
 
 // A warpgroup that multiplies 64 rows with all column tiles of a block by one product. It scales and adds it
 // while the other warpgroup's is made. REQUIRES: products of one part, whose columns follow one another.
 template <class Shape, int kProducts>
-class Fp8BroadConsumer {
+class Fp8BroadConsumer : public Fp8RowConsumer<Fp8BroadConsumer<Shape, kProducts>, Shape, kProducts> {
+  using Base = Fp8RowConsumer<Fp8BroadConsumer, Shape, kProducts>;
+  friend Base;
+
  public:
-  static constexpr int kArrivals = kWarpgroupSize / kWarpSize * Shape::kConsumers;
-
-  // `index` is the warpgroup's among those that multiply.
-  __device__ Fp8BroadConsumer(const Fp8Work<kProducts>& work, Fp8TileMemory<Shape>& memory, int index)
-      : work_(work), memory_(memory), first_row_(index * kWarpgroupRows) {}
-
-  __device__ void run() {
-    Fp8TileWalk<Shape, kProducts> walk(work_, memory_);
-    for (Fp8Tile tile; walk.next(tile);) {
-      const Fp8Tiles& call = work_.product[kProducts == 1 ? 0 : tile.product];
-      if (first_row_ >= tile.rows) {
-#pragma unroll 1
-        for (int group = 0; group < call.groups; ++group) skip_group();
-        continue;
-      }
-      find_scales(call, tile);
-      float sum[kTiles][kSums] = {};
-#pragma unroll 1
-      for (int group = 0; group < call.groups; ++group) add_group(group, sum);
-      write(call, tile, reinterpret_cast<const float(&)[kTiles * kSums]>(sum));
-    }
-  }
+  using Base::Base;
 
  private:
+  using Base::first_row_;
+  using Base::memory_;
+  using Base::multiply;
+  using Base::read_;
+  using Base::release;
   static constexpr int kTiles = Shape::kColumnTiles;
   static constexpr int kSums = Shape::kColumns / 2;
+
+  __device__ void make_tile(const Fp8Tiles& call, const Fp8Tile& tile) {
+    find_scales(call, tile);
+    float sum[kTiles][kSums] = {};
+#pragma unroll 1
+    for (int group = 0; group < call.groups; ++group) add_group(group, sum);
+    write(call, tile, reinterpret_cast<const float(&)[kTiles * kSums]>(sum));
+  }
 
   // Of rows that are not there those of the last one.
   __device__ void find_scales(const Fp8Tiles& call, const Fp8Tile& tile) {
@@ -57,30 +52,11 @@ class Fp8BroadConsumer {
 #pragma unroll
     for (int c = 0; c < kTiles; ++c) block[c] = block_scales_[c][group];
     float product[kTiles][kSums];
-    multiply(reinterpret_cast<float(&)[kTiles * kSums]>(product));
+    memory_.full[read_.stage].wait(read_.parity);
+    multiply(memory_.stages[read_.stage].weight, reinterpret_cast<float(&)[kTiles * kSums]>(product));
     release();
 #pragma unroll
     for (int c = 0; c < kTiles; ++c) add_scaled(product[c], upper * block[c], lower * block[c], sum[c]);
-  }
-
-  __device__ void multiply(float (&product)[kTiles * kSums]) {
-    memory_.full[read_.stage].wait(read_.parity);
-    const Fp8Stage<Shape>& stage = memory_.stages[read_.stage];
-    const uint64_t left = swizzled_rows(shared_address(&stage.q[first_row_]));
-    const uint64_t right = swizzled_rows(shared_address(&stage.weight));
-    keep_in_place(product);
-    start_fp8_group<kTiles * Shape::kColumns>(left, right, product);
-    wait_for_products<0>(product);
-  }
-
-  __device__ void skip_group() {
-    memory_.full[read_.stage].wait(read_.parity);
-    release();
-  }
-  __device__ void release() {
-    __syncwarp();
-    if (threadIdx.x % kWarpSize == 0) memory_.empty[read_.stage].arrive();
-    read_.advance();
   }
 
   __device__ void write(const Fp8Tiles& call, const Fp8Tile& tile, const float (&sum)[kTiles * kSums]) const {
@@ -90,10 +66,6 @@ class Fp8BroadConsumer {
     write_sums<kProducts != 1>(call, tile, columns, first_row_, sum);
   }
 
-  const Fp8Work<kProducts>& work_;
-  Fp8TileMemory<Shape>& memory_;
-  const int first_row_;  // in the tile
-  RingPlace<Shape::kStages> read_;
   const float* row_scales_ = nullptr;
   const float* block_scales_[kTiles];
   int lower_scales_ = 0;  // from the upper row's to the lower one's

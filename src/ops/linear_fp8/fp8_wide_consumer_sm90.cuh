@@ -1,43 +1,38 @@
 #pragma once
 
-#include "ops/linear_fp8/fp8_tile_walk_sm90.cuh"
+#include "ops/linear_fp8/fp8_row_consumer_sm90.cuh"
 
 namespace musaic {
 
 // A warpgroup that multiplies 64 rows with both column tiles of a block, one after the other. It scales and
 // adds a product while the other warpgroup's is made: there are no registers for two products.
 template <class Shape, int kProducts>
-class Fp8WideConsumer {
+class Fp8WideConsumer : public Fp8RowConsumer<Fp8WideConsumer<Shape, kProducts>, Shape, kProducts> {
+  using Base = Fp8RowConsumer<Fp8WideConsumer, Shape, kProducts>;
+  friend Base;
+
  public:
-  static constexpr int kArrivals = kWarpgroupSize / kWarpSize * Shape::kConsumers;
-
-  // `index` is the warpgroup's among those that multiply.
-  __device__ Fp8WideConsumer(const Fp8Work<kProducts>& work, Fp8TileMemory<Shape>& memory, int index)
-      : work_(work), memory_(memory), first_row_(index * kWarpgroupRows) {}
-
-  __device__ void run() {
-    Fp8TileWalk<Shape, kProducts> walk(work_, memory_);
-    for (Fp8Tile tile; walk.next(tile);) {
-      const Fp8Tiles& call = work_.product[kProducts == 1 ? 0 : tile.product];
-      if (first_row_ >= tile.rows) {
-#pragma unroll 1
-        for (int group = 0; group < call.groups; ++group) skip_group();
-        continue;
-      }
-      float first[kSums] = {}, second[kSums] = {};
-#pragma unroll 1
-      for (int group = 0; group < call.groups; ++group) add_group(first, second);
-      if constexpr (Shape::kSwiglu) {
-        write_swiglu(call, tile, first, second);
-      } else {
-        write(call, tile, 0, first);
-        write(call, tile, 1, second);
-      }
-    }
-  }
+  using Base::Base;
 
  private:
+  using Base::first_row_;
+  using Base::memory_;
+  using Base::multiply;
+  using Base::read_;
+  using Base::release;
   static constexpr int kSums = Shape::kColumns / 2;
+
+  __device__ void make_tile(const Fp8Tiles& call, const Fp8Tile& tile) {
+    float first[kSums] = {}, second[kSums] = {};
+#pragma unroll 1
+    for (int group = 0; group < call.groups; ++group) add_group(first, second);
+    if constexpr (Shape::kSwiglu) {
+      write_swiglu(call, tile, first, second);
+    } else {
+      write(call, tile, 0, first);
+      write(call, tile, 1, second);
+    }
+  }
 
   __device__ void add_group(float (&first)[kSums], float (&second)[kSums]) {
     memory_.full[read_.stage].wait(read_.parity);
@@ -48,30 +43,11 @@ class Fp8WideConsumer {
     const float upper = scales[row], lower = scales[row + 8], first_block = blocks[0],
                 second_block = blocks[1];
     float product[kSums];
-    multiply(0, product);
+    multiply(memory_.stages[read_.stage].weight[0], product);
     add_scaled(product, upper * first_block, lower * first_block, first);
-    multiply(1, product);
+    multiply(memory_.stages[read_.stage].weight[1], product);
     release();
     add_scaled(product, upper * second_block, lower * second_block, second);
-  }
-
-  __device__ void multiply(int column_tile, float (&product)[kSums]) {
-    const Fp8Stage<Shape>& stage = memory_.stages[read_.stage];
-    const uint64_t left = swizzled_rows(shared_address(&stage.q[first_row_]));
-    const uint64_t right = swizzled_rows(shared_address(&stage.weight[column_tile]));
-    keep_in_place(product);
-    start_fp8_group<Shape::kColumns>(left, right, product);
-    wait_for_products<0>(product);
-  }
-
-  __device__ void skip_group() {
-    memory_.full[read_.stage].wait(read_.parity);
-    release();
-  }
-  __device__ void release() {
-    __syncwarp();
-    if (threadIdx.x % kWarpSize == 0) memory_.empty[read_.stage].arrive();
-    read_.advance();
   }
 
   __device__ void write_swiglu(const Fp8Tiles& call, const Fp8Tile& tile, const float (&gates)[kSums],
@@ -93,11 +69,6 @@ class Fp8WideConsumer {
     const auto columns = Fp8Columns<Shape>::of(call, tile.first_column + column_tile);
     if (columns.count > 0) write_sums<kProducts != 1>(call, tile, columns, first_row_, sum);
   }
-
-  const Fp8Work<kProducts>& work_;
-  Fp8TileMemory<Shape>& memory_;
-  const int first_row_;  // in the tile
-  RingPlace<Shape::kStages> read_;
 };
 
 }  // namespace musaic
