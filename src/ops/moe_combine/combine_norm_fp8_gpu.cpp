@@ -10,7 +10,8 @@ namespace {
 
 void run_combine_norm(const KernelCall& call) {
   GpuStream& stream = gpu_stream(call.stream);
-  launch_combine_norm_fp8(combined_rows(call), norm_of_combined(call), fp8_rows_out(call), stream.handle());
+  launch_combine_norm_fp8(combine_call(call), norm_of_combined(call, kCombineNormInputs), fp8_rows_out(call),
+                          stream.handle());
   stream.check_launch();
 }
 

@@ -176,8 +176,8 @@ bool streams(const CombineNormCall& call) {
 }
 
 template <class T>
-bool launch(const CombineNormCall& call, gpuStream_t stream) {
-  if (!streams<T>(call)) return false;
+void launch(const CombineNormCall& call, gpuStream_t stream) {
+  if (!streams<T>(call)) return launch_combine_norm_fp8(call.combine, call.norm, call.out, stream);
   const RmsNormCall& norm = call.norm;
   const auto packs = static_cast<unsigned>(norm.residual.width / N);
   const dim3 block((packs + kWarpSize - 1) / kWarpSize * kWarpSize);
@@ -186,12 +186,11 @@ bool launch(const CombineNormCall& call, gpuStream_t stream) {
     using W = std::remove_pointer_t<decltype(weight)>;
     launch_kernel_with_shared(combine_norm_streamed<T, W>, dim3(blocks), block, kMostBytes, stream, call);
   });
-  return true;
 }
 
 }  // namespace
 
-bool launch_combine_norm_fp8_sm90(const MoeCombineCall& combine, const RmsNormCall& norm,
+void launch_combine_norm_fp8_sm90(const MoeCombineCall& combine, const RmsNormCall& norm,
                                   const Fp8RowsOut& out, gpuStream_t stream) {
   const CombineNormCall call = {combine, norm, out};
   return combine.x.dtype == DType::kBF16 ? launch<gpuBfloat16>(call, stream) : launch<float>(call, stream);

@@ -7,12 +7,9 @@ namespace musaic {
 namespace {
 
 void run_combine_norm(const KernelCall& call) {
-  const MoeCombineCall combine = combined_rows(call);
-  const RmsNormCall norm = norm_of_combined(call);
-  const Fp8RowsOut out = fp8_rows_out(call);
   GpuStream& stream = gpu_stream(call.stream);
-  if (!launch_combine_norm_fp8_sm90(combine, norm, out, stream.handle()))
-    launch_combine_norm_fp8(combine, norm, out, stream.handle());
+  launch_combine_norm_fp8_sm90(combine_call(call), norm_of_combined(call, kCombineNormInputs),
+                               fp8_rows_out(call), stream.handle());
   stream.check_launch();
 }
 

@@ -1,17 +1,10 @@
-#include <fmt/format.h>
-
-#include <map>
-#include <set>
-
-#include "program/passes/pass.h"
-#include "program/rewriter.h"
+#include "program/passes/join_nodes.h"
 
 namespace musaic {
 namespace {
 
 constexpr const char* kExperts = "musaic::experts_fp8";
 constexpr const char* kCombine = "musaic::moe_combine_norm_quant_fp8";
-constexpr const char* kFused = "musaic::experts_norm_quant_fp8";
 
 enum Combine { kX, kTokenRow, kWeights, kAddend, kResidual, kNormWeight };
 
@@ -30,56 +23,17 @@ std::vector<ValueId> fused_inputs(const Node& experts, const Node& combine) {
   return inputs;
 }
 
-bool is_supported(const Graph& graph, const Target& target, const std::vector<ValueId>& inputs,
-                  const Attributes& attributes) {
-  std::vector<const Meta*> metas;
-  for (ValueId id : inputs) metas.push_back(&graph.values[id].meta);
-  return supports(target, kFused, metas, attributes);
-}
-
-// By the combine's index.
-std::map<int, int> find_pairs(const Graph& graph, const Target& target, PassReport& report) {
-  const Uses uses(graph);
-  std::map<int, int> pairs;
-  for (int i = 0; i < static_cast<int>(graph.nodes.size()); ++i) {
-    const Node& node = graph.nodes[i];
-    if (node.op != kCombine) continue;
-    const int experts = experts_of(graph, uses, i);
-    if (experts < 0) {
-      report.leave(i, "what it combines is not made by one node, or read by others");
-    } else if (!is_supported(graph, target, fused_inputs(graph.nodes[experts], node), node.attributes)) {
-      report.leave(i, missing_op(target, kFused) + " for these sizes");
-    } else {
-      pairs.emplace(i, experts);
-    }
-  }
-  return pairs;
-}
+constexpr JoinRule kRule = {.first = kExperts,
+                            .second = kCombine,
+                            .joined = "musaic::experts_norm_quant_fp8",
+                            .first_of = experts_of,
+                            .no_first = "what it combines is not made by one node, or read by others",
+                            .inputs = fused_inputs};
 
 }  // namespace
 
 Graph fuse_experts_norm(const Graph& graph, const Target& target, PassReport& report) {
-  if (!has_kernels(target, kFused)) return graph;
-  const std::map<int, int> pairs = find_pairs(graph, target, report);
-  std::set<int> fused_experts;
-  for (const auto& [combine, experts] : pairs) fused_experts.insert(experts);
-  Rewriter rewriter(target.registry, graph);
-  for (int i = 0; i < static_cast<int>(graph.nodes.size()); ++i) {
-    const Node& node = graph.nodes[i];
-    const auto pair = pairs.find(i);
-    if (pair == pairs.end()) {
-      if (!fused_experts.contains(i)) rewriter.copy(node);
-      continue;
-    }
-    std::vector<Value> values;
-    for (ValueId id : fused_inputs(graph.nodes[pair->second], node)) values.push_back(rewriter.map(id));
-    const auto results = rewriter.builder().call(kFused, values, node.attributes);
-    rewriter.replace(node.outputs[0], results[0]);
-    rewriter.replace(node.outputs[1], results[1]);
-    rewriter.replace(node.mutations[0].version, results[2]);
-    report.did(i, fmt::format("{} + {} → {}", kExperts, kCombine, kFused));
-  }
-  return rewriter.finish();
+  return join_nodes(graph, target, kRule, report);
 }
 
 }  // namespace musaic
