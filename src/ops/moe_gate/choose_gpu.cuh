@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "backends/gpu/device_math.cuh"
+#include "gpu_warp_max.cuh"
 #include "ops/moe_gate/moe_gate_gpu.h"
 
 // The choice of one token's experts by one warp: lane l holds the logits of experts l, l + 32, ...
@@ -15,12 +16,6 @@ struct Candidate {
   float value;
   int index;  // INT_MAX: nobody
 };
-
-__device__ inline float warp_max(float value) {
-  for (int distance = kWarpSize / 2; distance > 0; distance /= 2)
-    value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, distance));
-  return value;
-}
 
 // The largest value that `open` offers and the first number that has it, in every lane. Value j of the lane
 // is number lane + 32 · j; bit j of `open` says that it may be taken.
@@ -103,8 +98,7 @@ __device__ float softmax_sum(const float (&logits)[N], unsigned all, float& larg
   for (int j = 1; j < N; ++j) {
     if (all >> j & 1) largest = fmaxf(largest, logits[j]);
   }
-  for (int distance = kWarpSize / 2; distance > 0; distance /= 2)
-    largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, distance));
+  largest = warp_max(largest);
   float sum = 0.0f;
 #pragma unroll
   for (int j = 0; j < N; ++j) {

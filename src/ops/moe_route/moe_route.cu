@@ -4,12 +4,13 @@
 namespace musaic {
 namespace {
 
-constexpr int kWords = 4;  // of 32 tokens each, which a block places
-constexpr int kTokensOfBlock = 32 * kWords;
-constexpr int kLoads = 4;  // on their way at once
+constexpr int kWordTokens = 32;
+constexpr int kLoads = 12;  // on their way at once
+constexpr unsigned kFewThreads = 256, kManyThreads = 1024;
 
 // What a block knows of each expert: how many tokens before and after the block's own chose it, and which of
-// its own.
+// its own, in `kWords` words.
+template <int kWords>
 struct Choices {
   int before[kMaxRoutedExperts];
   int after[kMaxRoutedExperts];
@@ -34,8 +35,8 @@ struct Choices {
     int rank = before[expert];
 #pragma unroll
     for (int word = 0; word < kWords; ++word) {
-      const int bits = index - 32 * word;
-      const uint32_t mask = bits >= 32 ? 0xffffffffu : bits > 0 ? (1u << bits) - 1 : 0u;
+      const int bits = index - kWordTokens * word;
+      const uint32_t mask = bits >= kWordTokens ? 0xffffffffu : bits > 0 ? (1u << bits) - 1 : 0u;
       rank += __popc(own[expert][word] & mask);
     }
     return rank;
@@ -44,14 +45,16 @@ struct Choices {
 
 // Every block counts all choices, which needs no word between blocks, and places those of its own tokens: in
 // their order, as no token chooses an expert twice.
-__global__ void route_tokens(MoeRouteCall call) {
-  __shared__ Choices choices;
-  wait_for_previous_kernel();
+template <int kWords>
+__global__ void __launch_bounds__(kManyThreads) route_tokens(MoeRouteCall call) {
+  constexpr int kTokensOfBlock = kWordTokens * kWords;
+  __shared__ Choices<kWords> choices;
   const int top_k = call.top_k;
   const int live = static_cast<int>(live_count(call.live_rows, call.tokens)) * top_k;
   const int first = static_cast<int>(blockIdx.x) * kTokensOfBlock * top_k;
-  if (blockIdx.x > 0 && first >= live) return;  // whole blocks
   choices.clear(call.num_experts);
+  wait_for_previous_kernel();
+  if (blockIdx.x > 0 && first >= live) return;  // whole blocks
   __syncthreads();
   const int last = min(first + kTokensOfBlock * top_k, live);
   const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
@@ -73,7 +76,7 @@ __global__ void route_tokens(MoeRouteCall call) {
         atomicAdd(&choices.after[expert], 1);
       } else {
         const int index = (i - first) / top_k;
-        atomicOr(&choices.own[expert][index / 32], 1u << index % 32);
+        atomicOr(&choices.own[expert][index / kWordTokens], 1u << index % kWordTokens);
       }
     }
   }
@@ -89,13 +92,21 @@ __global__ void route_tokens(MoeRouteCall call) {
   }
 }
 
+template <int kWords>
+void launch_route(const MoeRouteCall& call, gpuStream_t stream) {
+  constexpr int kTokensOfBlock = kWordTokens * kWords;
+  const auto blocks = static_cast<unsigned>((call.tokens + kTokensOfBlock - 1) / kTokensOfBlock);
+  launch_kernel(route_tokens<kWords>, dim3(blocks > 0 ? blocks : 1),
+                dim3(blocks > 1 ? kManyThreads : kFewThreads), stream, call);
+}
+
 }  // namespace
 
+// Blocks of few tokens end sooner, but each counts all.
 void launch_moe_route(const MoeRouteCall& call, gpuStream_t stream) {
-  constexpr unsigned kFewThreads = 256, kManyThreads = 1024;
-  const auto blocks = static_cast<unsigned>((call.tokens + kTokensOfBlock - 1) / kTokensOfBlock);
-  launch_kernel(route_tokens, dim3(blocks > 0 ? blocks : 1), dim3(blocks > 1 ? kManyThreads : kFewThreads),
-                stream, call);
+  constexpr int64_t kManyTokens = 4096;
+  if (call.tokens <= kManyTokens) return launch_route<1>(call, stream);
+  launch_route<4>(call, stream);
 }
 
 }  // namespace musaic

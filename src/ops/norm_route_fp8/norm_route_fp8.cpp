@@ -54,7 +54,7 @@ std::vector<Value> decompose_add_norm_route(GraphBuilder& builder, std::span<con
       builder.call("musaic::moe_gate_route", {linear(normed, inputs[kRouter])}, gate_attributes(attributes));
   std::vector<Value> results = {rows.q, rows.scale};
   results.insert(results.end(), choice.begin(), choice.end());
-  results.insert(results.end(), {normed, residual});
+  results.push_back(residual);
   return results;
 }
 
@@ -117,9 +117,9 @@ std::vector<OpSample> add_norm_route_samples() {
 
 void define_norm_route_fp8(OpRegistry& registry) {
   registry.define(
-      "musaic::add_norm_route_fp8(Tensor(a!) x, Tensor(b!) residual, Tensor norm_weight, Tensor router, "
-      "float "
-      "eps, int top_k, int num_groups=1, int top_groups=1, bool renormalize=False, float scale=1.0, str "
+      "musaic::add_norm_route_fp8(Tensor x, Tensor(a!) residual, Tensor norm_weight, Tensor router, float "
+      "eps, "
+      "int top_k, int num_groups=1, int top_groups=1, bool renormalize=False, float scale=1.0, str "
       "layout=\"compact\", int alignment=128) -> (Tensor q, Tensor scales, Tensor weights, Tensor row_token, "
       "Tensor token_row, Tensor start, Tensor count)",
       {.schema = {},

@@ -2,58 +2,40 @@
 
 #include "gpu_launch.cuh"
 #include "hopper.cuh"
-#include "ops/linear/linear_sm90.h"
 #include "ops/moe_gate/choose_gpu.cuh"
 #include "ops/moe_gate_route/few_choices_gpu.cuh"
-#include "ops/norm_quant_fp8/norm_quant_fp8_gpu.h"
 #include "ops/norm_route_fp8/route_tiles_sm90.cuh"
 #include "ops/per_token_group_quant/group_of_128_gpu.cuh"
 #include "ops/rms_norm/norm_row_gpu.cuh"
 
 // A few tokens by one cluster. Each block has a slice of all rows: its part of their sums of squares, of
 // their logits before the norm's factor, and of their FP8 values. The first block adds up the logits and
-// chooses. A block's part of the router is read before the rows are there. More tokens have a launch for
-// their norm, one for their choice (route_tiles_sm90.cuh) and one that groups them.
+// chooses. A block's part of the router is read before the rows are there. More tokens have a launch of many
+// clusters (route_tiles_sm90.cuh) and one that groups them.
 namespace musaic {
 namespace {
 
 constexpr int kBlocks = 8;
 constexpr int kWarps = 16;
 constexpr int kThreads = kWarps * kWarpSize;
-constexpr int kMaxTokens = kWarps;  // a warp has a row's slice
-constexpr int kGroup = 128;
-constexpr int kGroups = kMaxNormRouteWidth / kBlocks / kGroup;  // of a slice, at most
+constexpr int kMaxTokens = kWarps;                                   // a warp has a row's slice
+constexpr int kGroups = kMaxNormRouteWidth / kBlocks / kRouteGroup;  // of a slice, at most
 constexpr int kWarpExperts = kMaxNormRouteExperts / kWarps;
-constexpr int N = kGroup / kWarpSize;  // values of a group that a lane has
+constexpr int N = kRouteGroup / kWarpSize;  // values of a group that a lane has
 
 struct NormRouteMemory {
-  float rows[kMaxTokens][kGroups * kGroup];  // the slice, times the norm's weight
+  float rows[kMaxTokens][kGroups * kRouteGroup];  // the slice, times the norm's weight
   float squares[kBlocks][kMaxTokens];
   // In the first block: of what each block has of the logits.
   float logits[kBlocks][kMaxTokens][kMaxNormRouteExperts];
   FewChoices choices;
 };
 
-// The groups of 128 columns that a block has.
-struct Slice {
-  int first;  // column
-  int groups;
-
-  __device__ Slice(int64_t width, int block) {
-    const int all = static_cast<int>(width) / kGroup, each = (all + kBlocks - 1) / kBlocks;
-    const int left = all - block * each;
-    first = block * each * kGroup;
-    groups = left < each ? (left > 0 ? left : 0) : each;
-  }
-  // Of the lane in a group.
-  __device__ int column(int group, int lane) const { return first + group * kGroup + lane * N; }
-};
-
 // A warp's part of the router: four experts, in each lane's columns of the slice.
 struct RouterPart {
   float values[kWarpExperts][kGroups][N];
 
-  __device__ void load(const LinearCall& router, const Slice& slice, int warp, int lane) {
+  __device__ void load(const LinearCall& router, const RouteSlice& slice, int warp, int lane) {
 #pragma unroll
     for (int e = 0; e < kWarpExperts; ++e) {
       const int64_t expert = warp * kWarpExperts + e;
@@ -63,7 +45,7 @@ struct RouterPart {
 #pragma unroll
         for (int i = 0; i < N; ++i) values[e][g][i] = 0.0f;
         if (expert < router.y.width && g < slice.groups)
-          load_pack(row + slice.column(g, lane), N, true, values[e][g]);
+          load_pack(row + slice.column(g) + lane * N, N, true, values[e][g]);
       }
     }
   }
@@ -74,7 +56,7 @@ struct RouterPart {
 #pragma unroll
     for (int g = 0; g < kGroups; ++g) {
       float x[N];
-      load_pack(row + g * kGroup + lane * N, N, true, x);
+      load_pack(row + g * kRouteGroup + lane * N, N, true, x);
 #pragma unroll
       for (int e = 0; e < kWarpExperts; ++e) {
 #pragma unroll
@@ -100,20 +82,20 @@ struct RowSlice {
   float values[kGroups][N];
 
   // x + residual, kept as the new residual; gives the sum of squares, in every lane.
-  __device__ float load(const RmsNormCall& norm, const Slice& slice, int row, int lane) {
+  __device__ float load(const RmsNormCall& norm, const RouteSlice& slice, int row, int lane) {
     const float* x = row_of<const float>(norm.x, row);
     float* residual = row_of<float>(norm.residual, row);
     float squares = 0.0f;
 #pragma unroll
     for (int g = 0; g < kGroups; ++g) {
       if (g >= slice.groups) break;
-      load_pack(x + slice.column(g, lane), N, true, values[g]);
-      add_pack<float>(residual, slice.column(g, lane), static_cast<int>(norm.x.width), true, values[g]);
+      load_pack(x + slice.column(g) + lane * N, N, true, values[g]);
+      add_pack<float>(residual, slice.column(g) + lane * N, static_cast<int>(norm.x.width), true, values[g]);
     }
 #pragma unroll
     for (int g = 0; g < kGroups; ++g) {
       if (g >= slice.groups) break;
-      store_pack(values[g], residual + slice.column(g, lane), N, true);
+      store_pack(values[g], residual + slice.column(g) + lane * N, N, true);
       squares = add_squares(values[g], squares);
     }
     return warp_sum(squares);
@@ -164,14 +146,14 @@ __global__ void __launch_bounds__(kThreads, 1) norm_and_route(NormRouteCall call
   const int warp = static_cast<int>(threadIdx.x) / kWarpSize,
             lane = static_cast<int>(threadIdx.x) % kWarpSize;
   const auto block = static_cast<int>(block_of_cluster());
-  const Slice slice(call.norm.x.width, block);
+  const RouteSlice slice(call.norm.x.width, block, kBlocks);
   RouterPart router;
   router.load(call.router, slice, warp, lane);
   float weights[kGroups][N] = {};
 #pragma unroll
   for (int g = 0; g < kGroups; ++g) {
     if (g < slice.groups)
-      load_pack(static_cast<const W*>(call.norm.weight) + slice.column(g, lane), N, true, weights[g]);
+      load_pack(static_cast<const W*>(call.norm.weight) + slice.column(g) + lane * N, N, true, weights[g]);
   }
   if (block == 0) memory.choices.clear(call.route.num_experts);
   const int live = static_cast<int>(live_count(call.norm.live_rows, call.norm.x.outer));
@@ -187,7 +169,7 @@ __global__ void __launch_bounds__(kThreads, 1) norm_and_route(NormRouteCall call
       float weighted[N];
 #pragma unroll
       for (int i = 0; i < N; ++i) weighted[i] = row.values[g][i] * weights[g][i];
-      store_pack(weighted, memory.rows[warp] + g * kGroup + lane * N, N, true);
+      store_pack(weighted, memory.rows[warp] + g * kRouteGroup + lane * N, N, true);
     }
   }
   wait_for_cluster();
@@ -206,72 +188,50 @@ __global__ void __launch_bounds__(kThreads, 1) norm_and_route(NormRouteCall call
   meet_cluster();
   if (has_row) {
     const float factor = norm_factor(memory, call.norm, warp);
-    float* normed = row_of<float>(call.norm.x, warp);
 #pragma unroll
     for (int g = 0; g < kGroups; ++g) {
       if (g >= slice.groups) break;
       scale_pack(factor, weights[g], row.values[g]);
-      store_pack(row.values[g], normed + slice.column(g, lane), N, true);
-      quantize_group_of_128(row.values[g], call.out, warp, slice.column(g, lane), true);
+      quantize_group_of_128(row.values[g], call.out, warp, slice.column(g) + lane * N, true);
     }
   }
   if (block == 0) choose_and_group(call, memory, live, warp, lane);
 #endif
 }
 
-bool moves_in_packs(const NormRouteCall& call) {
-  constexpr size_t kRouterBytes = 16, kWeightBytes = sizeof(float) * N;
-  return has_whole_packs<float, N>(call.norm.x) && has_whole_packs<float, N>(call.norm.residual) &&
-         is_aligned(call.norm.weight, kWeightBytes) && is_aligned(call.router.weight, kRouterBytes) &&
-         is_aligned(call.out.q, N);
+bool has_rows_in_packs(const NormRouteCall& call) {
+  return has_whole_packs<float, N>(call.norm.x) && has_whole_packs<float, N>(call.norm.residual);
 }
 
-void launch_gate(const NormRouteCall& call, gpuStream_t stream) {
-  constexpr int64_t kTileExperts = 16;
-  const LinearTileCall router = {.linear = call.router};
-  if (call.router.y.width % kTileExperts != 0) {
-    launch_linear(call.router, stream);
-  } else if (!launch_linear_sm90(router, stream)) {
-    launch_linear_tile(router, stream);
-  }
-  launch_moe_gate(call.gate, stream);
-}
-
-// Each tile reads the router, and few tiles leave multiprocessors idle; of many, more blocks shall find room
-// at once.
-void launch_choose_tokens(const NormRouteCall& call, gpuStream_t stream) {
-  using Low = RouteTileShape<16, 2>;
-  static_assert(Low::kMaxWidth == kMaxNormRouteWidth && Low::kMaxExperts == kMaxNormRouteExperts,
+// Small tiles leave the registers for two blocks of a multiprocessor; of many tokens, larger ones read the
+// router less often.
+template <class W>
+void launch_tiles(const NormRouteCall& call, bool in_packs, gpuStream_t stream) {
+  using Small = RouteTileShape<24, 2>;
+  using Large = RouteTileShape<32, 1>;
+  static_assert(Small::kMaxWidth == kMaxNormRouteWidth && Small::kMaxExperts == kMaxNormRouteExperts,
                 "a call that comes here fits into tiles");
-  const int64_t tokens = call.norm.x.outer;
-  const auto launch = tokens <= 256    ? launch_choose_in_tiles<Low>
-                      : tokens <= 512  ? launch_choose_in_tiles<RouteTileShape<32, 2>>
-                      : tokens <= 1024 ? launch_choose_in_tiles<RouteTileShape<32, 3>>
-                                       : launch_choose_in_tiles<RouteTileShape<64, 3>>;
-  launch(call.router, call.gate, stream);
-}
-
-void launch_parts(const NormRouteCall& call, bool in_packs, gpuStream_t stream) {
-  launch_norm_quant_fp8(call.norm, call.out, stream);
-  if (in_packs) {
-    launch_choose_tokens(call, stream);
-  } else {
-    launch_gate(call, stream);
-  }
-  launch_moe_route(call.route, stream);
+  constexpr int64_t kManyTokens = 1024;
+  const auto launch = !in_packs                          ? launch_norm_and_route_tiles<Small, W, false>
+                      : call.norm.x.outer <= kManyTokens ? launch_norm_and_route_tiles<Small, W, true>
+                                                         : launch_norm_and_route_tiles<Large, W, true>;
+  launch(call, stream);
 }
 
 }  // namespace
 
 void launch_norm_route_fp8_sm90(const NormRouteCall& call, gpuStream_t stream) {
   const int64_t tokens = call.norm.x.outer;
-  const bool in_packs = moves_in_packs(call);
-  if (tokens > kMaxTokens || !in_packs) return launch_parts(call, in_packs, stream);
-  const ClusterLaunch launch = {kBlocks, kThreads, sizeof(NormRouteMemory), stream};
+  const bool in_packs = has_rows_in_packs(call);
+  const bool by_one_cluster =
+      tokens <= kMaxTokens && in_packs && is_aligned(call.norm.weight, sizeof(float) * N);
   with_float_type(call.norm.weight_dtype, [&](auto* weight) {
     using W = std::remove_pointer_t<decltype(weight)>;
+    if (!by_one_cluster) return launch_tiles<W>(call, in_packs, stream);
+    const ClusterLaunch launch = {kBlocks, kThreads, sizeof(NormRouteMemory), stream};
     launch.run(tokens == 1 ? norm_and_route<W, 1> : norm_and_route<W, 4>, 1, call);
   });
+  if (!by_one_cluster) launch_moe_route(call.route, stream);
 }
 
 }  // namespace musaic

@@ -14,37 +14,32 @@ namespace {
 enum Input { kX, kResidual, kNormWeight, kRouter };
 enum Output { kQ, kScales, kWeights, kGroups };
 
-// Logits and chosen experts.
+// Chosen experts.
 Dim workspace_bytes(const KernelQuery& query) {
-  const Dim tokens = query.outputs[kWeights]->dim(0);
-  const int64_t a_token = query.inputs[kRouter]->dim(0).constant() * static_cast<int64_t>(sizeof(float)) +
-                          query.outputs[kWeights]->dim(1).constant() * static_cast<int64_t>(sizeof(int32_t));
-  return tokens * a_token;
+  const Meta& weights = *query.outputs[kWeights];
+  return weights.dim(0) * (weights.dim(1).constant() * static_cast<int64_t>(sizeof(int32_t)));
 }
 
 NormRouteCall norm_route_call(const KernelCall& call) {
   const DeviceRows x = device_rows(call.inputs[kX]);
   const int64_t experts = call.inputs[kRouter].shape[0];
-  auto* logits = call.workspace.as<float>();
-  auto* chosen = reinterpret_cast<int32_t*>(logits + x.outer * experts);
+  auto* chosen = call.workspace.as<int32_t>();
   NormRouteCall work;
   work.norm = {.x = x,
                .residual = device_rows(call.inputs[kResidual]),
-               .y = x,
                .weight = call.inputs[kNormWeight].data,
                .weight_dtype = call.inputs[kNormWeight].dtype,
                .eps = static_cast<float>(call.attributes.get_float("eps")),
                .live_rows = call.live_rows};
   work.out = fp8_rows_out(call);
-  const DeviceRows rows_of_logits = {
-      .data = logits, .outer = x.outer, .outer_stride = experts, .width = experts};
+  const DeviceRows logits = {.outer = x.outer, .outer_stride = experts, .width = experts};
   work.router = {.x = x,
-                 .y = rows_of_logits,
+                 .y = logits,
                  .weight = call.inputs[kRouter].as<const uint8_t>(),
                  .weight_dtype = DType::kBF16,
                  .weight_row_bytes = x.width * static_cast<int64_t>(sizeof(uint16_t)),
                  .live_rows = call.live_rows};
-  work.gate = moe_gate_call(call, rows_of_logits, call.outputs[kWeights]);
+  work.gate = moe_gate_call(call, logits, call.outputs[kWeights]);
   work.gate.experts = chosen;
   work.route = moe_route_call(call, call.outputs.subspan(kGroups));
   work.route.experts = chosen;

@@ -16,7 +16,7 @@ constexpr const char* kFused = "musaic::add_norm_route_fp8";
 enum Norm { kX, kResidual, kWeight };
 enum Linear { kInput, kRouter, kBias };
 
-// By the norm's index: the router that reads its rows, and the choice that alone reads the router's.
+// By the norm's index: the router that alone reads its rows, and the choice that alone reads the router's.
 struct Match {
   int router;
   int choice;
@@ -31,7 +31,8 @@ std::map<int, Match> find_matches(const Graph& graph) {
     if (router < 0 || graph.nodes[router].inputs[kBias] != kNoValue) continue;
     const ValueId rows = graph.nodes[router].inputs[kInput];
     const int norm = graph.values[rows].node;
-    if (norm >= 0 && graph.nodes[norm].op == kNorm && graph.nodes[norm].mutations[kX].version == rows)
+    if (norm >= 0 && graph.nodes[norm].op == kNorm && graph.nodes[norm].mutations[kX].version == rows &&
+        uses.only_used_by(rows, router))
       matches.emplace(norm, Match{router, i});
   }
   return matches;
@@ -69,7 +70,7 @@ class NormRouteFuser {
     for (const Node* node : {&norm, &choice}) {
       for (ValueId id : node->outputs) rewriter_.replace(id, results[next++]);
     }
-    for (int input : {kX, kResidual}) rewriter_.replace(norm.mutations[input].version, results[next++]);
+    rewriter_.replace(norm.mutations[kResidual].version, results[next]);
     is_fused_[match.router] = is_fused_[match.choice] = true;
     report_.did(index, fmt::format("{} + {} + {} → {}", kNorm, kLinear, kChoice, kFused));
     return true;

@@ -17,8 +17,10 @@ class FuseNormRoute : public PassesTest {
     names_.emplace_back(kFused);
   }
 
-  // `shows`: the router's logits are an output too.
-  Graph routed(bool shows = false) {
+  enum class Shown { kChoice, kLogits, kRows };
+
+  // `shown`: an output beside the results in FP8.
+  Graph routed(Shown shown = Shown::kChoice) {
     GraphBuilder builder(registry_, "g", {});
     const AddNormFp8 norm =
         add_rms_norm_quant_fp8(tokens_by(builder, "x", 256), tokens_by(builder, "residual", 256),
@@ -30,7 +32,8 @@ class FuseNormRoute : public PassesTest {
     builder.output("residual", norm.residual);
     builder.output("weights", choice.weights);
     builder.output("token_row", choice.groups.token_row);
-    if (shows) builder.output("logits", logits);
+    if (shown == Shown::kLogits) builder.output("logits", logits);
+    if (shown == Shown::kRows) builder.output("rows", norm.normed);
     return builder.take();
   }
 };
@@ -42,7 +45,13 @@ TEST_F(FuseNormRoute, NormRouterAndChoiceAreOneNode) {
 }
 
 TEST_F(FuseNormRoute, LogitsThatAreReadElsewhereKeepTheParts) {
-  const Graph graph = run(routed(/*shows=*/true), target_without({}), fuse_norm_route);
+  const Graph graph = run(routed(Shown::kLogits), target_without({}), fuse_norm_route);
+  EXPECT_EQ(count(graph, kFused), 0);
+  EXPECT_EQ(count(graph, "musaic::moe_gate_route"), 1);
+}
+
+TEST_F(FuseNormRoute, RowsThatAreReadElsewhereKeepTheParts) {
+  const Graph graph = run(routed(Shown::kRows), target_without({}), fuse_norm_route);
   EXPECT_EQ(count(graph, kFused), 0);
   EXPECT_EQ(count(graph, "musaic::moe_gate_route"), 1);
 }

@@ -184,6 +184,12 @@ __device__ inline void store_in_block(uint32_t to, const float4& value, uint32_t
       "f"(value.x), "f"(value.y), "f"(value.z), "f"(value.w), "r"(barrier)
       : "memory");
 }
+// The same of 4 bytes.
+__device__ inline void store_in_block(uint32_t to, float value, uint32_t barrier) {
+  asm volatile("st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.f32 [%0], %1, [%2];" ::"r"(to),
+               "f"(value), "r"(barrier)
+               : "memory");
+}
 // Until kThreads threads of the block are here; numbers are 1 to 15.
 template <int kThreads>
 __device__ void meet(int number) {
@@ -211,6 +217,10 @@ __device__ inline void copy_16_bytes(uint32_t to, const void* from, bool is_ther
 __device__ inline void copy_4_bytes(uint32_t to, const void* from, bool is_there) {
   asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(from), "r"(is_there ? 4 : 0)
                : "memory");
+}
+// Until all such copies of the thread are there.
+__device__ inline void wait_for_copies() {
+  asm volatile("cp.async.wait_all;" ::: "memory");
 }
 // The barrier counts the thread's arrival when all its copies so far are there.
 __device__ inline void arrive_after_copies(Barrier& barrier) {

@@ -30,9 +30,4 @@ struct Fp8Product<16> {
   }
 };
 
-// Until the thread's copy_16_bytes and copy_4_bytes are there.
-__device__ inline void wait_for_copies() {
-  asm volatile("cp.async.wait_all;" ::: "memory");
-}
-
 }  // namespace musaic
