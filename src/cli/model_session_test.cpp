@@ -27,9 +27,9 @@ class DeviceWithExecutables : public SimulatedBackend, public LaunchAhead {
   std::unique_ptr<HostReader> make_reader(size_t bytes) override {
     return std::make_unique<HostCopyReader>(*this, bytes);
   }
-  void upload(void* destination, const void* source, size_t bytes, std::span<const DeviceCopy> parts,
-              Stream& stream) override {
-    copy_to_device(destination, source, bytes, stream);
+  void upload(void* destination, const void* source, std::span<const UploadRange> ranges,
+              std::span<const DeviceCopy> parts, Stream& stream) override {
+    copy_ranges(*this, destination, source, ranges, stream);
     for (const DeviceCopy& part : parts)
       std::memcpy(host_address(part.destination), host_address(part.source), part.bytes);
   }

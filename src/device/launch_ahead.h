@@ -8,6 +8,7 @@
 #include "device/device_calls.h"
 #include "device/host_reader.h"
 #include "device/stream_clock.h"
+#include "device/upload_ranges.h"
 
 namespace musaic {
 
@@ -24,10 +25,10 @@ class LaunchAhead {
   virtual ~LaunchAhead() = default;
   virtual std::unique_ptr<StreamClock> make_clock() = 0;
   virtual std::unique_ptr<HostReader> make_reader(size_t bytes) = 0;
-  // Enqueues the copy of a step's inputs, and of `parts` in their places. Not inside a capture. REQUIRES:
-  // parts lie inside the destination.
-  virtual void upload(void* destination, const void* source, size_t bytes, std::span<const DeviceCopy> parts,
-                      Stream& stream) = 0;
+  // Enqueues the copy of these ranges of a block of a step's inputs, and of `parts` in their places. Not
+  // inside a capture. REQUIRES: parts lie inside the ranges.
+  virtual void upload(void* destination, const void* source, std::span<const UploadRange> ranges,
+                      std::span<const DeviceCopy> parts, Stream& stream) = 0;
   // Memory that one captured piece takes of the device, about: one of so many launches, and the mean of a
   // model's pieces.
   virtual size_t executable_bytes(int launches) const = 0;
@@ -51,11 +52,17 @@ inline std::unique_ptr<HostReader> make_reader(Backend& backend, size_t bytes) {
   if (ahead != nullptr) return ahead->make_reader(bytes);
   return std::make_unique<HostCopyReader>(backend, bytes);
 }
-inline void upload(Backend& backend, void* destination, const void* source, size_t bytes,
-                   std::span<const DeviceCopy> parts) {
+inline void copy_ranges(Backend& backend, void* destination, const void* source,
+                        std::span<const UploadRange> ranges, Stream& stream) {
+  for (const UploadRange& range : ranges)
+    backend.copy_to_device(static_cast<std::byte*>(destination) + range.first,
+                           static_cast<const std::byte*>(source) + range.first, range.bytes, stream);
+}
+inline void upload(Backend& backend, void* destination, const void* source,
+                   std::span<const UploadRange> ranges, std::span<const DeviceCopy> parts) {
   if (LaunchAhead* ahead = launch_ahead(backend))
-    return ahead->upload(destination, source, bytes, parts, backend.stream());
-  backend.copy_to_device(destination, source, bytes, backend.stream());
+    return ahead->upload(destination, source, ranges, parts, backend.stream());
+  copy_ranges(backend, destination, source, ranges, backend.stream());
   for (const DeviceCopy& part : parts) {
     std::vector<std::byte> values(part.bytes);
     backend.copy_to_host(values.data(), part.source, part.bytes, backend.stream());

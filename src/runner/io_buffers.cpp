@@ -34,8 +34,8 @@ void IoBuffers::add_value(const std::string& name, const GraphValue& value, cons
   size = std::max(size, byte_size(value.meta.dtype, elements(value.meta.shape).evaluate(largest)));
 }
 
-// What one step changes lies together: by graph, and small ones first, so that what is unused of the large
-// ones lies behind it.
+// What one step writes lies together: by graph, and small ones first, so that a device that takes neighbours
+// together copies little else.
 void IoBuffers::place_inputs() {
   for (const std::string& output : outputs_) input_places_.erase(output);
   std::vector<std::string> names;
@@ -50,6 +50,7 @@ void IoBuffers::place_inputs() {
   }
   staged_inputs_.resize(end);
   inputs_ = backend_.allocate(end, "inputs");
+  backend_.zero(inputs_->data(), end, backend_.stream());
   for (const auto& [name, place] : input_places_)
     addresses_[name] = static_cast<std::byte*>(inputs_->data()) + place.offset;
 }
@@ -61,16 +62,13 @@ void IoBuffers::write_bytes(std::string_view name, const void* values, size_t by
   CHECK(offset + bytes <= sizes_.find(name)->second, "{}: {} bytes at {}", name, bytes, offset);
   const size_t begin = found->second.offset + offset;
   std::memcpy(staged_inputs_.data() + begin, values, bytes);
-  changed_begin_ = std::min(changed_begin_, begin);
-  changed_end_ = std::max(changed_end_, begin + bytes);
+  written_.push_back({begin, bytes});
 }
 
 void IoBuffers::upload(std::span<const DeviceCopy> parts) {
-  if (changed_begin_ >= changed_end_) return;
-  musaic::upload(backend_, static_cast<std::byte*>(inputs_->data()) + changed_begin_,
-                 staged_inputs_.data() + changed_begin_, changed_end_ - changed_begin_, parts);
-  changed_begin_ = SIZE_MAX;
-  changed_end_ = 0;
+  if (written_.empty()) return;
+  musaic::upload(backend_, inputs_->data(), staged_inputs_.data(), written_, parts);
+  written_.clear();
 }
 
 void IoBuffers::allocate() {

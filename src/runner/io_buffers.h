@@ -15,7 +15,7 @@ namespace musaic {
 
 // The inputs, outputs and states of the programs, outside the arena at addresses that never change. A name
 // that several graphs use is one buffer, as large as the largest of them. The inputs that the host
-// writes are one block on the device and on the host: a step brings what changed over in one copy.
+// writes are one block on the device and on the host: a step brings what it wrote over in one launch.
 class IoBuffers {
  public:
   explicit IoBuffers(Backend& backend) : backend_(backend) {}
@@ -64,8 +64,7 @@ class IoBuffers {
   int num_graphs_ = 0;
   std::vector<std::byte> staged_inputs_;
   std::unique_ptr<DeviceMemory> inputs_;
-  size_t changed_begin_ = SIZE_MAX;  // of the block, since the last upload
-  size_t changed_end_ = 0;
+  std::vector<UploadRange> written_;  // of the block, since the last upload
 };
 
 }  // namespace musaic

@@ -1,7 +1,5 @@
 #include "runner/step_writer.h"
 
-#include <algorithm>
-
 #include "base/check.h"
 
 namespace musaic {
@@ -16,10 +14,10 @@ StepWriter::StepWriter(IoBuffers& buffers, TokenFeed& feed, int max_tokens, int 
       positions_(max_tokens),
       slots_(max_tokens),
       query_start_(max_sequences + 1),
-      kv_lengths_(max_sequences),
-      page_table_(static_cast<size_t>(max_sequences) * max_pages) {}
+      kv_lengths_(max_sequences) {}
 
-void StepWriter::write_sequence(const BatchSequence& sequence, int index, int first_row) {
+void StepWriter::write_sequence(const BatchSequence& sequence, int index, int first_row,
+                                const std::string& page_table) {
   const int num_tokens = static_cast<int>(sequence.tokens.size());
   const int length = sequence.start + num_tokens;
   CHECK(static_cast<int>(sequence.pages.size()) <= max_pages_ &&
@@ -34,16 +32,17 @@ void StepWriter::write_sequence(const BatchSequence& sequence, int index, int fi
   }
   query_start_[index] = first_row;
   kv_lengths_[index] = length;
-  std::copy(sequence.pages.begin(), sequence.pages.end(),
-            page_table_.begin() + static_cast<size_t>(index) * max_pages_);
+  buffers_.write(page_table, std::span<const int32_t>(sequence.pages),
+                 static_cast<size_t>(index) * max_pages_);
 }
 
 void StepWriter::write(const Batch& batch, const std::string& prefix) {
   feed_.begin_step();
   int rows = 0;
   int index = 0;
+  const std::string page_table = prefix + "page_table";
   for (const BatchSequence& sequence : batch.sequences) {
-    write_sequence(sequence, index++, rows);
+    write_sequence(sequence, index++, rows, page_table);
     rows += static_cast<int>(sequence.tokens.size());
   }
   query_start_[index] = rows;
@@ -57,7 +56,6 @@ void StepWriter::write(const Batch& batch, const std::string& prefix) {
   write("slots", slots_, rows);
   write("query_start", query_start_, index + 1);
   write("kv_lengths", kv_lengths_, index);
-  write("page_table", page_table_, static_cast<size_t>(index) * max_pages_);
 }
 
 }  // namespace musaic

@@ -21,14 +21,15 @@ class StepWriter {
   void write(const Batch& batch, const std::string& prefix);
 
  private:
-  void write_sequence(const BatchSequence& sequence, int index, int first_row);
+  void write_sequence(const BatchSequence& sequence, int index, int first_row,
+                      const std::string& page_table);
 
   IoBuffers& buffers_;
   TokenFeed& feed_;
   int max_pages_;
   int page_size_;
-  std::vector<int32_t> token_ids_, positions_, slots_;          // [max_tokens]
-  std::vector<int32_t> query_start_, kv_lengths_, page_table_;  // [max_sequences + 1], [.], [., max_pages]
+  std::vector<int32_t> token_ids_, positions_, slots_;  // [max_tokens]
+  std::vector<int32_t> query_start_, kv_lengths_;       // [max_sequences + 1], [max_sequences]
 };
 
 }  // namespace musaic

@@ -215,37 +215,35 @@ std::unique_ptr<HostReader> GpuBackend::make_reader(size_t bytes) {
   return std::make_unique<GpuReader>(*stream_, bytes);
 }
 
-void GpuBackend::upload(void* destination, const void* source, size_t bytes,
+void GpuBackend::upload(void* destination, const void* source, std::span<const UploadRange> ranges,
                         std::span<const DeviceCopy> parts, Stream& stream) {
   enter();
   GpuStream& own = gpu_stream(stream);
   own.forbid_in_capture("an upload");
-  if (upload_by_kernel(destination, source, bytes, parts)) return;
-  copy_to_device(destination, source, bytes, stream);
+  if (upload_by_kernel(destination, source, ranges, parts)) return;
+  copy_ranges(*this, destination, source, joined_ranges(ranges), stream);
   for (const DeviceCopy& part : parts)
     own.check(gpuCopyOnDevice(part.destination, part.source, part.bytes, own.handle()),
               "a copy on the device");
 }
 
-// False: kernels do not reach page-locked memory, or it is too large, is no whole words, or has too many
-// parts.
-bool GpuBackend::upload_by_kernel(void* destination, const void* source, size_t bytes,
+// False: kernels do not reach page-locked memory, or the ranges are too large for it, are no whole words, or
+// have too many parts.
+bool GpuBackend::upload_by_kernel(void* destination, const void* source, std::span<const UploadRange> ranges,
                                   std::span<const DeviceCopy> parts) {
   if constexpr (kKernelsReachHostMemory) {
-    constexpr size_t kMostBytes = 256 << 10;
-    constexpr size_t kWord = sizeof(uint32_t);
-    if (bytes > kMostBytes || bytes % kWord != 0 || parts.size() > WordUpload::kMaxDeviceWords) return false;
-    std::byte* staged = ring_->take(bytes);
-    std::memcpy(staged, source, bytes);
+    if (parts.size() > WordUpload::kMaxDeviceWords) return false;
     WordUpload upload{.to = static_cast<uint32_t*>(destination),
-                      .from = reinterpret_cast<const uint32_t*>(staged),
-                      .words = static_cast<int>(bytes / kWord),
+                      .words = nullptr,
+                      .places = nullptr,
+                      .groups = 0,
                       .num_device_words = 0,
                       .device_words = {}};
+    if (!stage_groups(source, ranges, upload)) return false;
     for (const DeviceCopy& part : parts) {
       const auto first = static_cast<uint32_t*>(part.destination) - upload.to;
       upload.device_words[upload.num_device_words++] = {static_cast<int>(first),
-                                                        static_cast<int>(part.bytes / kWord),
+                                                        static_cast<int>(part.bytes / sizeof(uint32_t)),
                                                         static_cast<const uint32_t*>(part.source)};
     }
     launch_upload(upload, stream_->handle());
@@ -253,6 +251,32 @@ bool GpuBackend::upload_by_kernel(void* destination, const void* source, size_t 
     return true;
   }
   return false;
+}
+
+// Puts the ranges' groups of words, then their places, into page-locked memory.
+bool GpuBackend::stage_groups(const void* source, std::span<const UploadRange> ranges, WordUpload& upload) {
+  constexpr size_t kWord = sizeof(uint32_t), kGroupBytes = WordUpload::kGroupWords * kWord;
+  size_t groups = 0;
+  for (const UploadRange& range : ranges) {
+    if (range.first % kWord != 0 || range.bytes % kWord != 0) return false;
+    groups += (range.bytes + kGroupBytes - 1) / kGroupBytes;
+  }
+  const size_t bytes = groups * (kGroupBytes + kWord);
+  if (bytes > PinnedRing::kHalfBytes) return false;
+  std::byte* words = ring_->take(bytes);
+  auto* place = reinterpret_cast<uint32_t*>(words + groups * kGroupBytes);
+  upload.words = reinterpret_cast<const uint32_t*>(words);
+  upload.places = place;
+  upload.groups = static_cast<int>(groups);
+  for (const UploadRange& range : ranges) {
+    std::memcpy(words, static_cast<const std::byte*>(source) + range.first, range.bytes);
+    for (size_t done = 0; done < range.bytes; done += kGroupBytes) {
+      const size_t count = std::min(kGroupBytes, range.bytes - done) / kWord;
+      *place++ = WordUpload::place_of((range.first + done) / kWord, count);
+      words += kGroupBytes;
+    }
+  }
+  return true;
 }
 
 void GpuBackend::zero(void* destination, size_t bytes, Stream& stream) {

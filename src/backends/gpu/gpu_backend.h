@@ -16,6 +16,8 @@
 
 namespace musaic {
 
+struct WordUpload;
+
 // How many GPUs the driver shows; 0 without a driver.
 int count_gpus();
 
@@ -52,8 +54,8 @@ class GpuBackend : public Backend, public BulkMemory, public LaunchAhead {
   DeviceCalls device_calls() const override;
   std::unique_ptr<StreamClock> make_clock() override;
   std::unique_ptr<HostReader> make_reader(size_t bytes) override;
-  void upload(void* destination, const void* source, size_t bytes, std::span<const DeviceCopy> parts,
-              Stream& stream) override;
+  void upload(void* destination, const void* source, std::span<const UploadRange> ranges,
+              std::span<const DeviceCopy> parts, Stream& stream) override;
   size_t executable_bytes(int launches) const override { return bytes_of_executable(launches); }
   size_t executable_bytes() const override { return kExecutableBytes; }
   size_t free_bytes() const override { return gpu_memory_size(device_).free_bytes; }
@@ -62,8 +64,9 @@ class GpuBackend : public Backend, public BulkMemory, public LaunchAhead {
 
  private:
   void enter();
-  bool upload_by_kernel(void* destination, const void* source, size_t bytes,
+  bool upload_by_kernel(void* destination, const void* source, std::span<const UploadRange> ranges,
                         std::span<const DeviceCopy> parts);
+  bool stage_groups(const void* source, std::span<const UploadRange> ranges, WordUpload& upload);
 
   const Device device_;
   std::string model_name_;

@@ -128,7 +128,7 @@ TEST_F(GpuBackendTest, AReaderGivesWhatWasThereWhenItWasStarted) {
 }
 
 TEST_F(GpuBackendTest, AnUploadTakesPartsOfItFromTheDeviceInOrder) {
-  for (const size_t size : {5u, 3'001u, 400'000u}) {
+  for (const size_t size : {5u, 3'001u, 1'000'000u}) {
     const auto memory = backend_->allocate(size * sizeof(int32_t), "inputs");
     auto* to = static_cast<int32_t*>(memory->data());
     std::vector<int32_t> want(size);
@@ -138,7 +138,8 @@ TEST_F(GpuBackendTest, AnUploadTakesPartsOfItFromTheDeviceInOrder) {
       std::vector<DeviceCopy> parts;
       for (size_t i = 0; i < num_parts; ++i) parts.push_back({to + i, value(), sizeof(int32_t)});
       std::vector<int32_t> sent = want;
-      backend_->upload(to, sent.data(), size * sizeof(int32_t), parts, stream());
+      const UploadRange all = {0, size * sizeof(int32_t)};
+      backend_->upload(to, sent.data(), {&all, 1}, parts, stream());
       std::fill(sent.begin(), sent.end(), -1);
       const int32_t drawn = read_value();
       enqueue_increment();
@@ -149,6 +150,31 @@ TEST_F(GpuBackendTest, AnUploadTakesPartsOfItFromTheDeviceInOrder) {
       EXPECT_TRUE(seen == expected) << size << " words, parts: " << num_parts;
     }
   }
+}
+
+TEST_F(GpuBackendTest, AnUploadBringsItsRangesAndLeavesWhatLiesFarFromThem) {
+  constexpr size_t kWords = 100'000, kBytes = kWords * sizeof(int32_t);
+  const auto memory = backend_->allocate(kBytes, "inputs");
+  std::vector<int32_t> before(kWords, -5), sent(kWords);
+  std::iota(sent.begin(), sent.end(), 1);
+  backend_->copy_to_device(memory->data(), before.data(), kBytes, stream());
+  std::vector<UploadRange> ranges;
+  for (const auto& [first, count] : {std::pair(20'000, 4'099), {99'990, 10}, {7, 3}, {0, 1}, {60'000, 8}})
+    ranges.push_back({first * sizeof(int32_t), count * sizeof(int32_t)});
+  backend_->upload(memory->data(), sent.data(), ranges, {}, stream());
+  std::vector<int32_t> seen(kWords);
+  backend_->copy_to_host(seen.data(), memory->data(), kBytes, stream());
+  const auto same = [&](const std::vector<int32_t>& as, size_t begin, size_t end) {
+    return std::equal(seen.begin() + begin, seen.begin() + end, as.begin() + begin);
+  };
+  EXPECT_EQ(seen[0], 1);
+  EXPECT_TRUE(same(sent, 7, 10));
+  EXPECT_TRUE(same(before, 10, 20'000));
+  EXPECT_TRUE(same(sent, 20'000, 24'099));
+  EXPECT_TRUE(same(before, 24'099, 60'000));
+  EXPECT_TRUE(same(sent, 60'000, 60'008));
+  EXPECT_TRUE(same(before, 60'008, 99'990));
+  EXPECT_TRUE(same(sent, 99'990, kWords));
 }
 
 TEST_F(GpuBackendTest, AClockTellsPointsInOrderBetweenMarkingAndReading) {

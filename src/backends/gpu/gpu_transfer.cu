@@ -7,19 +7,20 @@ namespace musaic {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kWords = 4;  // of a thread: 16 bytes
 
-// The kernels of the step read what it brings before they wait, so none of them may be started while it runs.
+// A thread has a group. The kernels of the step read what it brings before they wait, so none of them may be
+// started while it runs.
 __global__ void __launch_bounds__(kThreads) bring_words(WordUpload upload) {
-  const int first = (static_cast<int>(blockIdx.x) * kThreads + static_cast<int>(threadIdx.x)) * kWords;
-  const int count = min(kWords, upload.words - first);
-  uint32_t words[kWords] = {};
-  if (count == kWords) {
-    const uint4 pack = load_from_host(reinterpret_cast<const uint4*>(upload.from + first));
-    words[0] = pack.x, words[1] = pack.y, words[2] = pack.z, words[3] = pack.w;
-  } else {
-    for (int i = 0; i < count; ++i) words[i] = load_from_host(upload.from + first + i);
+  constexpr int kWords = WordUpload::kGroupWords;
+  const int group = static_cast<int>(blockIdx.x) * kThreads + static_cast<int>(threadIdx.x);
+  uint4 pack = {};
+  int first = 0, count = 0;
+  if (group < upload.groups) {
+    pack = load_from_host(reinterpret_cast<const uint4*>(upload.words) + group);
+    const uint32_t place = load_from_host(upload.places + group);
+    first = static_cast<int>(place / kWords), count = static_cast<int>(place % kWords) + 1;
   }
+  uint32_t words[kWords] = {pack.x, pack.y, pack.z, pack.w};
   wait_and_hold_next_kernel();
   for (int copy = 0; copy < upload.num_device_words; ++copy) {
     const DeviceWords& device = upload.device_words[copy];
@@ -46,8 +47,7 @@ __global__ void __launch_bounds__(kThreads)
 }  // namespace
 
 void launch_upload(const WordUpload& upload, gpuStream_t stream) {
-  constexpr int kBlockWords = kThreads * kWords;
-  const int blocks = (upload.words + kBlockWords - 1) / kBlockWords;
+  const int blocks = (upload.groups + kThreads - 1) / kThreads;
   launch_kernel(bring_words, dim3(static_cast<unsigned>(blocks)), dim3(kThreads), stream, upload);
 }
 
