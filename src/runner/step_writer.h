@@ -21,8 +21,7 @@ class StepWriter {
   void write(const Batch& batch, const std::string& prefix);
 
  private:
-  void write_sequence(const BatchSequence& sequence, int index, int first_row,
-                      const std::string& page_table);
+  void write_sequence(const BatchSequence& sequence, int index, int first_row, const std::string& page_table);
 
   IoBuffers& buffers_;
   TokenFeed& feed_;

@@ -72,14 +72,6 @@ __device__ inline void copy_weights(const ExpandWork& work, const ExpandShare& s
   }
 }
 
-// Another warpgroup had the stage in the round before. While that round's copy is on its way, though those
-// behind it are there, the barrier would take this wait for one of the round before that, which has the same
-// parity and is over. So the other one has to have read the stage first, as the copy waits for too.
-__device__ inline void wait_for_stage(const ExpandMemory& memory, RingPlace<kExpandStages> place) {
-  memory.empty[place.stage].wait(place.parity ^ 1);
-  memory.full[place.stage].wait(place.parity);
-}
-
 __device__ inline void expand(const ExpandWork& work, const ExpandShare& share, ExpandMemory& memory) {
   constexpr int kMeeting = 1, kHeadStages = kHeadColumns / kWeightRows;
   const MlaAttentionCall& call = work.call;
@@ -114,7 +106,7 @@ __device__ inline void expand(const ExpandWork& work, const ExpandShare& share, 
       const int stage = item % share.stages_a_part;
       const BlockScales scales(call.kv_b, stage * kWeightRows);
       float sum[kWeightRows / 2];
-      wait_for_stage(memory, place);
+      wait_for_turn(memory.empty, memory.full, place);
       multiply_latents<sizeof(memory.weights[0][0])>(memory.latents, &memory.weights[place.stage][0][0][0],
                                                      scales, sum);
       __syncwarp();
