@@ -34,6 +34,22 @@ TEST_P(SimulatedDevice, EveryPassFiresThatFiresOnTheCpu) {
   for (size_t i = 0; i < got.size(); ++i) EXPECT_EQ(got[i].rewrites, expected[i].rewrites) << got[i].name;
 }
 
+// However many requests there is room for.
+TEST_P(SimulatedDevice, AStepBringsWhatItUsesOfItsInputsAndNoMore) {
+  const auto bytes_of_a_step = [](int max_sequences) {
+    auto backend = std::make_unique<SimulatedBackend>();
+    const SimulatedBackend& device = *backend;
+    TinyModel model(GetParam(), {.max_sequences = max_sequences}, {.backend = std::move(backend)});
+    model.run({StepKind::kExtend, {model.sequence(0, {1, 2, 3}, 0, true)}});
+    const size_t before = device.copied_to_device_bytes();
+    model.run({StepKind::kDecode, {model.sequence(0, {4}, 3, true)}});
+    return device.copied_to_device_bytes() - before;
+  };
+  const size_t bytes = bytes_of_a_step(2);
+  EXPECT_LE(bytes, 256u);
+  EXPECT_EQ(bytes_of_a_step(64), bytes);
+}
+
 INSTANTIATE_TEST_SUITE_P(Tiny, SimulatedDevice, testing::Values("llama", "qwen3"),
                          [](const auto& param) { return std::string(param.param); });
 
