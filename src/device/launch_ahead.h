@@ -26,7 +26,7 @@ class LaunchAhead {
   virtual std::unique_ptr<StreamClock> make_clock() = 0;
   virtual std::unique_ptr<HostReader> make_reader(size_t bytes) = 0;
   // Enqueues the copy of these ranges of a block of a step's inputs, and of `parts` in their places. Not
-  // inside a capture. REQUIRES: parts lie inside the ranges.
+  // inside a capture. REQUIRES: one range or more, none of them empty; parts lie inside the ranges.
   virtual void upload(void* destination, const void* source, std::span<const UploadRange> ranges,
                       std::span<const DeviceCopy> parts, Stream& stream) = 0;
   // Memory that one captured piece takes of the device, about: one of so many launches, and the mean of a
