@@ -22,13 +22,6 @@ class FuseExperts : public PassesTest {
     names_.emplace_back("musaic::experts_down_fp8");
   }
 
-  Value f8(GraphBuilder& builder, const char* name, DimShape shape) {
-    return builder.weight({name}, DType::kF8E4M3, std::move(shape));
-  }
-  Value f32(GraphBuilder& builder, const char* name, DimShape shape) {
-    return builder.weight({name}, DType::kF32, std::move(shape));
-  }
-
   // Routed experts, and shared ones `width` wide if there are any; `shows`: their quantized rows are read by
   // another linear too.
   Graph experts(int64_t width, bool shows = false) {
@@ -36,10 +29,11 @@ class FuseExperts : public PassesTest {
     const Fp8Rows x = quantize_fp8(tokens_by(builder, "x", 256));
     const ExpertChoice choice = moe_gate({.logits = tokens_by(builder, "logits", 8), .top_k = 2});
     const ExpertRows groups = moe_route(choice.experts, 8);
-    const Value both = grouped_linear_fp8(x, groups, true, f8(builder, "w", {8, 256, 256}),
-                                          f32(builder, "ws", {8, 2, 2}), 2);
-    const Value down = grouped_linear_fp8(grouped_swiglu_quant_fp8(both, groups), groups, false,
-                                          f8(builder, "d", {8, 256, 128}), f32(builder, "ds", {8, 2, 1}));
+    const Value both = grouped_linear_fp8(x, groups, true, f8_weight(builder, "w", {8, 256, 256}),
+                                          f32_weight(builder, "ws", {8, 2, 2}), 2);
+    const Value down =
+        grouped_linear_fp8(grouped_swiglu_quant_fp8(both, groups), groups, false,
+                           f8_weight(builder, "d", {8, 256, 128}), f32_weight(builder, "ds", {8, 2, 1}));
     const Value routed = moe_combine(down, groups.token_row, choice.weights);
     if (width == 0) {
       builder.output("y", routed);
@@ -47,14 +41,15 @@ class FuseExperts : public PassesTest {
     }
     const int64_t blocks = width / 128;
     const Value shared =
-        linear_fp8(x, f8(builder, "s", {2 * width, 256}), f32(builder, "ss", {2 * blocks, 2}));
+        linear_fp8(x, f8_weight(builder, "s", {2 * width, 256}), f32_weight(builder, "ss", {2 * blocks, 2}));
     silu(fused_swiglu(shared));  // which passes before have left without a reader
     const auto [q, scale] = per_token_group_quant({.input = shared,
                                                    .output_q = empty_rows_of(shared, width, DType::kF8E4M3),
                                                    .output_s = empty_rows_of(shared, blocks, DType::kF32),
                                                    .fuse_silu_and_mul = true});
     const auto down_of = [&](const char* name, const char* scale_name) {
-      return linear_fp8({q, scale}, f8(builder, name, {256, width}), f32(builder, scale_name, {2, blocks}));
+      return linear_fp8({q, scale}, f8_weight(builder, name, {256, width}),
+                        f32_weight(builder, scale_name, {2, blocks}));
     };
     builder.output("y", add(routed, down_of("sd", "sds")));
     if (shows) builder.output("z", down_of("other", "others"));

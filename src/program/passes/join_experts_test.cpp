@@ -1,7 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "ops/experts_fp8/experts_fp8.h"
-#include "program/passes/pass_fixture_for_test.h"
+#include "program/passes/experts_for_test.h"
 
 namespace musaic {
 namespace {
@@ -18,25 +17,9 @@ class JoinExperts : public PassesTest {
   // `shows`: the rows between the linears are a result too.
   Graph experts(bool shows = false) {
     GraphBuilder builder(registry_, "g", {});
-    const Dim tokens = Dim::symbol("tokens");
-    const auto weight = [&](const char* name, DimShape shape) {
-      return builder.weight({name}, DType::kF8E4M3, std::move(shape));
-    };
-    const auto scale = [&](const char* name, DimShape shape) {
-      return builder.weight({name}, DType::kF32, std::move(shape));
-    };
-    const auto ints = [&](const char* name, const Dim& count) {
-      return builder.input(name, DType::kI32, {count});
-    };
-    const Fp8Rows x = {builder.input("x", DType::kF8E4M3, {tokens, 256}),
-                       builder.input("xs", DType::kF32, {tokens, 2})};
-    const ExpertRows groups = {ints("row_token", tokens * 2), {}, ints("start", 8), ints("count", 8)};
-    const ExpertRowsFp8 rows = experts_gate_up_fp8(
-        x, groups,
-        {weight("w", {8, 256, 256}), scale("ws", {8, 2, 2}), weight("s", {512, 256}), scale("ss", {4, 2})});
-    const ExpertResults results = experts_down_fp8(
-        rows, groups,
-        {weight("d", {8, 256, 128}), scale("ds", {8, 2, 1}), weight("e", {256, 256}), scale("es", {2, 2})});
+    const ExpertsForTest experts(builder);
+    const ExpertRowsFp8 rows = experts_gate_up_fp8(experts.x, experts.groups, experts.gate_up);
+    const ExpertResults results = experts_down_fp8(rows, experts.groups, experts.down);
     builder.output("routed", results.routed);
     builder.output("shared", results.shared);
     if (shows) builder.output("rows", rows.shared.scale);

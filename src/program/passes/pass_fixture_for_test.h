@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "ir/builder.h"
 #include "ops/op_list.h"
@@ -38,6 +39,13 @@ class PassesTest : public testing::Test {
   Capabilities capabilities_;
   std::vector<std::string> names_;
 };
+
+inline Value f8_weight(GraphBuilder& builder, const char* name, DimShape shape) {
+  return builder.weight({name}, DType::kF8E4M3, std::move(shape));
+}
+inline Value f32_weight(GraphBuilder& builder, const char* name, DimShape shape) {
+  return builder.weight({name}, DType::kF32, std::move(shape));
+}
 
 inline int count(const Graph& graph, std::string_view op) {
   return static_cast<int>(
